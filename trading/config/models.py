@@ -1,0 +1,125 @@
+"""Settings as typed, frozen values. Does not belong here: where they come from (`pipelines/settings.py`).
+
+Unknown keys are refused, every field is described, and every size is bounded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,40}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class Settings(BaseModel):
+    """The common rules of every settings model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Capital(Settings):
+    """What the desk trades with."""
+
+    base_currency: Currency = Field("USD", description="currency of capital, limits and reports")
+    capital_base: float = Field(1_000_000.0, gt=0, le=1e13, description="capital, base currency")
+    volatility_target_percent: float = Field(20.0, gt=0, le=100, description="annual volatility target, % of capital")
+
+
+class Market(Settings):
+    """How prices become sessions and measures."""
+
+    calendar: Literal["exchange", "weekdays"] = Field(
+        "exchange", description="exchange sessions, or plain weekdays with weekend rows counted to Friday"
+    )
+    stitching: Literal["panama", "ratio"] = Field("panama", description="how adjusted prices are stitched")
+    correlation_span_weeks: int = Field(75, ge=2, le=1000, description="span of the exponential correlation, weeks")
+    correlation_min_weeks: int = Field(10, ge=2, le=1000, description="weekly returns needed before a correlation")
+
+
+class Limits(Settings):
+    """What no order and no position may pass. Fractions are of capital."""
+
+    max_position_contracts: int = Field(
+        500, ge=0, le=1_000_000, description="contracts of one instrument, long or short"
+    )
+    max_gross_exposure_fraction: float = Field(20.0, ge=0, le=1000, description="sum of |notional| / capital")
+    max_daily_loss_fraction: float = Field(0.05, ge=0, le=1, description="session loss / capital that stops new orders")
+
+
+class RuleSettings(Settings):
+    """One trend rule of a strategy."""
+
+    fast: int = Field(ge=1, le=1000, description="span of the fast average, sessions")
+    slow: int = Field(ge=2, le=4000, description="span of the slow average, sessions")
+    scalar: float = Field(gt=0, le=1000, description="makes the average absolute forecast about 10")
+    weight: float = Field(ge=0, le=1, description="share of the combined forecast")
+
+
+class StrategySettings(Settings):
+    """A strategy: trend rules, and how forecasts become contracts."""
+
+    name: Name = Field(description="unique name")
+    rules: dict[Name, RuleSettings] = Field(min_length=1, max_length=50, description="trend rules by name")
+    instruments: tuple[Name, ...] = Field((), max_length=2000, description="instruments; empty: all there are")
+    forecast_cap: float = Field(20.0, gt=0, le=100, description="largest absolute forecast")
+    forecast_multiplier: float = Field(1.2, gt=0, le=5, description="forecast diversification multiplier")
+    instrument_multiplier: float = Field(1.5, gt=0, le=5, description="instrument diversification multiplier")
+    buffer_fraction: float = Field(0.10, ge=0, le=1, description="no trade within this share of the average position")
+    capital_share: float = Field(1.0, gt=0, le=1, description="share of the desk's capital")
+
+
+class CsvColumns(Settings):
+    """Which column of a contract file is which, for the csv_folder vendor."""
+
+    time: str = Field("Time", description="time stamp column")
+    open: str | None = Field("Open", description="open column; none: not delivered")
+    high: str | None = Field("High", description="high column; none: not delivered")
+    low: str | None = Field("Low", description="low column; none: not delivered")
+    close: str = Field("Close", description="last or settlement price column")
+    volume: str | None = Field("Volume", description="volume column; none: not delivered")
+    time_format: str | None = Field(None, description="strftime pattern of the time stamps; none: ISO 8601")
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = Field(",", description="field separator")
+    encoding: str = Field("utf-8", description="text encoding of the files")
+    file_pattern: str = Field(
+        r"(?P<instrument>[A-Za-z0-9_]+?)_(?P<contract>\d{8})\.csv",
+        description="regular expression of a file name, with groups instrument and contract",
+    )
+    price_factor: float = Field(1.0, gt=0, description="prices are multiplied by this")
+    frequency: Literal["daily", "intraday"] = Field("daily", description="what the bars are")
+
+
+class VendorSettings(Settings):
+    """Where market data comes from."""
+
+    name: Literal["simulated", "pysystemtrade", "csv_folder"] = Field("simulated", description="which vendor")
+    source: str | None = Field(None, description="folder, for vendors that read files")
+    seed: int = Field(1, ge=0, description="seed of the simulated market")
+    faults: tuple[Name, ...] = Field((), description="faults the simulated market injects")
+    columns: CsvColumns = Field(default_factory=CsvColumns, description="mapping of the csv_folder vendor")
+
+
+class NotifierSettings(Settings):
+    """Who is told when something fails."""
+
+    webhook_url: str | None = Field(None, description="address that gets a JSON document; none: log only")
+
+
+class DeskSettings(Settings):
+    """Everything a run needs to know. Its hash names the configuration a run used."""
+
+    environment: Name = Field("local", description="name of the environment")
+    capital: Capital = Field(default_factory=Capital, description="capital and target")
+    market: Market = Field(default_factory=Market, description="calendar and measures")
+    limits: Limits = Field(default_factory=Limits, description="risk limits")
+    vendor: VendorSettings = Field(default_factory=VendorSettings, description="market data")
+    notifier: NotifierSettings = Field(default_factory=NotifierSettings, description="notifications")
+    strategies: tuple[StrategySettings, ...] = Field((), max_length=200, description="strategies that trade")
+
+    def content_hash(self) -> str:
+        """SHA-256 of the canonical JSON of all settings."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,160 @@
+"""Every error Daybook raises on purpose, in one tree.
+
+Belongs here: exception classes and the sentences they build. Does not belong here: findings about data (`Violation`),
+limits (`Breach`) or the broker (`Break`), which are values, and the translation of a driver's own errors, which each
+adapter does once and keeps as `__cause__`.
+
+A message says what was found, about what, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+
+class DaybookError(Exception):
+    """The root. `exit_code` is what a command that stops on this error returns to the shell."""
+
+    exit_code = 1
+
+
+class UsageError(DaybookError):
+    """What was asked for cannot be done as asked: exit code 2."""
+
+    exit_code = 2
+
+
+class NotASession(UsageError):
+    """A date on which the desk does not trade was given as a session."""
+
+    def __init__(self, day: date, reason: str, before: date | None, after: date | None) -> None:
+        self.day, self.reason, self.before, self.after = day, reason, before, after
+        around = " and ".join(
+            f"the session {word} it is {near}" for word, near in (("before", before), ("after", after)) if near
+        )
+        super().__init__(f"{day} is not a session: {reason}. {around[:1].upper()}{around[1:]}.")
+
+
+class ConfigError(DaybookError):
+    """A setting is missing, unknown or out of bounds."""
+
+    exit_code = 2
+
+
+class BadInput(DaybookError):
+    """Input from outside is wrong; nothing of it was written.
+
+    `where` names the file (or vendor answer); `row` counts data rows as a text editor counts lines, header = 1.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        found: str,
+        *,
+        where: str,
+        cure: str,
+        row: int | None = None,
+        column: str | None = None,
+        value: object | None = None,
+    ) -> None:
+        self.found, self.where, self.cure = found, where, cure
+        self.row, self.column, self.value = row, column, value
+        place = [where]
+        if row is not None:
+            place.append(f"line {row}")
+        if column is not None:
+            place.append(f"column {column}")
+        shown = "" if value is None else f" (value {value!r})"
+        super().__init__(f"{', '.join(place)}: {found}{shown}. {cure}")
+
+
+class ReferenceDataError(DaybookError):
+    """Reference data is missing or contradicts itself."""
+
+    exit_code = 2
+
+
+class UnknownInstrument(ReferenceDataError):
+    """Data or a command names an instrument that reference data does not hold."""
+
+    def __init__(self, code: str, known: Sequence[str], where: str = "reference/instruments.csv") -> None:
+        self.code = code
+        near = ", ".join(sorted(known)[:8])
+        super().__init__(
+            f"instrument {code} is not in the reference data ({where}). "
+            f"Add a row for it there, or leave it out with --instruments. Known instruments start: {near}."
+        )
+
+
+class MissingFxPair(ReferenceDataError):
+    """A currency cannot be converted to the base currency."""
+
+    def __init__(self, currency: str, base: str) -> None:
+        self.currency, self.base = currency, base
+        super().__init__(
+            f"no exchange rate from {currency} to {base}: neither {currency}{base} nor {base}{currency} was delivered. "
+            f"Add the pair to the vendor's FX data, or leave out the instruments that trade in {currency}."
+        )
+
+
+class VendorError(DaybookError):
+    """A vendor could not answer: not the same as having no data."""
+
+
+class BrokerError(DaybookError):
+    """A broker could not answer: never read as flat."""
+
+
+class StoreError(DaybookError):
+    """A store failed."""
+
+
+class StoreUnavailable(StoreError):
+    """A store cannot be reached, or its disk is full or read-only."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the store's write lock."""
+
+
+class DatasetNotFound(StoreError):
+    """Nothing was ever written to this dataset."""
+
+    exit_code = 2
+
+
+class VersionNotFound(StoreError):
+    """No version of a dataset answers to this number or instant."""
+
+    exit_code = 2
+
+
+class SchemaMismatch(StoreError):
+    """Rows do not have the columns or types of their dataset."""
+
+
+class LedgerError(StoreError):
+    """The ledger refused a batch; nothing of it was recorded."""
+
+
+class EventConflict(LedgerError):
+    """An event id was used before with other content."""
+
+
+class BackupError(DaybookError):
+    """A snapshot is missing, incomplete or does not match its hashes."""
+
+
+class CalculationError(DaybookError):
+    """A calculation cannot go on with the values it was given."""
+
+
+class MissingRollGap(CalculationError):
+    """A roll has no price for both contracts, so the series cannot be stitched."""
+
+
+class CloseRefused(DaybookError):
+    """The close stopped at a blocking check."""

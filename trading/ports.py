@@ -1,0 +1,344 @@
+"""Everything the business needs from the world, on one page.
+
+Belongs here: Protocols and the small values that cross them. Does not belong here: any adapter, or a calculation (none
+of which imports this module: it is for `assets/`, `checks/`, `pipelines/` and `resources/`).
+
+An adapter keeps these promises whatever it is made of; `tests/contracts/` holds one suite per port, run against all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from trading.book.journal import Event
+from trading.book.orders import Fill, Order
+from trading.book.reconciliation import Statement
+from trading.frames import Dataset
+from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
+from trading.market.sessions import SessionCalendar
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Sessions `first` to `last`, both included, and with `series` only those values of the dataset's first series
+    column."""
+
+    first: date
+    last: date
+    series: tuple[str, ...] | None = None
+
+    @classmethod
+    def session(cls, session: date) -> Span:
+        """One session, every series."""
+        return cls(session, session)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One write to a dataset. `number` grows by one a write; `written_at` is UTC; `note` is what the writer said."""
+
+    dataset: str
+    number: int
+    written_at: datetime
+    note: Mapping[str, str] = field(default_factory=dict)
+
+
+AsOf = int | datetime | None  # a version number, an instant (UTC), or None for the newest
+
+
+@runtime_checkable
+class FrameStore(Protocol):
+    """Datasets by session. Every write is a version, readers see whole versions only, and any older version can be
+    read for as long as the store lives.
+
+    Raises DatasetNotFound (reading what was never written), VersionNotFound, SchemaMismatch, StoreUnavailable (cannot
+    be reached, disk full), StoreBusy (another writer holds the dataset longer than the adapter waits).
+    """
+
+    def replace(self, dataset: Dataset, rows: pa.Table, span: Span, note: Mapping[str, str] | None = None) -> Version:
+        """Makes `rows` all there is of the dataset within `span`, atomically. Rows outside the span raise
+        SchemaMismatch. Replacing with equal rows adds no version. Append-only datasets refuse (SchemaMismatch)."""
+        ...
+
+    def append(self, dataset: Dataset, rows: pa.Table, note: Mapping[str, str] | None = None) -> Version:
+        """Adds the rows whose content (all columns but `loaded_at`) is not there yet, atomically; with none new, no
+        version. Only for append-only datasets. Safe to repeat and safe from two processes at once."""
+        ...
+
+    def history(
+        self,
+        dataset: Dataset,
+        *,
+        through: date,
+        since: date | None = None,
+        series: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: AsOf = None,
+    ) -> pa.Table:
+        """Rows of sessions up to and including `through`, in key order. `series` selects values of the first series
+        column. An `as_of` instant before the first write raises VersionNotFound."""
+        ...
+
+    def latest(
+        self, dataset: Dataset, *, through: date, rows: int = 1, series: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The last `rows` rows of each series at or before the session `through`, in key order."""
+        ...
+
+    def versions(self, dataset: Dataset) -> list[Version]:
+        """All versions, oldest first; empty if nothing was ever written."""
+        ...
+
+    def content_hash(self, dataset: Dataset, as_of: AsOf = None) -> str:
+        """`trading.frames.content_hash` of the whole dataset."""
+        ...
+
+    def written(self) -> list[str]:
+        """Names of datasets that have at least one version, sorted."""
+        ...
+
+
+# --- the book ---------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a batch: events that were new, events already there, and the ledger's sequence after it."""
+
+    new: int
+    repeated: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event with its place in the journal, counted from 1 without gaps."""
+
+    sequence: int
+    event: Event
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """The append-only journal and its projections (trading.book.journal.PROJECTIONS), changed in one transaction.
+
+    Raises EventConflict (an id used before with other content; nothing of the batch is recorded), StoreUnavailable.
+    """
+
+    def record(self, events: Sequence[Event]) -> Recorded:
+        """Records a batch, all or nothing, durable when it returns. An event id already there is skipped."""
+        ...
+
+    def entries(
+        self, *, after: int = 0, kinds: Sequence[str] | None = None, through: date | None = None
+    ) -> Iterator[Entry]:
+        """Entries in sequence order, after a sequence number, of some kinds, of sessions up to `through`."""
+        ...
+
+    def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+        """Rows of a projection whose columns equal `where`, in key order."""
+        ...
+
+    def sequence(self) -> int:
+        """Sequence of the last entry; 0 when empty."""
+        ...
+
+    def content_hash(self) -> str:
+        """SHA-256 over all entries in order: equal journals, equal hash, on every adapter."""
+        ...
+
+
+@runtime_checkable
+class Broker(Protocol):
+    """Who executes. A failed answer raises BrokerError and is never an empty statement."""
+
+    name: str
+
+    def place(self, orders: Sequence[Order]) -> None:
+        """Hands over orders; an order id already known is not placed twice."""
+        ...
+
+    def cancel(self, order_ids: Sequence[str]) -> None:
+        """Withdraws orders that are not filled; unknown or filled ids are left as they are."""
+        ...
+
+    def fills(self, session: date) -> list[Fill]:
+        """The broker's fills of a session, in order, the same each time it is asked."""
+        ...
+
+    def statement(self, session: date) -> Statement | None:
+        """Positions and cash at the session's close, or None where the broker has no statement for it (yet)."""
+        ...
+
+
+# --- reference data ---------------------------------------------------------------------------------------------------
+@runtime_checkable
+class ReferenceStore(Protocol):
+    """Effective-dated reference data, versioned by content. Raises ReferenceDataError, BadInput."""
+
+    def instruments(self, on: date) -> Mapping[str, Instrument]:
+        """Instruments as in force on a date, by code."""
+        ...
+
+    def roll_parameters(self, on: date) -> Mapping[str, RollParameters]:
+        """Roll parameters as in force on a date, by instrument code."""
+        ...
+
+    def fx_pairs(self) -> Sequence[FxPair]:
+        """Known currency pairs."""
+        ...
+
+    def exchange_groups(self) -> Mapping[str, ExchangeGroup]:
+        """Exchange groups by name."""
+        ...
+
+    def calendar(self, group: str, first: date, last: date) -> SessionCalendar:
+        """Open sessions of an exchange group between two dates, overrides applied. Calendar libraries are imported
+        on the first call only."""
+        ...
+
+    def content_hash(self) -> str:
+        """SHA-256 over all reference files."""
+        ...
+
+
+# --- vendors ----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to ask of a vendor: rows labelled from the date `since` to `until` (None: all there is), of these
+    instruments (None: all). FX and calendars ignore the instruments."""
+
+    instruments: tuple[str, ...] | None = None
+    since: date | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One series a vendor could not answer for, and why."""
+
+    series: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A vendor's answer for one raw dataset: rows (the dataset's columns but `session` and `loaded_at`, which the
+    desk adds), the series it has no data for, and the series it failed on. The three never overlap."""
+
+    rows: pa.Table
+    no_data: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+
+
+@runtime_checkable
+class PriceVendor(Protocol):
+    """A source of market data. Raises BadInput (a file is wrong), VendorError (nothing could be answered at all)."""
+
+    name: str
+    delivers: tuple[str, ...]  # names of the raw datasets it has
+
+    def instruments(self) -> Sequence[str]:
+        """Instrument codes it has, sorted."""
+        ...
+
+    def fetch(self, dataset: Dataset, request: Request) -> Delivery:
+        """Rows of one raw dataset. `known_at` is set by the vendor's stated rule for history."""
+        ...
+
+
+# --- hot values, files, messages --------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """Counts since the cache was made, and entries held now."""
+
+    hits: int
+    misses: int
+    evictions: int
+    entries: int
+
+
+@runtime_checkable
+class Cache(Protocol):
+    """Bytes by key, with an age in seconds; losing it loses nothing. Bounded: the least recently used go first.
+
+    A cache that cannot be reached answers like an empty one and drops writes; it logs that, once a minute at most.
+    """
+
+    def get(self, key: str) -> bytes | None:
+        """The value, or None if absent or too old."""
+        ...
+
+    def set(self, key: str, value: bytes, age_s: float | None = None) -> None:
+        """Keeps a value, for `age_s` seconds at most."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Forgets a key; absent is fine."""
+        ...
+
+    def load(self, key: str, loader: Callable[[], bytes], age_s: float | None = None) -> bytes:
+        """The value, or what `loader` gives, called once however many ask at the same time in this process."""
+        ...
+
+    def publish(self, channel: str, message: bytes) -> None:
+        """Sends to whoever subscribes now."""
+        ...
+
+    def subscribe(self, channel: str) -> AbstractContextManager[Iterator[bytes]]:
+        """While the context is open, iterating yields messages published on the channel, waiting for each."""
+        ...
+
+    def statistics(self) -> CacheStatistics:
+        """Hits, misses, evictions, entries."""
+        ...
+
+
+@runtime_checkable
+class BlobStore(Protocol):
+    """Bytes under their SHA-256. A put is atomic; a get of damaged bytes raises StoreError, of unknown ones
+    DatasetNotFound."""
+
+    def put(self, content: bytes) -> str:
+        """Keeps bytes (once) and returns their hex digest."""
+        ...
+
+    def get(self, digest: str) -> bytes:
+        """The bytes, checked against their digest."""
+        ...
+
+    def exists(self, digest: str) -> bool:
+        """Whether they are held."""
+        ...
+
+    def digests(self) -> Iterable[str]:
+        """All held, sorted."""
+        ...
+
+    def delete(self, digest: str) -> None:
+        """Forgets them; absent is fine."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message to people."""
+
+    level: Literal["info", "warning", "error"]
+    title: str
+    text: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """Tells people. Never raises: a notifier that fails logs it and returns False."""
+
+    def notify(self, notice: Notice) -> bool:
+        """Sends; True when it was taken."""
+        ...
