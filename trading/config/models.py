@@ -44,7 +44,7 @@ class Limits(Settings):
     """What no order and no position may pass. Fractions are of capital."""
 
     max_position_contracts: int = Field(
-        500, ge=0, le=1_000_000, description="contracts of one instrument, long or short"
+        500, ge=0, le=1_000_000, description="contracts of an instrument, either way"
     )
     max_gross_exposure_fraction: float = Field(20.0, ge=0, le=1000, description="sum of |notional| / capital")
     max_daily_loss_fraction: float = Field(0.05, ge=0, le=1, description="session loss / capital that stops new orders")
