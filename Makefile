@@ -1,0 +1,55 @@
+# Everything hangs off this file. A bare `make` lists the targets; each one sets up what it needs.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR ?= var
+export GX_ANALYTICS_ENABLED := false
+export DAGSTER_DISABLE_TELEMETRY := yes
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench ui lock clean
+
+help:  ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.make/main: requirements/main.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked requirements into $(VENV) (once; about two minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/main.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@mkdir -p .make && touch $@
+
+.make/test: requirements/test.txt .make/main
+	@echo "installing the locked test requirements into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@mkdir -p .make && touch $@
+
+demo: .make/main  ## close the last sessions of the simulated market and write the report
+	@$(BIN)/daybook --home $(HOME_DIR) demo
+
+ui: .make/main  ## the Dagster UI on the same data, at localhost:3000
+	@$(BIN)/daybook --home $(HOME_DIR) ui
+
+test: .make/test  ## all tests that this machine can run; says by name what did not run
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: .make/test  ## ruff, mypy, import rules, architecture tests, definitions
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/architecture
+	@$(BIN)/dg check defs
+
+bench: .make/test  ## the benchmarks, as ratios against the named peer or limit
+	@$(BIN)/python -m benchmarks
+
+lock:  ## compile the requirements again from pyproject.toml
+	@$(PYTHON) -m venv .make/uv && .make/uv/bin/pip install --quiet uv
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .make/uv/bin/uv pip compile --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url -q pyproject.toml requirements/build.in -o requirements/main.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .make/uv/bin/uv pip compile --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url -q pyproject.toml --extra test requirements/build.in -o requirements/test.txt
+
+clean:  ## remove the environment and the demo's data
+	@rm -rf $(VENV) .make var var-backups
