@@ -10,6 +10,12 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from datetime import date
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from trading.errors import CalculationError
+
 
 @dataclass(frozen=True, slots=True)
 class SessionCalendar:
@@ -39,3 +45,43 @@ class SessionCalendar:
     def between(self, first: date, last: date) -> tuple[date, ...]:
         """Sessions from `first` to `last`, both included."""
         return self.sessions[bisect_left(self.sessions, first) : bisect_right(self.sessions, last)]
+
+
+def desk_dates(first: date | pd.Timestamp, last: date | pd.Timestamp) -> pd.DatetimeIndex:
+    """Every Monday to Friday from `first` to `last`, both included, at midnight (datetime64[us])."""
+    return pd.DatetimeIndex(pd.bdate_range(first, last).to_numpy(dtype="datetime64[us]"), name="session")
+
+
+def assign_sessions(stamps: pd.Series, calendar: SessionCalendar | None = None) -> pd.Series:
+    """The session each time stamp belongs to: midnights (datetime64[us]) on the index of `stamps`.
+
+    Without a calendar (`weekdays`): the stamp's own date, Saturday and Sunday counted to the Friday before (reference
+    numbers, section 1). With one: the first open session at or after the stamp's date, so that a Sunday evening or a
+    holiday belongs to the session it opens. Raises CalculationError for a missing stamp, or one that the calendar does
+    not reach.
+    """
+    days = stamps.dt.normalize().to_numpy(dtype="datetime64[D]")
+    if np.isnat(days).any():
+        raise CalculationError(
+            f"{int(np.isnat(days).sum())} of {len(days)} time stamps are missing, so their session is unknown. "
+            "Quarantine those rows first."
+        )
+    sessions = _weekdays_of(days) if calendar is None else _sessions_of(days, calendar)
+    return pd.Series(sessions.astype("datetime64[us]"), index=stamps.index, name="session")
+
+
+def _weekdays_of(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
+    return np.asarray(np.busday_offset(days, 0, roll="backward"))
+
+
+def _sessions_of(days: npt.NDArray[np.datetime64], calendar: SessionCalendar) -> npt.NDArray[np.datetime64]:
+    sessions = np.array(calendar.sessions, dtype="datetime64[D]")
+    if not len(days):
+        return days
+    earliest, latest = days.min(), days.max()
+    if earliest < np.datetime64(calendar.first) or not len(sessions) or latest > sessions[-1]:
+        raise CalculationError(
+            f"time stamps from {earliest} to {latest} do not fit the calendar of {calendar.group}, whose sessions are "
+            f"known from {calendar.first} to {calendar.last}. Ask the reference data for a wider calendar."
+        )
+    return sessions[np.searchsorted(sessions, days)]

@@ -1,0 +1,285 @@
+"""Rolls: when each contract stops being held, the multiple prices that follow, and where each roll stands.
+
+Belongs here: roll calendars from roll parameters and contract prices, or read back from a vendor's own multiple prices.
+Does not belong here: stitching over the rolls (`continuous.py`), or ordering the trades of one (`trading/book`).
+
+Definitions: reference numbers, section 16. A calendar row says: at `roll_at` you stop holding `current`, and `next` is
+held after it. `finals` are final prices of one instrument's contracts by stamp: a frame with a column a contract, or a
+mapping of contract to series; missing prices count as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from trading.errors import CalculationError
+from trading.market.contracts import first_of_month, in_cycle, next_in_cycle, previous_in_cycle
+from trading.market.instruments import RollParameters
+from trading.market.sessions import SessionCalendar, assign_sessions
+
+Finals = pd.DataFrame | Mapping[int, pd.Series]
+
+SOON_DAYS = 10
+CALENDAR_COLUMNS = [
+    "instrument", "session", "roll_at", "current_contract", "next_contract", "carry_contract", "planned",
+]  # fmt: skip
+STATE_COLUMNS = [
+    "instrument", "session", "held_contract", "next_contract", "roll_on", "days_to_roll", "state",
+]  # fmt: skip
+
+
+def desired_roll(parameters: RollParameters, contract: int) -> pd.Timestamp:
+    """The date the parameters want a contract rolled: first of its month + expiry offset + roll offset, in days."""
+    days = parameters.expiry_offset_days + parameters.roll_offset_days
+    return first_of_month(contract) + pd.Timedelta(days=days)
+
+
+def approximate_calendar(parameters: RollParameters, contract_days: Mapping[int, pd.DatetimeIndex]) -> pd.DataFrame:
+    """The first pass: a row for each contract of the hold cycle that has prices, oldest first.
+
+    Columns: desired_on, current_contract, next_contract, carry_contract, and next_carry_contract (the carry contract
+    once `next` is held). `contract_days` are the stamps at which each contract has a price. `next` is the next contract
+    of the hold cycle with prices; for the last row, which has none yet, the next of the cycle. The carry contract is
+    the neighbour in the priced cycle, whether it has prices or not.
+    """
+    priced = sorted(contract for contract, days in contract_days.items() if len(days))
+    held = [contract for contract in priced if in_cycle(contract, parameters.hold_cycle)]
+    following = [*held[1:], *(next_in_cycle(contract, parameters.hold_cycle) for contract in held[-1:])]
+    months = {contract // 100: contract for contract in priced}
+    return pd.DataFrame(
+        {
+            "desired_on": pd.DatetimeIndex([desired_roll(parameters, contract) for contract in held]).as_unit("us"),
+            "current_contract": np.array(held, dtype="int64"),
+            "next_contract": np.array(following, dtype="int64"),
+            "carry_contract": np.array([_carry(parameters, one, months) for one in held], dtype="int64"),
+            "next_carry_contract": np.array([_carry(parameters, one, months) for one in following], dtype="int64"),
+        }
+    )
+
+
+def roll_calendar(parameters: RollParameters, finals: Finals, sessions: SessionCalendar | None = None) -> pd.DataFrame:
+    """Both passes: the columns of ROLL_CALENDAR and `planned`, oldest first, for the instrument of the parameters.
+
+    Each approximate date moves to the nearest date (whole days, the earlier of two as near) on which current and next,
+    and where carry lies before current both carry contracts, all have prices, later than the roll before. Without such
+    a date the carry contracts are let go; still without, the row is skipped at the start and ends the calendar later.
+
+    The last row is `planned`: the contract held at the end of the prices, `roll_at` the date its roll is wanted (in the
+    past: overdue). A roll is done only once prices have reached its wanted date, so that a calendar made at any session
+    does not roll early because its data end there. Store the rows that are not planned. `session` is that of `roll_at`,
+    by `sessions` or by weekdays.
+    """
+    prices = _by_contract(finals)
+    approximate = approximate_calendar(parameters, {contract: series.index for contract, series in prices.items()})
+    if approximate.empty:
+        return pd.DataFrame(columns=CALENDAR_COLUMNS)
+    done, held = _done_rolls(approximate, prices)
+    rows = pd.concat([done, _planned(held, done)], ignore_index=True)
+    calendar = rows.assign(instrument=parameters.instrument, session=_sessions(rows, sessions))
+    return calendar[CALENDAR_COLUMNS]
+
+
+def multiple_prices(calendar: pd.DataFrame, finals: Finals, *, from_first: bool = False) -> pd.DataFrame:
+    """The columns of MULTIPLE_PRICES but `session`, by stamp, for the one instrument of the calendar.
+
+    Between two rolls, after the one and up to and including the other, price, carry and forward are the prices of the
+    later row's current, carry and next contract, joined on time (a stamp where one of the three has a price is a row).
+    A planned row has no end. The reference starts after the first roll; `from_first` also keeps what comes before it.
+    Raises CalculationError where a contract rolled into has no prices at all; a missing carry contract is NaN.
+    """
+    prices = _by_contract(finals)
+    rows = calendar.sort_values("roll_at", kind="stable").to_dict("records")
+    _refuse_unpriced(rows, prices)
+    starts = [None, *(row["roll_at"] for row in rows)]
+    periods = [
+        _period(row, start, prices) for start, row in zip(starts, rows, strict=False) if start is not None or from_first
+    ]
+    empty = _period({"current_contract": 0, "carry_contract": 0, "next_contract": 0, "planned": True}, None, {})
+    together = pd.concat([part for part in periods if len(part)] or [empty])
+    together.insert(0, "instrument", str(rows[0]["instrument"]) if rows else "")
+    return together.rename_axis("stamp").reset_index()[["instrument", "stamp", *_PRICE_COLUMNS]]
+
+
+def implied_calendar(multiple: pd.DataFrame) -> pd.DataFrame:
+    """The columns of ROLL_CALENDAR and `planned` (always False), as a vendor's own multiple prices imply them.
+
+    `roll_at` is the last row before each change of held contract. Rows with the columns of MULTIPLE_PRICES, any number
+    of instruments, in any order.
+    """
+    rows = multiple[multiple["price_contract"].notna()]
+    rows = rows.sort_values(["instrument", "stamp"], kind="stable", ignore_index=True)
+    after = rows.shift(-1)
+    last = (rows["instrument"] == after["instrument"]) & (rows["price_contract"] != after["price_contract"])
+    before = rows[last]
+    calendar = pd.DataFrame(
+        {
+            "instrument": before["instrument"],
+            "session": before["session"],
+            "roll_at": before["stamp"],
+            "current_contract": before["price_contract"].astype("int64"),
+            "next_contract": after.loc[last, "price_contract"].astype("int64"),
+            "carry_contract": before["carry_contract"],
+            "planned": False,
+        }
+    )
+    return calendar.reset_index(drop=True)[CALENDAR_COLUMNS]
+
+
+def roll_states(
+    daily: pd.DataFrame,
+    calendar: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+    parameters: Mapping[str, RollParameters] | None = None,
+) -> pd.DataFrame:
+    """The columns of ROLL_STATES: a row for each session and each instrument that has a daily price by then.
+
+    `held_contract` and `next_contract` (the forward) are those of the last DAILY_PRICES row at or before the session.
+    `roll_on` is the calendar's roll of that contract at or after the session; without one the date that `parameters`
+    (by instrument) want, which may be past (`days_to_roll` negative: overdue); without those, missing.
+    State: rolled_today where the contract differs from the one before the session; else roll_soon at 10 days or fewer;
+    else hold.
+    """
+    rows = [_standing(own, sessions) for _, own in daily.groupby("instrument", sort=True)]
+    if not rows:
+        return pd.DataFrame(columns=STATE_COLUMNS)
+    states = _with_roll_on(pd.concat(rows, ignore_index=True), calendar, parameters or {})
+    states["days_to_roll"] = (states["roll_on"] - states["session"]).dt.days.astype("Int32")
+    soon = (states["days_to_roll"] <= SOON_DAYS).fillna(False).to_numpy(dtype=bool)
+    states["state"] = np.select([states["rolled"].to_numpy(dtype=bool), soon], ["rolled_today", "roll_soon"], "hold")
+    return states[STATE_COLUMNS]
+
+
+_PRICE_COLUMNS = ["price", "price_contract", "carry", "carry_contract", "forward", "forward_contract"]
+
+
+def _carry(parameters: RollParameters, contract: int, months: Mapping[int, int]) -> int:
+    step = next_in_cycle if parameters.carry_offset > 0 else previous_in_cycle
+    neighbour = step(contract, parameters.priced_cycle)
+    return months.get(neighbour // 100, neighbour)
+
+
+def _by_contract(finals: Finals) -> dict[int, pd.Series]:
+    return {int(contract): series.dropna().sort_index() for contract, series in finals.items()}
+
+
+def _done_rolls(approximate: pd.DataFrame, prices: Mapping[int, pd.Series]) -> tuple[pd.DataFrame, pd.Series]:
+    """Rolls that prices have reached, and the approximate row of the contract held after them."""
+    reached = max(series.index[-1] for series in prices.values() if len(series))
+    after, done, place = pd.Timestamp.min, [], 0
+    for place, row in approximate.iterrows():
+        if row["desired_on"] > reached or place == len(approximate) - 1:
+            break
+        roll_at = _nearest(row, prices, after)
+        if roll_at is None and done:
+            break
+        after = max(after, row["desired_on"])
+        if roll_at is not None:
+            done.append({**row.to_dict(), "roll_at": roll_at, "planned": False})
+            after = max(after, roll_at)
+    return pd.DataFrame(done), approximate.loc[place]
+
+
+def _nearest(row: pd.Series, prices: Mapping[int, pd.Series], after: pd.Timestamp) -> pd.Timestamp | None:
+    """The stamp to roll at, or None; with the carry contracts where they come first, else without."""
+    pair = [row["current_contract"], row["next_contract"]]
+    carries = [row["carry_contract"], row["next_carry_contract"]]
+    wanted = [[*pair, *carries], pair] if row["carry_contract"] < row["current_contract"] else [pair]
+    for contracts in wanted:
+        common = _common(contracts, prices)
+        common = common[common > after]
+        if len(common):
+            away = np.abs((common.normalize() - row["desired_on"]).days)
+            return pd.Timestamp(common[int(np.argmin(away))])
+    return None
+
+
+def _common(contracts: list[int], prices: Mapping[int, pd.Series]) -> pd.DatetimeIndex:
+    """Stamps at which all contracts have a price, ascending."""
+    common = pd.DatetimeIndex(prices[contracts[0]].index)
+    for contract in contracts[1:]:
+        common = common.intersection(prices[contract].index) if contract in prices else common[:0]
+    return common
+
+
+def _planned(held: pd.Series, done: pd.DataFrame) -> pd.DataFrame:
+    """The roll still to come, later than those done."""
+    roll_at = held["desired_on"]
+    if len(done):
+        roll_at = max(roll_at, done["roll_at"].iloc[-1].normalize() + pd.Timedelta(days=1))
+    return pd.DataFrame([{**held.to_dict(), "roll_at": roll_at, "planned": True}])
+
+
+def _sessions(rows: pd.DataFrame, calendar: SessionCalendar | None) -> pd.Series:
+    """Sessions of the rolls; a planned one may lie beyond the calendar and is counted by weekdays."""
+    planned = rows["planned"].astype(bool)
+    return pd.concat(
+        [assign_sessions(rows.loc[~planned, "roll_at"], calendar), assign_sessions(rows.loc[planned, "roll_at"])]
+    )
+
+
+def _refuse_unpriced(rows: list[dict[str, object]], prices: Mapping[int, pd.Series]) -> None:
+    for row in rows[:-1]:
+        if row["next_contract"] not in prices:
+            raise CalculationError(
+                f"{row['instrument']} rolls into {row['next_contract']} at {row['roll_at']}, but that contract has no "
+                "prices. Load it, or take the roll out of the calendar."
+            )
+
+
+def _period(row: Mapping[str, object], start: pd.Timestamp | None, prices: Mapping[int, pd.Series]) -> pd.DataFrame:
+    """Price, carry and forward after `start` and up to the row's roll, by stamp."""
+    nothing = pd.Series(index=pd.DatetimeIndex([], dtype="datetime64[us]"), dtype="float64")
+    roles = {"price": "current_contract", "carry": "carry_contract", "forward": "next_contract"}
+    series = {role: prices.get(row[column], nothing) for role, column in roles.items()}  # type: ignore[call-overload]
+    joined = pd.concat(series, axis=1, join="outer").sort_index().astype("float64")
+    for role, column in roles.items():
+        joined[f"{role}_contract"] = row[column]
+    end = None if row.get("planned") else row["roll_at"]
+    kept = (joined.index > start if start is not None else True) & (joined.index <= end if end is not None else True)
+    return joined[np.broadcast_to(kept, len(joined))]
+
+
+def _standing(own: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    """Held and forward contract of one instrument at each session, and whether the held one is new that session."""
+    rows = own.sort_values("session", kind="stable")
+    days = rows["session"].to_numpy()
+    place = np.searchsorted(days, sessions.to_numpy(), side="right") - 1
+    asked, place = sessions[place >= 0], place[place >= 0]
+    before = np.searchsorted(days, asked.to_numpy(), side="left") - 1
+    held = rows["price_contract"].astype("int64").to_numpy()
+    return pd.DataFrame(
+        {
+            "instrument": rows["instrument"].iloc[0],
+            "session": asked,
+            "held_contract": held[place],
+            "next_contract": rows["forward_contract"].astype("Int64").array[place],
+            "rolled": (before >= 0) & (held[before] != held[place]),
+        }
+    )
+
+
+def _with_roll_on(
+    states: pd.DataFrame, calendar: pd.DataFrame, parameters: Mapping[str, RollParameters]
+) -> pd.DataFrame:
+    """The states with `roll_on`: from the calendar, else from the parameters, else missing."""
+    rolls = calendar[["instrument", "current_contract", "session"]].rename(
+        columns={"current_contract": "held_contract", "session": "roll_on"}
+    )
+    rolls = rolls.astype(
+        {"held_contract": "int64", "roll_on": "datetime64[us]", "instrument": states["instrument"].dtype}
+    )
+    joined = pd.merge_asof(
+        states.sort_values("session", kind="stable"), rolls.sort_values("roll_on"),
+        left_on="session", right_on="roll_on", by=["instrument", "held_contract"], direction="forward",
+    ).sort_values(["instrument", "session"], ignore_index=True)  # fmt: skip
+    held = zip(joined["instrument"], joined["held_contract"], strict=True)
+    wanted = pd.Series(
+        [desired_roll(parameters[code], contract) if code in parameters else pd.NaT for code, contract in held],
+        index=joined.index, dtype="datetime64[us]",
+    )  # fmt: skip
+    known = wanted.notna()
+    wanted[known] = assign_sessions(wanted[known])
+    return joined.assign(roll_on=joined["roll_on"].fillna(wanted))
