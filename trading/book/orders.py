@@ -1,9 +1,16 @@
-"""Orders and fills as values. Does not belong here: recording them, or deciding them."""
+"""Orders and fills as values, and the orders that bring a book to its targets.
+
+Belongs here: the values, their ids, and proposing. Does not belong here: recording them (`booking.py`), limits
+(`trading/risk/`), or where targets come from (`trading/strategies/`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+
+TARGET = "target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +44,49 @@ class Fill:
     quantity_contracts: int
     price_points: float
     commission_local: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a strategy wants to hold of an instrument: contracts (long positive) of one contract month."""
+
+    strategy: str
+    instrument: str
+    contract: int
+    quantity_contracts: int
+    reference_points: float | None = None
+
+
+def order_id(session: date, strategy: str, instrument: str, contract: int, reason: str) -> str:
+    """The id of the order for a decision: the same decision has the same id, so nothing is placed twice."""
+    return f"{session.isoformat()}:{strategy}:{instrument}:{contract}:{reason}"
+
+
+def propose(
+    session: date,
+    targets: Iterable[Target],
+    positions: Mapping[tuple[str, str, int], int],
+    working: Iterable[Order] = (),
+) -> list[Order]:
+    """Orders that bring each target's instrument from what is held and working to the target, sorted by id.
+
+    Holdings of the instrument in other contract months are closed. Instruments without a target are left alone.
+    """
+    held = dict(positions)
+    for order in working:
+        key = (order.strategy, order.instrument, order.contract)
+        held[key] = held.get(key, 0) + order.quantity_contracts
+    wanted = {(target.strategy, target.instrument): target for target in targets}
+    desired = {(*pair, target.contract): target.quantity_contracts for pair, target in wanted.items()}
+    desired |= {key: 0 for key in held if key not in desired and key[:2] in wanted}
+    orders = [
+        _towards(session, key, quantity - held.get(key, 0), wanted[key[:2]])
+        for key, quantity in desired.items()
+        if quantity != held.get(key, 0)
+    ]
+    return sorted(orders, key=lambda order: order.order_id)
+
+
+def _towards(session: date, key: tuple[str, str, int], quantity: int, target: Target) -> Order:
+    price = target.reference_points if key[2] == target.contract else None
+    return Order(order_id(session, *key, TARGET), *key, session, quantity, TARGET, price)
