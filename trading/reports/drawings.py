@@ -20,6 +20,7 @@ INK = "#1b1f24"  # text and axes; reports replace it by the reader's own text co
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#8a9099"
 SERIES = (BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", VERMILION)
 
+MINUS = "\N{MINUS SIGN}"
 Figure = Any  # matplotlib.figure.Figure, which is not imported before something is drawn
 
 
@@ -56,7 +57,9 @@ def correlation_heat_map(matrix: pd.DataFrame, title: str = "Correlation of week
     side = min(8.0, 2.2 + 0.30 * count)
     figure, axes = _axes(side + 0.9, side, title, "")
     values = np.ma.masked_invalid(matrix.to_numpy(float))
-    mesh = axes.pcolormesh(values, cmap="RdBu", vmin=-1, vmax=1, edgecolors="white", linewidth=0.6)
+    mesh = axes.pcolormesh(
+        values, cmap="RdBu", vmin=-1, vmax=1, edgecolors="white", linewidth=0.6, rasterized=count > 40
+    )
     axes.set_facecolor("#d9dce0")
     axes.set_aspect("equal")
     axes.invert_yaxis()
@@ -120,10 +123,13 @@ def _bars(values: pd.Series, title: str, unit: str, *, signed: bool = True) -> F
     shown = values if len(values) <= 40 else pd.concat([values.iloc[:20], values.iloc[-20:]])
     note = "" if len(shown) == len(values) else f" (20 highest and 20 lowest of {len(values)})"
     figure, axes = _axes(6.4, 0.9 + 0.22 * max(len(shown), 2), title + note, "")
+    if not len(shown):
+        _nothing(axes)
+        return figure
     numbers = shown.to_numpy(float)
     colours = [BLUE if number >= 0 else VERMILION for number in numbers]
     bars = axes.barh(range(len(shown)), numbers, color=colours, height=0.7)
-    texts = [f"{number:+,.0f}" if signed else f"{number:,.1f}" for number in numbers]
+    texts = [f"{number:+,.0f}".replace("-", MINUS) if signed else f"{number:,.1f}" for number in numbers]
     axes.bar_label(bars, texts, padding=3, fontsize=7.5, color=INK)
     axes.set_yticks(range(len(shown)), [str(name) for name in shown.index], fontsize=8)
     axes.invert_yaxis()
@@ -132,8 +138,6 @@ def _bars(values: pd.Series, title: str, unit: str, *, signed: bool = True) -> F
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlabel(unit, fontsize=8, color=INK)
     axes.xaxis.set_major_locator(_locator(5))
-    if not len(shown):
-        _nothing(axes)
     return figure
 
 
@@ -167,7 +171,7 @@ def _plain(axes: Any) -> None:
     from matplotlib.ticker import FuncFormatter
 
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", MINUS)))
 
 
 def _dates(axes: Any, index: pd.Index, ticks: int = 6) -> None:
@@ -199,7 +203,7 @@ def _numbers(axes: Any, values: np.ndarray[Any, Any]) -> None:
     for (row, place), value in np.ndenumerate(values):
         if np.isfinite(value):
             colour = "white" if abs(value) > 0.6 else "#1b1f25"
-            text = f"{value:.2f}".replace("0.", ".").replace("-.00", ".00") if abs(value) < 1 else f"{value:.0f}"
+            text = f"{value:.2f}".replace("-0.00", "0.00").replace("1.00", "1").replace("0.", ".")
             axes.text(place + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6, color=colour)
 
 
