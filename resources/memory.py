@@ -1,0 +1,540 @@
+"""Every port in a dict: for tests, notebooks and rehearsals, held to the same contract suites as the real adapters.
+
+Belongs here: adapters that keep everything in this process and lose it with it. Does not belong here: anything that
+touches a disk or a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from resources.frame_rows import (
+    equal_content,
+    fitted,
+    in_key_order,
+    inside,
+    last_of_each_series,
+    not_yet_there,
+    require_kind,
+    require_within,
+    selected_columns,
+    version_at,
+)
+from trading.book.journal import PROJECTIONS, Change, Event, Scalar, chain, changes
+from trading.book.orders import Fill, Order
+from trading.book.reconciliation import Statement
+from trading.errors import BrokerError, DatasetNotFound, EventConflict, StoreError, UsageError, VendorError
+from trading.frames import Dataset, content_hash
+from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
+from trading.market.sessions import SessionCalendar
+from trading.ports import (
+    AsOf,
+    CacheStatistics,
+    Delivery,
+    Entry,
+    Failure,
+    Notice,
+    Recorded,
+    Request,
+    Span,
+    Version,
+)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the time of a write is the store's own to say
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------
+class MemoryFrames:
+    """FrameStore in a dict of versions. `clock` gives the time of a write, UTC."""
+
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self._clock = clock
+        self._versions: dict[str, list[tuple[Version, pa.Table]]] = {}
+        self._lock = threading.RLock()
+
+    def replace(self, dataset: Dataset, rows: pa.Table, span: Span, note: Mapping[str, str] | None = None) -> Version:
+        """As the port."""
+        require_kind(dataset, appending=False)
+        rows = fitted(rows, dataset)
+        require_within(rows, dataset, span)
+        with self._lock:
+            there = self._newest(dataset)
+            if there is None:
+                return self._write(dataset, rows, note)
+            mask = inside(there, dataset, span)
+            if equal_content(there.filter(mask), rows, dataset):
+                return self._versions[dataset.name][-1][0]
+            return self._write(dataset, pa.concat_tables([there.filter(pc.invert(mask)), rows]), note)
+
+    def append(self, dataset: Dataset, rows: pa.Table, note: Mapping[str, str] | None = None) -> Version:
+        """As the port."""
+        require_kind(dataset, appending=True)
+        rows = fitted(rows, dataset)
+        with self._lock:
+            there = self._newest(dataset)
+            new = not_yet_there(rows, dataset.schema.empty_table() if there is None else there, dataset)
+            if there is None:
+                return self._write(dataset, new, note)
+            if not new.num_rows:
+                return self._versions[dataset.name][-1][0]
+            return self._write(dataset, pa.concat_tables([there, new]), note)
+
+    def history(
+        self,
+        dataset: Dataset,
+        *,
+        through: date,
+        since: date | None = None,
+        series: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: AsOf = None,
+    ) -> pa.Table:
+        """As the port."""
+        wanted = selected_columns(dataset, columns)
+        span = Span(since or date.min, through, None if series is None else tuple(series))
+        table = self._at(dataset, as_of)
+        return table.filter(inside(table, dataset, span)).select(wanted)
+
+    def latest(
+        self, dataset: Dataset, *, through: date, rows: int = 1, series: Sequence[str] | None = None
+    ) -> pa.Table:
+        """As the port."""
+        return last_of_each_series(self.history(dataset, through=through, series=series), dataset, rows)
+
+    def versions(self, dataset: Dataset) -> list[Version]:
+        """As the port."""
+        return [version for version, _ in self._versions.get(dataset.name, [])]
+
+    def content_hash(self, dataset: Dataset, as_of: AsOf = None) -> str:
+        """As the port."""
+        return content_hash(self._at(dataset, as_of), dataset)
+
+    def written(self) -> list[str]:
+        """As the port."""
+        return sorted(self._versions)
+
+    def _newest(self, dataset: Dataset) -> pa.Table | None:
+        versions = self._versions.get(dataset.name)
+        return versions[-1][1] if versions else None
+
+    def _at(self, dataset: Dataset, as_of: AsOf) -> pa.Table:
+        versions = self.versions(dataset)
+        if not versions:
+            raise DatasetNotFound(f"{dataset.name} was never written. Run the step that makes it first.")
+        number = version_at(versions, dataset.name, as_of).number
+        return self._versions[dataset.name][number][1]
+
+    def _write(self, dataset: Dataset, rows: pa.Table, note: Mapping[str, str] | None) -> Version:
+        versions = self._versions.get(dataset.name, [])
+        at = self._clock()
+        if versions:
+            at = max(at, versions[-1][0].written_at + timedelta(microseconds=1))
+        version = Version(dataset.name, len(versions), at, dict(note or {}))
+        self._versions[dataset.name] = [*versions, (version, in_key_order(rows, dataset).combine_chunks())]
+        return version
+
+
+# --- the book ---------------------------------------------------------------------------------------------------------
+class MemoryLedger:
+    """Ledger in lists and dicts."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._contents: dict[str, str] = {}
+        self._rows: dict[str, dict[tuple[Scalar, ...], dict[str, Scalar]]] = {name: {} for name in PROJECTIONS}
+        self._hash = ""
+        self._lock = threading.RLock()
+
+    def record(self, events: Sequence[Event]) -> Recorded:
+        """As the port."""
+        with self._lock:
+            new = self._new(events)
+            touched: dict[tuple[str, tuple[Scalar, ...]], dict[str, Scalar]] = {}
+            for change in (change for event in new for change in changes(event)):
+                there = self._rows[change.projection].get(change.key) or _new_row(change)
+                _apply(touched.setdefault((change.projection, change.key), dict(there)), change)
+            for (projection, key), row in touched.items():
+                self._rows[projection][key] = row
+            for event in new:
+                self._entries.append(Entry(len(self._entries) + 1, event))
+                self._contents[event.event_id] = event.content()
+                self._hash = chain(self._hash, event)
+            return Recorded(len(new), len(events) - len(new), len(self._entries))
+
+    def entries(
+        self, *, after: int = 0, kinds: Sequence[str] | None = None, through: date | None = None
+    ) -> Iterator[Entry]:
+        """As the port."""
+        for entry in self._entries[after:]:
+            if (kinds is None or entry.event.kind in kinds) and (through is None or entry.event.session <= through):
+                yield entry
+
+    def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+        """As the port."""
+        if projection not in PROJECTIONS:
+            raise UsageError(f"the ledger has no projection {projection}. It has: {', '.join(sorted(PROJECTIONS))}.")
+        unknown = [name for name in where or {} if name not in PROJECTIONS[projection].columns]
+        if unknown:
+            raise UsageError(
+                f"{projection} has no column {unknown[0]}. It has: {', '.join(PROJECTIONS[projection].columns)}."
+            )
+        rows = self._rows[projection]
+        found = [rows[key] for key in sorted(rows, key=lambda key: tuple(map(_sortable, key)))]
+        return [dict(row) for row in found if all(row[name] == value for name, value in (where or {}).items())]
+
+    def sequence(self) -> int:
+        """As the port."""
+        return len(self._entries)
+
+    def content_hash(self) -> str:
+        """As the port."""
+        return self._hash
+
+    def _new(self, events: Sequence[Event]) -> list[Event]:
+        """Events that are not there, each once. Raises EventConflict."""
+        contents: dict[str, str] = {}
+        new = []
+        for event in events:
+            known = self._contents.get(event.event_id, contents.get(event.event_id))
+            if known is None:
+                contents[event.event_id] = event.content()
+                new.append(event)
+            elif known != event.content():
+                raise EventConflict(
+                    f"event {event.event_id} ({event.kind}, session {event.session}) is in the journal with other "
+                    "content. Nothing of the batch was recorded. Find out which is right, and record the correction "
+                    "under an id of its own."
+                )
+        return new
+
+
+def _new_row(change: Change) -> dict[str, Scalar]:
+    projection = PROJECTIONS[change.projection]
+    return dict.fromkeys(projection.columns) | dict(zip(projection.key, change.key, strict=True))
+
+
+def _apply(row: dict[str, Scalar], change: Change) -> None:
+    """Changes a row in place; what is set beyond the projection's columns stays in the journal only."""
+    row.update({name: value for name, value in change.set.items() if name in row})
+    for name, added in change.add.items():
+        before = row[name] or 0
+        assert isinstance(before, int)
+        row[name] = before + added
+
+
+def _sortable(value: Scalar) -> tuple[bool, Scalar]:
+    return (value is not None, value)
+
+
+class MemoryBroker:
+    """Broker that fills each order when it is placed as `fill` says (None: not filled), by default all of it at its
+    reference price without commission.
+
+    `statements` are answered as given, None included; a session without one gets positions from the fills and no cash.
+    Set `down` to a reason and every call raises BrokerError.
+    """
+
+    def __init__(
+        self,
+        fill: Callable[[Order], Fill | None] | None = None,
+        statements: Mapping[date, Statement | None] | None = None,
+        fills: Sequence[Fill] = (),
+        name: str = "memory",
+    ) -> None:
+        self.name = name
+        self.down: str | None = None
+        self.statements = dict(statements or {})
+        self.orders: dict[str, Order] = {}
+        self._fill = fill or filled_at_reference
+        self._fills = list(fills)
+        self._cancelled: set[str] = set()
+
+    def place(self, orders: Sequence[Order]) -> None:
+        """As the port."""
+        self._answer()
+        for order in orders:
+            if order.order_id not in self.orders:
+                self.orders[order.order_id] = order
+                self._fills += [fill for fill in [self._fill(order)] if fill is not None]
+
+    def cancel(self, order_ids: Sequence[str]) -> None:
+        """As the port."""
+        self._answer()
+        filled = {fill.order_id for fill in self._fills}
+        self._cancelled |= {name for name in order_ids if name in self.orders and name not in filled}
+
+    @property
+    def working(self) -> list[Order]:
+        """Orders that are neither filled nor withdrawn, in the order they were placed."""
+        done = self._cancelled | {fill.order_id for fill in self._fills}
+        return [order for order in self.orders.values() if order.order_id not in done]
+
+    def fills(self, session: date) -> list[Fill]:
+        """As the port."""
+        self._answer()
+        return [fill for fill in self._fills if fill.session == session]
+
+    def statement(self, session: date) -> Statement | None:
+        """As the port."""
+        self._answer()
+        if session in self.statements:
+            return self.statements[session]
+        positions: dict[tuple[str, int], int] = {}
+        for fill in self._fills:
+            if fill.session <= session:
+                item = (fill.instrument, fill.contract)
+                positions[item] = positions.get(item, 0) + fill.quantity_contracts
+        return Statement(self.name, session, {item: held for item, held in positions.items() if held})
+
+    def _answer(self) -> None:
+        if self.down is not None:
+            raise BrokerError(f"broker {self.name} did not answer: {self.down}. Try again when it does.")
+
+
+def filled_at_reference(order: Order) -> Fill | None:
+    """All of an order, in its own session, at its reference price; None where it has none."""
+    if order.reference_points is None:
+        return None
+    return Fill(
+        fill_id=f"{order.order_id}/1",
+        order_id=order.order_id,
+        strategy=order.strategy,
+        instrument=order.instrument,
+        contract=order.contract,
+        session=order.session,
+        quantity_contracts=order.quantity_contracts,
+        price_points=order.reference_points,
+    )
+
+
+# --- reference data and vendors ---------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class MemoryReference:
+    """ReferenceStore made of values. Calendars not given are Monday to Friday."""
+
+    instrument_rows: Sequence[Instrument] = ()
+    roll_rows: Sequence[RollParameters] = ()
+    pairs: Sequence[FxPair] = ()
+    groups: Sequence[ExchangeGroup] = ()
+    sessions: Mapping[str, Sequence[date]] = field(default_factory=dict)
+    early_closes: Mapping[str, Sequence[date]] = field(default_factory=dict)
+
+    def instruments(self, on: date) -> Mapping[str, Instrument]:
+        """As the port."""
+        rows = sorted(self.instrument_rows, key=lambda row: row.effective_from)
+        return {row.code: row for row in rows if row.effective_from <= on}
+
+    def roll_parameters(self, on: date) -> Mapping[str, RollParameters]:
+        """As the port."""
+        rows = sorted(self.roll_rows, key=lambda row: row.effective_from)
+        return {row.instrument: row for row in rows if row.effective_from <= on}
+
+    def fx_pairs(self) -> Sequence[FxPair]:
+        """As the port."""
+        return self.pairs
+
+    def exchange_groups(self) -> Mapping[str, ExchangeGroup]:
+        """As the port."""
+        return {group.name: group for group in self.groups}
+
+    def calendar(self, group: str, first: date, last: date) -> SessionCalendar:
+        """As the port."""
+        days = (first + timedelta(days=step) for step in range((last - first).days + 1))
+        known = self.sessions.get(group)
+        open_days = sorted(known) if known is not None else [day for day in days if day.weekday() < 5]
+        inside_range = tuple(day for day in open_days if first <= day <= last)
+        early = frozenset(self.early_closes.get(group, ())) & frozenset(inside_range)
+        return SessionCalendar(group, first, last, inside_range, early)
+
+    def content_hash(self) -> str:
+        """As the port."""
+        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()
+
+
+class MemoryVendor:
+    """PriceVendor that answers from given tables (the rows of a Delivery, by raw dataset name).
+
+    `failing` maps a series to the reason it fails for; `down`, when set, makes every fetch raise VendorError. Asked-for
+    series without a row are `no_data`.
+    """
+
+    def __init__(self, tables: Mapping[str, pa.Table], name: str = "memory") -> None:
+        self.name = name
+        self.delivers = tuple(sorted(tables))
+        self.failing: dict[str, str] = {}
+        self.down: str | None = None
+        self._tables = dict(tables)
+
+    def instruments(self) -> Sequence[str]:
+        """As the port."""
+        tables = [table for table in self._tables.values() if "instrument" in table.column_names]
+        return sorted({code for table in tables for code in pc.unique(table["instrument"]).to_pylist()})
+
+    def fetch(self, dataset: Dataset, request: Request) -> Delivery:
+        """As the port. Raises VendorError on a dataset it does not deliver."""
+        if self.down is not None:
+            raise VendorError(f"vendor {self.name} did not answer: {self.down}. Try again when it does.")
+        if dataset.name not in self._tables:
+            raise VendorError(f"vendor {self.name} does not deliver {dataset.name}, only {', '.join(self.delivers)}.")
+        names = dataset.series[-1] if dataset.name == "raw_fx_rates" else "instrument"
+        table = _asked_for(self._tables[dataset.name], request, names)
+        asked = list(request.instruments or ()) if names == "instrument" else []
+        failed = [series for series in asked or pc.unique(table[names]).to_pylist() if series in self.failing]
+        rows = table.filter(pc.invert(pc.is_in(table[names], value_set=pa.array(failed, pa.string()))))
+        there = set(rows[names].to_pylist())
+        return Delivery(
+            rows,
+            no_data=tuple(series for series in asked if series not in there and series not in failed),
+            failed=tuple(Failure(series, self.failing[series]) for series in failed),
+        )
+
+
+def _asked_for(table: pa.Table, request: Request, names: str) -> pa.Table:
+    days = table["stamp"].cast(pa.date32())
+    if request.since is not None:
+        table, days = (held.filter(pc.greater_equal(days, pa.scalar(request.since))) for held in (table, days))
+    if request.until is not None:
+        table = table.filter(pc.less_equal(days, pa.scalar(request.until)))
+    if request.instruments is None or names != "instrument":
+        return table
+    return table.filter(pc.is_in(table[names], value_set=pa.array(request.instruments, pa.string())))
+
+
+# --- hot values, files, messages --------------------------------------------------------------------------------------
+class MemoryCache:
+    """Cache in an ordered dict, one lock around everything. `clock` counts seconds."""
+
+    def __init__(self, max_entries: int = 10_000, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_entries, self._clock = max_entries, clock
+        self._held: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._subscribers: dict[str, list[queue.SimpleQueue[bytes]]] = {}
+        self._lock = threading.RLock()
+        self._loading: dict[str, threading.RLock] = {}
+        self._hits = self._misses = self._evictions = 0
+
+    def get(self, key: str) -> bytes | None:
+        """As the port."""
+        with self._lock:
+            value, until = self._held.get(key, (None, 0.0))
+            if value is None or self._clock() >= until:
+                self._held.pop(key, None)
+                self._misses += 1
+                return None
+            self._held.move_to_end(key)
+            self._hits += 1
+            return value
+
+    def set(self, key: str, value: bytes, age_s: float | None = None) -> None:
+        """As the port."""
+        with self._lock:
+            self._held[key] = (value, self._clock() + (float("inf") if age_s is None else age_s))
+            self._held.move_to_end(key)
+            while len(self._held) > self._max_entries:
+                self._held.popitem(last=False)
+                self._evictions += 1
+
+    def delete(self, key: str) -> None:
+        """As the port."""
+        with self._lock:
+            self._held.pop(key, None)
+
+    def load(self, key: str, loader: Callable[[], bytes], age_s: float | None = None) -> bytes:
+        """As the port."""
+        with self._lock:
+            turn = self._loading.setdefault(key, threading.RLock())
+        with turn:
+            value = self.get(key)
+            if value is None:
+                value = loader()
+                self.set(key, value, age_s)
+        with self._lock:
+            self._loading.pop(key, None)
+        return value
+
+    def publish(self, channel: str, message: bytes) -> None:
+        """As the port."""
+        with self._lock:
+            for subscriber in self._subscribers.get(channel, []):
+                subscriber.put(message)
+
+    @contextmanager
+    def subscribe(self, channel: str) -> Iterator[Iterator[bytes]]:
+        """As the port."""
+        messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        with self._lock:
+            self._subscribers.setdefault(channel, []).append(messages)
+        try:
+            yield iter(messages.get, None)
+        finally:
+            with self._lock:
+                self._subscribers[channel].remove(messages)
+
+    def statistics(self) -> CacheStatistics:
+        """As the port."""
+        with self._lock:
+            return CacheStatistics(self._hits, self._misses, self._evictions, len(self._held))
+
+
+class MemoryBlobs:
+    """BlobStore in a dict."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    def put(self, content: bytes) -> str:
+        """As the port."""
+        digest = hashlib.sha256(content).hexdigest()
+        self._blobs.setdefault(digest, bytes(content))
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """As the port."""
+        if digest not in self._blobs:
+            raise DatasetNotFound(f"no blob {digest} is held. Restore it from a backup.")
+        content = self._blobs[digest]
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise StoreError(f"blob {digest} is damaged: its bytes have another hash. Restore it from a backup.")
+        return content
+
+    def exists(self, digest: str) -> bool:
+        """As the port."""
+        return digest in self._blobs
+
+    def digests(self) -> Iterable[str]:
+        """As the port."""
+        return sorted(self._blobs)
+
+    def delete(self, digest: str) -> None:
+        """As the port."""
+        self._blobs.pop(digest, None)
+
+    def damage(self, digest: str) -> None:
+        """Spoils a blob, for rehearsing what a backup does then."""
+        self._blobs[digest] += b"?"
+
+
+class MemoryNotifier:
+    """Notifier that keeps what it was told, in `told`. Set `broken` and it takes nothing more."""
+
+    def __init__(self) -> None:
+        self.told: list[Notice] = []
+        self.broken = False
+
+    def notify(self, notice: Notice) -> bool:
+        """As the port."""
+        if not self.broken:
+            self.told.append(notice)
+        return not self.broken
