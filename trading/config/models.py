@@ -43,9 +43,7 @@ class Market(Settings):
 class Limits(Settings):
     """What no order and no position may pass. Fractions are of capital."""
 
-    max_position_contracts: int = Field(
-        500, ge=0, le=1_000_000, description="contracts of an instrument, either way"
-    )
+    max_position_contracts: int = Field(500, ge=0, le=1_000_000, description="contracts of an instrument, either way")
     max_gross_exposure_fraction: float = Field(20.0, ge=0, le=1000, description="sum of |notional| / capital")
     max_daily_loss_fraction: float = Field(0.05, ge=0, le=1, description="session loss / capital that stops new orders")
 
@@ -97,6 +95,7 @@ class VendorSettings(Settings):
 
     name: Literal["simulated", "pysystemtrade", "csv_folder"] = Field("simulated", description="which vendor")
     source: str | None = Field(None, description="folder, for vendors that read files")
+    instruments: tuple[Name, ...] = Field((), max_length=5000, description="instruments to follow; empty: all it has")
     seed: int = Field(1, ge=0, description="seed of the simulated market")
     faults: tuple[Name, ...] = Field((), description="faults the simulated market injects")
     columns: CsvColumns = Field(default_factory=CsvColumns, description="mapping of the csv_folder vendor")

@@ -1,0 +1,95 @@
+"""The analytics layer: volatility, correlation and covariance of every followed instrument, through each session.
+
+Belongs here: reading daily prices, calling `trading.analytics`, keeping and drawing what it gives. Does not belong
+here: estimators.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from assets.continuous import adjusted_through
+from assets.layers import Sources, Step, step_asset
+from assets.pictures import image
+from trading.analytics import correlation, covariance, volatility
+from trading.frames import (
+    CORRELATION,
+    COVARIANCE,
+    DAILY_PRICES,
+    ROLL_GAPS,
+    VOLATILITY,
+    to_pandas,
+)
+from trading.market.daily import held_daily
+from trading.market.sessions import desk_dates
+from trading.reports import drawings
+
+
+def _volatility(sources: Sources, first: date, last: date) -> pd.DataFrame:
+    prices = adjusted_through(sources, last)
+    held = held_daily(sources.frame(DAILY_PRICES, last))
+    returns = volatility.returns_points(prices, over_gaps=sources.desk.market.calendar == "exchange")
+    mixed = volatility.mixed(returns)
+    measures = {
+        "price_points": prices,
+        "return_points": returns,
+        "ewma_points": volatility.ewma(returns),
+        "mixed_points": mixed,
+        "robust_points": volatility.robust(returns),
+        "annual_percent": volatility.annual_percent(mixed, held),
+    }
+    return long_rows(measures, desk_dates(first, last))
+
+
+def long_rows(measures: Mapping[str, pd.DataFrame], sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    """Wide frames of equal columns as one long frame: a row for each asked session and instrument that has one."""
+    index = next(iter(measures.values())).index.intersection(sessions)
+    stacked = {name: wide.reindex(index).stack(future_stack=True) for name, wide in measures.items()}
+    rows = pd.DataFrame(stacked).rename_axis(["session", "instrument"]).reset_index()
+    return rows.dropna(subset=list(measures), how="all")
+
+
+def _correlation(sources: Sources, first: date, last: date) -> pd.DataFrame:
+    prices = adjusted_through(sources, last)
+    returns = correlation.weekly_returns(prices, held_daily(sources.frame(DAILY_PRICES, last)))
+    market = sources.desk.market
+    sessions = prices.index.intersection(desk_dates(first, last))
+    return correlation.through(returns, sessions, market.correlation_span_weeks, market.correlation_min_weeks)
+
+
+def _covariance(sources: Sources, first: date, last: date) -> pd.DataFrame:
+    return covariance.covariance(sources.frame(CORRELATION, last, first), sources.frame(VOLATILITY, last, first))
+
+
+def square(pairs: pd.DataFrame, value: str = "correlation") -> pd.DataFrame:
+    """One session's pairs as a symmetric matrix: instruments by instruments."""
+    upper = pairs.pivot(index="instrument_a", columns="instrument_b", values=value)
+    names = sorted(set(upper.index) | set(upper.columns))
+    full = upper.reindex(index=names, columns=names)
+    return full.fillna(full.T)
+
+
+def _draw_volatility(sources: Sources, rows: pa.Table, last: date) -> Mapping[str, Any]:
+    frame = _last_session(rows)
+    return {"annual volatility": image(drawings.volatility_bars(frame))} if len(frame) else {}
+
+
+def _draw_correlation(sources: Sources, rows: pa.Table, last: date) -> Mapping[str, Any]:
+    frame = _last_session(rows)
+    return {"heat map": image(drawings.correlation_heat_map(square(frame)))} if len(frame) else {}
+
+
+def _last_session(rows: pa.Table) -> pd.DataFrame:
+    frame = to_pandas(rows)
+    return frame[frame["session"] == frame["session"].max()]
+
+
+STEPS = (
+    Step(VOLATILITY, (DAILY_PRICES.name, ROLL_GAPS.name), _volatility, _draw_volatility),
+    Step(CORRELATION, (DAILY_PRICES.name, ROLL_GAPS.name), _correlation, _draw_correlation),
+    Step(COVARIANCE, (CORRELATION.name, VOLATILITY.name), _covariance),
+)
+ASSETS = [step_asset(step) for step in STEPS]

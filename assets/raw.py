@@ -1,0 +1,138 @@
+"""The raw layer: what vendors delivered, append-only, each row with when the desk could have known it.
+
+Belongs here: asking the vendor for sessions and keeping what is new. Does not belong here: judging or changing rows.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+import pyarrow as pa
+from trading.market.arrivals import known
+
+from assets.materialized import by_session, described, facts, in_span
+from assets.partitions import session_range
+from trading.config.models import DeskSettings
+from trading.errors import VendorError
+from trading.frames import (
+    RAW_ADJUSTED_PRICES,
+    RAW_BARS,
+    RAW_FX_RATES,
+    RAW_MULTIPLE_PRICES,
+    RAW_ROLL_CALENDARS,
+    Dataset,
+    empty,
+)
+from trading.market.placing import groups_of, with_sessions
+from trading.market.sessions import SessionCalendar
+from trading.ports import Delivery, FrameStore, PriceVendor, ReferenceStore, Request, Version
+
+FX_GROUP = "WEEKDAYS"
+# A session may take rows stamped on the weekend beside it, and on a long run of holidays before it.
+DAYS_BEFORE, DAYS_AFTER = 12, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What one request brought: rows new to the desk, the version they made, and the vendor's whole answer."""
+
+    new: pa.Table
+    version: Version | None
+    delivery: Delivery
+
+
+def calendars(
+    groups: Mapping[str, str], first: date, last: date, reference: ReferenceStore, desk: DeskSettings
+) -> dict[str, SessionCalendar | None]:
+    """Calendar of each exchange group between two dates; None for all where the desk counts plain weekdays."""
+    if desk.market.calendar == "weekdays":
+        return dict.fromkeys(groups.values())
+    return {group: reference.calendar(group, first, last) for group in set(groups.values())}
+
+
+def arrive(
+    dataset: Dataset,
+    span: tuple[date | None, date | None],
+    vendor: PriceVendor,
+    frames: FrameStore,
+    reference: ReferenceStore,
+    desk: DeskSettings,
+    now: datetime,
+) -> Arrived:
+    """Asks for one raw dataset over a span of sessions (None: open end) and appends what is new.
+
+    Raises VendorError, after keeping what did come, where the vendor failed on a series.
+    """
+    first, last = span
+    if dataset.name not in vendor.delivers:
+        return Arrived(empty(dataset), None, Delivery(empty(dataset)))
+    request = Request(
+        desk.vendor.instruments or None,
+        first - timedelta(days=DAYS_BEFORE) if first else None,
+        last + timedelta(days=DAYS_AFTER) if last else None,
+    )
+    delivery = vendor.fetch(dataset, request)
+    rows = place(delivery.rows, dataset, reference, desk, now)
+    rows = in_span(rows, first or date.min, last or date.max)
+    fresh, version = keep(rows, dataset, frames, now)
+    if delivery.failed:
+        raise VendorError(_failed(vendor.name, dataset, delivery))
+    return Arrived(fresh, version, delivery)
+
+
+def place(rows: pa.Table, dataset: Dataset, reference: ReferenceStore, desk: DeskSettings, now: datetime) -> pa.Table:
+    """Delivered rows with their sessions."""
+    groups = groups_of(rows, reference.instruments(now.date()), FX_GROUP)
+    if not rows.num_rows:
+        return empty(dataset).drop_columns(["loaded_at"])
+    stamps = rows["stamp"].to_numpy()
+    first, last = (stamps.min().astype("datetime64[D]").item(), stamps.max().astype("datetime64[D]").item())
+    wide = calendars(groups, first - timedelta(days=30), last + timedelta(days=30), reference, desk)
+    return with_sessions(rows, dataset, groups, wide)
+
+
+def keep(rows: pa.Table, dataset: Dataset, frames: FrameStore, now: datetime) -> tuple[pa.Table, Version | None]:
+    """Appends the rows the desk does not have; returns them with the version they made (None: nothing new)."""
+    stored = None
+    if rows.num_rows and frames.versions(dataset):
+        sessions = rows["session"].to_numpy()
+        stored = frames.history(dataset, since=sessions.min().item(), through=sessions.max().item())
+    fresh = known(stored, rows, dataset, now)
+    if not fresh.num_rows and frames.versions(dataset):
+        return fresh, None
+    return fresh, frames.append(dataset, fresh, {"by": "raw"})
+
+
+def _failed(vendor: str, dataset: Dataset, delivery: Delivery) -> str:
+    named = "; ".join(f"{failure.series}: {failure.reason}" for failure in delivery.failed)
+    return (
+        f"vendor {vendor} failed on {len(delivery.failed)} series of {dataset.name} ({named}). "
+        "The rest was kept. Run the same command again, or take the series out of vendor.instruments."
+    )
+
+
+def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
+    @dg.asset(**described(dataset, kinds=("delta", "csv")), **by_session())
+    def asset(
+        context: dg.AssetExecutionContext,
+        vendor: dg.ResourceParam[PriceVendor],
+        frames: dg.ResourceParam[FrameStore],
+        reference: dg.ResourceParam[ReferenceStore],
+        desk: dg.ResourceParam[DeskSettings],
+        clock: dg.ResourceParam[Callable[[], datetime]],
+    ) -> dg.MaterializeResult:
+        arrived = arrive(dataset, session_range(context), vendor, frames, reference, desk, clock())
+        answer = "delivered" if dataset.name in vendor.delivers else "this vendor does not deliver it"
+        more = {"vendor": vendor.name, "answer": answer, "no data": ", ".join(arrived.delivery.no_data) or "none"}
+        return dg.MaterializeResult(metadata=facts(arrived.new, arrived.version, more))
+
+    return asset
+
+
+def _assets() -> Iterator[dg.AssetsDefinition]:
+    for dataset in (RAW_BARS, RAW_MULTIPLE_PRICES, RAW_ADJUSTED_PRICES, RAW_FX_RATES, RAW_ROLL_CALENDARS):
+        yield _raw_asset(dataset)
+
+
+ASSETS = list(_assets())

@@ -1,0 +1,350 @@
+"""The `daybook` command.
+
+Belongs here: what people type, and what is printed. Does not belong here: what a command does (`runs.py` runs jobs,
+`desk.py` reads). Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pipelines.settings import DEPLOYMENTS, Place, place
+from trading.errors import DaybookError, UsageError
+
+if TYPE_CHECKING:
+    from pipelines.desk import Desk
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class Answer:
+    """What a command found: data for `--json`, and how to print it for people."""
+
+    def __init__(self, data: Mapping[str, Any], shown: Callable[[], None] | None = None, exit_code: int = 0) -> None:
+        self.data, self.shown, self.exit_code = data, shown, exit_code
+
+
+def answering(function: Command) -> Command:
+    """Gives a command the common options and turns its Answer, or a Daybook error, into output and exit code."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output; logs stay on stderr.")
+    @click.option("--home", type=click.Path(path_type=Path), help="The desk's folder [DAYBOOK_HOME, default ./var].")
+    @click.option(
+        "--deployment", type=click.Choice(DEPLOYMENTS), help="Which backends serve it [DAYBOOK_DEPLOYMENT, local]."
+    )
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapped(context: click.Context, as_json: bool, home: Path | None, deployment: str | None, **words: Any) -> None:
+        given = context.obj or {}
+        try:
+            where = place(home or given.get("home"), deployment or given.get("deployment"))
+            answer = function(where, **words)
+        except DaybookError as error:
+            _fail(error, as_json or given.get("as_json", False))
+        else:
+            _print(answer, as_json or given.get("as_json", False))
+            context.exit(answer.exit_code)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _fail(error: DaybookError, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"ok": False, "error": type(error).__name__, "message": str(error)}))
+    click.echo(f"daybook: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+def _print(answer: Answer, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"ok": answer.exit_code == 0, **answer.data}, default=str, allow_nan=False))
+    elif answer.shown is not None:
+        answer.shown()
+
+
+def _day(value: Any) -> date | None:
+    return None if value is None else value.date()
+
+
+def _desk(where: Place) -> Desk:
+    from pipelines.desk import Desk
+
+    return Desk.open(where)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output; logs stay on stderr.")
+@click.option("--home", type=click.Path(path_type=Path), help="The desk's folder [DAYBOOK_HOME, default ./var].")
+@click.option(
+    "--deployment", type=click.Choice(DEPLOYMENTS), help="Which backends serve it [DAYBOOK_DEPLOYMENT, default local]."
+)
+@click.version_option(package_name="daybook")
+@click.pass_context
+def main(context: click.Context, **given: Any) -> None:
+    """Daybook closes the trading day for a systematic futures desk.
+
+    Start with `daybook demo`, which needs no data and no server. With data of your own: `daybook load`, then
+    `daybook close`, then look: `daybook pnl`, `daybook positions`, `daybook violations`, `daybook ui`.
+
+    Exit codes: 0 all good; 1 a step or a check failed; 2 wrong usage or bad input.
+    """
+    context.obj = given
+
+
+# --- work -------------------------------------------------------------------------------------------------------------
+@main.command()
+@click.option("--sessions", default=10, show_default=True, help="How many of the last sessions to close.")
+@click.option("--years", default=4, show_default=True, help="Years of simulated history to load.")
+@answering
+def demo(where: Place, sessions: int, years: int) -> Answer:
+    """Load the simulated market, close its last sessions, print a summary, write the report."""
+    from pipelines import demonstration
+
+    return _closed(where, demonstration.run(where, sessions, years))
+
+
+@main.command()
+@click.option("--vendor", type=click.Choice(["simulated", "pysystemtrade", "csv_folder"]), required=True)
+@click.option("--source", type=click.Path(path_type=Path), help="The vendor's folder.")
+@click.option("--instruments", help="Comma-separated codes; without it, all the vendor has.")
+@click.option("--since", type=DAY, help="First session.")
+@click.option("--until", type=DAY, help="Last session.")
+@click.option("--calendar", type=click.Choice(["exchange", "weekdays"]), help="How stamps become sessions.")
+@answering
+def load(
+    where: Place,
+    vendor: str,
+    source: Path | None,
+    instruments: str | None,
+    since: Any,
+    until: Any,
+    calendar: str | None,
+) -> Answer:
+    """Load history from a vendor: raw, clean and continuous datasets. Safe to repeat."""
+    from pipelines import loading
+
+    codes = tuple(code.strip() for code in instruments.split(",") if code.strip()) if instruments else ()
+    found = loading.load(where, vendor, source, codes, (_day(since), _day(until)), calendar)
+    return Answer(found, lambda: _pairs("Loaded", found), found["exit_code"])
+
+
+@main.command()
+@click.option("--session", type=DAY, help="Session to close; without it, the latest there are prices for.")
+@answering
+def close(where: Place, session: Any) -> Answer:
+    """Close one session: ingest, check, value, trade on paper, reconcile, report."""
+    from pipelines import closing
+
+    return _closed(where, closing.close(where, _day(session)))
+
+
+@main.command()
+@click.option("--from", "first", type=DAY, required=True, help="First session.")
+@click.option("--to", "last", type=DAY, required=True, help="Last session.")
+@answering
+def backfill(where: Place, first: Any, last: Any) -> Answer:
+    """Close all sessions of a span, in order, in one run."""
+    from pipelines import closing
+
+    return _closed(where, closing.backfill(where, first.date(), last.date()))
+
+
+@main.command()
+@click.option("--strategy", help="Name of a strategy; without it, the first configured.")
+@click.option("--since", type=DAY, help="First session.")
+@click.option("--until", type=DAY, help="Last session.")
+@answering
+def backtest(where: Place, strategy: str | None, since: Any, until: Any) -> Answer:
+    """Run a strategy over history; the curve is kept in the dataset backtest_curves."""
+    from pipelines import closing
+
+    found = closing.backtest(where, strategy, _day(since), _day(until))
+    return Answer(found, lambda: _pairs("Backtest", found), found["exit_code"])
+
+
+@main.command()
+@answering
+def quality(where: Place) -> Answer:
+    """Run the second layer of checks (Great Expectations) and build its Data Docs."""
+    from pipelines import closing
+
+    found = closing.quality(where)
+    return Answer(found, lambda: _pairs("Quality", found), found["exit_code"])
+
+
+@main.command()
+@answering
+def backup(where: Place) -> Answer:
+    """Take a snapshot of the desk into its backup folder [DAYBOOK_BACKUPS, default <home>-backups]."""
+    from pipelines import closing
+
+    found = closing.backup(where)
+    return Answer(found, lambda: _pairs("Backup", found), found["exit_code"])
+
+
+@main.command()
+@click.argument("snapshot")
+@click.option("--into", type=click.Path(path_type=Path), required=True, help="An empty or new folder.")
+@answering
+def restore(where: Place, snapshot: str, into: Path) -> Answer:
+    """Rebuild a desk from SNAPSHOT (a name, or `latest`) into a folder, every hash checked."""
+    from pipelines import closing
+
+    found = closing.restore(where, snapshot, into)
+    return Answer(found, lambda: _pairs("Restored", found))
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True)
+@answering
+def ui(where: Place, port: int) -> Answer:
+    """Open the Dagster UI on this desk's data."""
+    from pipelines import web
+
+    return Answer({}, exit_code=web.serve(where, port))
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+@main.command()
+@answering
+def status(where: Place) -> Answer:
+    """What this desk is, what it holds, and how its last runs ended."""
+    found = _desk(where).status()
+    return Answer(found, lambda: _show_status(found))
+
+
+@main.command()
+@click.argument("instrument")
+@click.option("--kind", type=click.Choice(["adjusted", "multiple", "daily", "intraday"]), default="adjusted")
+@click.option("--since", type=DAY, help="First session.")
+@click.option("--until", type=DAY, help="Last session.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write all rows to FILE.parquet or FILE.csv.")
+@answering
+def prices(where: Place, instrument: str, kind: str, since: Any, until: Any, out: Path | None) -> Answer:
+    """Prices of INSTRUMENT: adjusted (stitched, at the vendor's times), multiple, daily or intraday."""
+    frame = _desk(where).prices(instrument, kind, since=_day(since), until=_day(until))
+    if out is not None:
+        _write(frame, out)
+    return _rows(f"{instrument} {kind} prices", frame, {"instrument": instrument, "kind": kind, "out": out}, out)
+
+
+def _reading(name: str, text: str) -> None:
+    """Adds a command that prints what a session's dataset holds."""
+
+    @click.option("--session", type=DAY, help="Which session; without it, the latest closed one.")
+    @answering
+    def command(where: Place, session: Any) -> Answer:
+        desk = _desk(where)
+        day = desk.closed_session(_day(session))
+        return _rows(f"{name} on {day}", getattr(desk, name)(day), {"session": day})
+
+    main.command(name, help=text)(command)
+
+
+_reading("volatility", "Volatility of each instrument: daily points by method, and percent a year.")
+_reading("correlation", "Correlation of weekly returns, as a matrix.")
+_reading("positions", "What the book holds after the session.")
+_reading("pnl", "Profit and loss of the session by strategy, instrument and contract.")
+_reading("breaks", "Differences between our book and the broker's statement.")
+_reading("violations", "What the data rules found.")
+
+
+@main.command()
+@click.argument("query")
+@click.option("--as-of", help="Read every dataset as it was at this instant (ISO 8601).")
+@answering
+def sql(where: Place, query: str, as_of: str | None) -> Answer:
+    """Run a read-only SQL QUERY over every dataset (DuckDB); tables are the dataset names."""
+    frame = _desk(where).sql(query, as_of)
+    return _rows("rows", frame, {})
+
+
+# --- printing ---------------------------------------------------------------------------------------------------------
+def _closed(where: Place, found: dict[str, Any]) -> Answer:
+    return Answer(found, lambda: _show_close(found), found["exit_code"])
+
+
+def _show_close(found: Mapping[str, Any]) -> None:
+    _show_tables(found)
+    _pairs("Summary", {key: value for key, value in found.items() if not isinstance(value, list)})
+
+
+def _show_status(found: Mapping[str, Any]) -> None:
+    _pairs("Desk", {key: value for key, value in found.items() if not isinstance(value, list)})
+    _show_tables(found)
+
+
+def _show_tables(found: Mapping[str, Any]) -> None:
+    from rich.console import Console
+
+    for name, rows in found.items():
+        if isinstance(rows, list) and rows:
+            Console().print(_table(name.replace("_", " "), rows))
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(str(column), justify="right" if isinstance(rows[0][column], int | float) else "left")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    return table
+
+
+def _pairs(title: str, found: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False)
+    for key, value in found.items():
+        if value not in (None, {}, [], ""):
+            table.add_row(key.replace("_", " "), _cell(value))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) >= 100 else f"{value:,.6g}"
+    if isinstance(value, Mapping):
+        return "\n".join(f"{key}: {_cell(inner)}" for key, inner in value.items())
+    return str(value)
+
+
+def _rows(title: str, frame: Any, facts: Mapping[str, Any], out: Path | None = None) -> Answer:
+    """A frame: for people the last 40 rows, for JSON all of them (the count only, when written to a file)."""
+    from rich.console import Console
+
+    from pipelines.desk import records
+
+    def show() -> None:
+        rows = records(frame.tail(40))
+        hidden = len(frame) - len(rows)
+        Console().print(_table(title, rows) if rows else f"{title}: none")
+        if hidden:
+            Console().print(f"{hidden} earlier rows not shown; --json gives all")
+
+    data = {**facts, "count": len(frame)}
+    return Answer(data if out else {**data, "rows": records(frame)}, show)
+
+
+def _write(frame: Any, out: Path) -> None:
+    """Writes whole or not at all."""
+    draft = out.with_name(f".{out.name}.new")
+    if out.suffix == ".parquet":
+        frame.to_parquet(draft, index=False)
+    elif out.suffix == ".csv":
+        frame.to_csv(draft, index=False, date_format="%Y-%m-%d %H:%M:%S")
+    else:
+        raise UsageError(f"{out}: unknown format {out.suffix!r}. Name a file that ends in .parquet or .csv.")
+    draft.replace(out)

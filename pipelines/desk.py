@@ -1,0 +1,263 @@
+"""The desk in plain Python: the same ports a run gets, for a notebook, a script and the command line.
+
+    from pipelines.desk import Desk
+    desk = Desk.open()                      # DAYBOOK_HOME, or ./var
+    desk.prices("US10"), desk.pnl(), desk.sql("select * from violations")
+
+Belongs here: reading. Does not belong here: anything that changes the desk (`runs.py` does, through jobs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+
+from pipelines.deployments import Adapters, adapters, utc_now
+from pipelines.settings import Place, place
+from trading.errors import DatasetNotFound, NotASession, UnknownInstrument, UsageError
+from trading.frames import (
+    BREAKS,
+    CLEAN_BARS,
+    CORRELATION,
+    DAILY_PRICES,
+    DATASETS,
+    EQUITY,
+    MULTIPLE_PRICES,
+    PNL,
+    POSITIONS,
+    ROLL_GAPS,
+    VIOLATIONS,
+    VOLATILITY,
+    Dataset,
+    to_pandas,
+)
+from trading.market import continuous
+
+Kind = Literal["adjusted", "multiple", "daily", "intraday"]
+SEARCHED_DAYS = 15  # how far around a date the sessions before and after it are looked for
+FAR = date(9999, 12, 31)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One desk, open for reading."""
+
+    place: Place
+    adapters: Adapters
+
+    @classmethod
+    def open(cls, where: Place | str | None = None) -> Desk:
+        """The desk of a place, or of a home folder (default: as the environment says)."""
+        found = where if isinstance(where, Place) else place(where)
+        return cls(found, adapters(found))
+
+    # --- prices -----------------------------------------------------------------------------------------------------
+    def prices(
+        self, instrument: str, kind: Kind = "adjusted", *, since: date | None = None, until: date | None = None
+    ) -> pd.DataFrame:
+        """Prices of an instrument. `adjusted` is stitched through `until` at the vendor's own times; `daily` and
+        `intraday` are bars by contract where the vendor delivers them, else one row a session (`daily`).
+
+        Raises UnknownInstrument where nothing of that name is held.
+        """
+        through = until or FAR
+        if kind == "intraday" or (kind == "daily" and self._written(CLEAN_BARS)):
+            rows = self._history(CLEAN_BARS, through, since, [instrument])
+            rows = rows[rows["frequency"] == kind]
+        elif kind == "daily":
+            rows = self._history(DAILY_PRICES, through, since, [instrument])
+        else:
+            rows = self._continuous(instrument, kind, through)
+            rows = rows if since is None else rows[rows["session"] >= pd.Timestamp(since)]
+        if rows.empty:
+            self._refuse_unknown(instrument)
+        return rows.reset_index(drop=True)
+
+    def _continuous(self, instrument: str, kind: str, through: date) -> pd.DataFrame:
+        rows = self._history(MULTIPLE_PRICES, through, None, [instrument])
+        if kind == "multiple" or rows.empty:
+            return rows
+        gaps = self._history(ROLL_GAPS, through, None, [instrument])
+        stitch = continuous.panama if self.adapters.settings.market.stitching == "panama" else continuous.ratio
+        return stitch(rows, gaps)
+
+    def _refuse_unknown(self, instrument: str) -> None:
+        try:
+            held = self.adapters.frames.latest(DAILY_PRICES, through=FAR)["instrument"].to_pylist()
+        except DatasetNotFound:
+            raise UsageError(
+                f"this desk ({self.place.home}) holds no prices yet. Run `daybook load` or `daybook demo` first."
+            ) from None
+        if instrument not in held:
+            raise UnknownInstrument(instrument, held, f"desk {self.place.home}")
+
+    # --- one session ------------------------------------------------------------------------------------------------
+    def volatility(self, session: date | None = None) -> pd.DataFrame:
+        """Volatility of each instrument on a session (default: the latest closed)."""
+        return self._session(VOLATILITY, session)
+
+    def correlation(self, session: date | None = None) -> pd.DataFrame:
+        """Correlation on a session as a matrix, with a column `instrument` naming each row."""
+        pairs = self._session(CORRELATION, session)
+        upper = pairs.pivot(index="instrument_a", columns="instrument_b", values="correlation")
+        matrix = upper.fillna(upper.T)
+        return matrix.rename_axis(columns=None).rename_axis("instrument").reset_index()
+
+    def positions(self, session: date | None = None) -> pd.DataFrame:
+        """Positions after a session that are not flat."""
+        rows = self._session(POSITIONS, session)
+        return rows[rows["quantity_contracts"] != 0].reset_index(drop=True)
+
+    def pnl(self, session: date | None = None) -> pd.DataFrame:
+        """Profit and loss of a session."""
+        return self._session(PNL, session)
+
+    def breaks(self, session: date | None = None) -> pd.DataFrame:
+        """Breaks with the broker after a session."""
+        return self._session(BREAKS, session)
+
+    def violations(self, session: date | None = None) -> pd.DataFrame:
+        """Findings of data rules on a session."""
+        return self._session(VIOLATIONS, session)
+
+    def sql(self, query: str, as_of: str | None = None) -> pd.DataFrame:
+        """Rows of a read-only query over every dataset and ledger projection."""
+        try:
+            instant = datetime.fromisoformat(as_of) if as_of else None
+        except ValueError as cause:
+            raise UsageError(
+                f"--as-of {as_of!r} is not an instant. Write it like 2022-02-25T22:00:00+00:00."
+            ) from cause
+        return to_pandas(self.adapters.sql.query(query, instant))
+
+    # --- sessions ---------------------------------------------------------------------------------------------------
+    def closed_session(self, session: date | None = None) -> date:
+        """The session asked for, or the latest closed one. Raises NotASession, UsageError if it was not closed."""
+        closed = self.closed_sessions()
+        if session is None:
+            if not closed:
+                raise UsageError(f"no session of {self.place.home} is closed yet. Run `daybook close` first.")
+            return closed[-1]
+        self.refuse_non_session(session)
+        if session not in closed:
+            near = [day for day in closed if day < session][-1:] or closed[:1]
+            known = f"The nearest closed one is {near[0]}." if near else "None is closed yet."
+            raise UsageError(f"{session} is not closed. {known} Run `daybook close --session {session}`.")
+        return session
+
+    def closed_sessions(self) -> list[date]:
+        """Sessions the book was closed on, ascending."""
+        if not self._written(EQUITY):
+            return []
+        rows = self.adapters.frames.history(EQUITY, through=FAR, columns=["session"])
+        return sorted(set(rows["session"].to_pylist()))
+
+    def refuse_non_session(self, day: date) -> None:
+        """Raises NotASession on a weekend, and on a day on which no followed exchange group trades."""
+        reason = self._closed_because(day)
+        if reason is None:
+            return
+        ahead = (day + timedelta(days=n) for n in range(1, SEARCHED_DAYS))
+        behind = (day - timedelta(days=n) for n in range(1, SEARCHED_DAYS))
+        before = next((other for other in behind if self._closed_because(other) is None), None)
+        after = next((other for other in ahead if self._closed_because(other) is None), None)
+        raise NotASession(day, reason, before, after)
+
+    def _closed_because(self, day: date) -> str | None:
+        if day.weekday() >= 5:
+            return "it is a " + ("Saturday" if day.weekday() == 5 else "Sunday")
+        if self.adapters.settings.market.calendar == "weekdays":
+            return "it is New Year's Day" if (day.month, day.day) == (1, 1) else None
+        reference = self.adapters.reference
+        around = (day - timedelta(days=2 * SEARCHED_DAYS), day + timedelta(days=2 * SEARCHED_DAYS))
+        groups = self.exchange_groups(day)
+        if any(reference.calendar(group, *around).is_open(day) for group in groups):
+            return None
+        return f"every exchange group of this desk is closed ({', '.join(sorted(groups))})"
+
+    def exchange_groups(self, on: date) -> set[str]:
+        """Exchange groups of the instruments the desk follows."""
+        instruments = self.adapters.reference.instruments(on)
+        followed = self.adapters.settings.vendor.instruments or self.adapters.vendor.instruments()
+        return {instruments[code].exchange_group for code in followed if code in instruments}
+
+    def next_session(self) -> date:
+        """What `daybook close` closes when nothing is said: the latest session there can be prices for."""
+        today = utc_now().date()
+        days = [today - timedelta(days=n) for n in range(1, SEARCHED_DAYS)]
+        if self.adapters.settings.vendor.name != "simulated":
+            newest = self._newest_price()
+            days = [newest - timedelta(days=n) for n in range(SEARCHED_DAYS)]
+        return next(day for day in days if self._closed_because(day) is None)
+
+    def _newest_price(self) -> date:
+        if not self._written(DAILY_PRICES):
+            raise UsageError(f"this desk ({self.place.home}) holds no prices yet. Run `daybook load` first.")
+        rows = self.adapters.frames.latest(DAILY_PRICES, through=FAR)
+        return max(rows["session"].to_pylist())
+
+    # --- everything -------------------------------------------------------------------------------------------------
+    def status(self) -> dict[str, Any]:
+        """Settings, what every dataset holds, and how far the book was closed."""
+        settings, closed = self.adapters.settings, self.closed_sessions()
+        return {
+            "home": str(self.place.home),
+            "deployment": self.place.deployment,
+            "vendor": settings.vendor.name,
+            "source": settings.vendor.source,
+            "calendar": settings.market.calendar,
+            "configuration": settings.content_hash(),
+            "reference_data": self.adapters.reference.content_hash(),
+            "sessions_closed": len(closed),
+            "last_closed": str(closed[-1]) if closed else None,
+            "ledger_sequence": self.adapters.ledger.sequence(),
+            "processes": self.adapters.ledger.rows("process_state"),
+            "datasets": [self._extent(DATASETS[name]) for name in self.adapters.frames.written()],
+        }
+
+    def _extent(self, dataset: Dataset) -> dict[str, Any]:
+        rows = self.adapters.frames.history(dataset, through=FAR, columns=["session"])["session"]
+        newest = self.adapters.frames.versions(dataset)[-1]
+        ends = (rows.to_numpy().min(), rows.to_numpy().max()) if len(rows) else ("", "")
+        return {
+            "dataset": dataset.name,
+            "rows": len(rows),
+            "first": str(ends[0]),
+            "last": str(ends[1]),
+            "version": newest.number,
+            "written": newest.written_at.isoformat(timespec="seconds"),
+        }
+
+    def _written(self, dataset: Dataset) -> bool:
+        return bool(self.adapters.frames.versions(dataset))
+
+    def _history(
+        self, dataset: Dataset, through: date, since: date | None = None, series: list[str] | None = None
+    ) -> pd.DataFrame:
+        try:
+            return to_pandas(self.adapters.frames.history(dataset, through=through, since=since, series=series))
+        except DatasetNotFound:
+            return to_pandas(dataset.schema.empty_table())
+
+    def _session(self, dataset: Dataset, session: date | None) -> pd.DataFrame:
+        day = self.closed_session(session)
+        return self._history(dataset, day, day).drop(columns="session")
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain values: dates and times as ISO text, missing as None."""
+    return [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp):
+        return value.date().isoformat() if value == value.normalize() else value.isoformat(sep=" ")
+    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
+        return None
+    if isinstance(value, pa.Scalar):
+        return value.as_py()
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,144 @@
+"""Runs a job in this process, shows its steps, and says how it ended.
+
+Belongs here: the Dagster instance of a home, running a job, and reading its outcome. Does not belong here: what the
+jobs are (`definitions.py`) or what people type (`cli.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipelines.settings import Place, project_folder
+from trading import errors
+
+LAST_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `failed_checks` are those of error severity; `exit_code` is what the shell gets."""
+
+    run_id: str
+    success: bool
+    seconds: float
+    failed_steps: Mapping[str, str] = field(default_factory=dict)
+    failed_checks: Mapping[str, str] = field(default_factory=dict)
+    exit_code: int = 0
+
+
+def prepare(place: Place) -> Path:
+    """Makes the home and its Dagster folder, points this process at them, and returns DAGSTER_HOME."""
+    folder = place.home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = (project_folder("config") / "dagster.yaml").read_text()
+    file = folder / "dagster.yaml"
+    if not file.exists() or file.read_text() != wanted:
+        file.write_text(wanted)
+    os.environ["DAGSTER_HOME"] = str(folder)
+    os.environ["DAYBOOK_HOME"] = str(place.home)
+    os.environ["DAYBOOK_DEPLOYMENT"] = place.deployment
+    os.environ["DAYBOOK_BACKUPS"] = str(place.backups)
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
+    return folder
+
+
+def run(
+    place: Place,
+    job: str,
+    *,
+    span: tuple[date, date] | None = None,
+    config: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Runs a job of the project in this process: over a span of sessions, or unpartitioned.
+
+    Dead runs of the same home are marked failed first. Never raises for a failing step: see `Outcome`.
+    """
+    with _calm():
+        prepare(place)
+        import dagster as dg
+
+        from pipelines.dead_runs import process_tags, reap
+        from pipelines.definitions import defs
+
+        with dg.DagsterInstance.get() as instance:
+            reap(instance)
+            began = time.monotonic()
+            result = defs.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                run_config=_run_config(config, quiet),
+                tags={**process_tags(), **_span_tags(span)},
+                raise_on_error=False,
+            )
+            return _outcome(result, time.monotonic() - began)
+
+
+def _run_config(config: Mapping[str, Any] | None, quiet: bool) -> dict[str, Any]:
+    return {**(config or {}), "loggers": {} if quiet else {"step_lines": {}}}
+
+
+def _span_tags(span: tuple[date, date] | None) -> dict[str, str]:
+    if span is None:
+        return {}
+    first, last = (day.isoformat() for day in span)
+    if first == last:
+        return {"dagster/partition": first}
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+
+
+def _outcome(result: Any, seconds: float) -> Outcome:
+    steps: dict[str, str] = {}
+    checks: dict[str, str] = {}
+    codes = [0]
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE":
+            name, message = _root_cause(event.step_failure_data.error)
+            steps[event.step_key or "?"] = message
+            codes.append(_exit_code(name))
+        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+            found = event.asset_check_evaluation_data
+            if not found.passed and found.severity.value == "ERROR":
+                name = f"{found.asset_key.to_user_string()}/{found.check_name}"
+                checks[name] = found.description or "failed"
+                codes.append(1)
+    if not result.success:
+        codes.append(1)
+    code = 2 if 2 in codes else max(codes)
+    return Outcome(result.run_id, result.success, seconds, steps, checks, code)
+
+
+def _root_cause(error: Any) -> tuple[str, str]:
+    """Class name and message of the Daybook error in a chain, else of its innermost cause."""
+    chain = [error]
+    while chain[-1] is not None and chain[-1].cause is not None:
+        chain.append(chain[-1].cause)
+    ours = [link for link in chain if hasattr(errors, link.cls_name or "")]
+    chosen = ours[0] if ours else chain[-1]
+    return chosen.cls_name or "", chosen.message.strip().split(": ", 1)[-1]
+
+
+def _exit_code(class_name: str) -> int:
+    kind = getattr(errors, class_name, None)
+    return kind.exit_code if isinstance(kind, type) and issubclass(kind, errors.DaybookError) else 1
+
+
+@contextmanager
+def _calm() -> Iterator[None]:
+    """Without the framework's own chatter: its console lines, and warnings that parts of it are still preview."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        for word in ("Beta", "Preview", "Superseded"):
+            warnings.filterwarnings("ignore", message=f".*{word.lower()}.*")
+        yield
+        sys.stderr.flush()

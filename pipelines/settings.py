@@ -1,0 +1,115 @@
+"""Reads the environment and the configuration files; the only place that does.
+
+Belongs here: environment variables, TOML files, and how they lie over one another. Does not belong here: what a setting
+means (`trading/config/models.py`) or which adapter serves it (`pipelines/deployments.py`).
+
+Order, later over earlier: `config/base.toml`, `config/<deployment>.toml`, `<home>/desk.toml`. Strategies are the files
+of `config/strategies/` and, of the same name over them, `<home>/strategies/`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import ValidationError
+
+from trading.config.models import DeskSettings
+from trading.errors import ConfigError
+
+DEPLOYMENTS = ("local", "services")
+PROJECT = Path(__file__).resolve().parents[1]
+SHIPPED = Path(__file__).resolve().parent / "shipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a desk lives: its folder, its deployment, and what the environment says of servers."""
+
+    home: Path
+    deployment: str
+    backups: Path
+    redis_url: str | None = None
+
+    @property
+    def desk_file(self) -> Path:
+        """The home's own settings."""
+        return self.home / "desk.toml"
+
+
+def project_folder(name: str) -> Path:
+    """`config` or `reference`: beside the code in a checkout, inside the package when installed."""
+    beside = PROJECT / name
+    return beside if beside.is_dir() else SHIPPED / name
+
+
+def place(home: str | Path | None = None, deployment: str | None = None) -> Place:
+    """The desk's place from arguments, then environment variables (DAYBOOK_HOME, DAYBOOK_DEPLOYMENT, DAYBOOK_BACKUPS,
+    REDIS_URL), then defaults (./var, local, <home>-backups). Raises ConfigError on an unknown deployment."""
+    folder = Path(home or os.environ.get("DAYBOOK_HOME") or "var").resolve()
+    chosen = deployment or os.environ.get("DAYBOOK_DEPLOYMENT") or "local"
+    if chosen not in DEPLOYMENTS:
+        raise ConfigError(f"deployment {chosen!r} is unknown. Choose one of: {', '.join(DEPLOYMENTS)}.")
+    backups = os.environ.get("DAYBOOK_BACKUPS") or folder.parent / f"{folder.name}-backups"
+    return Place(folder, chosen, Path(backups).resolve(), os.environ.get("REDIS_URL"))
+
+
+def read_settings(where: Place) -> DeskSettings:
+    """The settings in force for a desk. Raises ConfigError naming file, setting, value and cure."""
+    config = project_folder("config")
+    merged: dict[str, Any] = {}
+    files = [config / "base.toml", config / f"{where.deployment}.toml", where.desk_file]
+    for file in files:
+        if file.exists():
+            merged = _over(merged, _read(file))
+    merged["strategies"] = _strategies(config / "strategies", where.home / "strategies")
+    try:
+        return DeskSettings.model_validate(merged)
+    except ValidationError as cause:
+        raise ConfigError(_sentence(cause, files)) from cause
+
+
+def write_desk(where: Place, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes settings into the home's desk.toml, keeping the rest of it; atomic."""
+    document = tomlkit.parse(where.desk_file.read_text()) if where.desk_file.exists() else tomlkit.document()
+    for section, values in changes.items():
+        table = document.setdefault(section, tomlkit.table())
+        for key, value in values.items():
+            table[key] = value
+    where.home.mkdir(parents=True, exist_ok=True)
+    draft = where.desk_file.with_suffix(".toml.new")
+    draft.write_text(tomlkit.dumps(document))
+    draft.replace(where.desk_file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise ConfigError(f"{file}: not valid TOML: {cause}. Correct the file and run again.") from cause
+
+
+def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in upper.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _over(merged[key], value) if both else value
+    return merged
+
+
+def _strategies(*folders: Path) -> list[dict[str, Any]]:
+    files = {file.name: file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.toml"))}
+    return [_read(file) for _, file in sorted(files.items())]
+
+
+def _sentence(cause: ValidationError, files: list[Path]) -> str:
+    found = [
+        f"setting {'.'.join(str(part) for part in error['loc'])}: {error['msg'].lower()} (value {error['input']!r})"
+        for error in cause.errors()
+    ]
+    return f"the configuration is wrong: {'; '.join(found)}. Correct it in one of: {', '.join(map(str, files))}."
