@@ -10,7 +10,8 @@ mapping of contract to series; missing prices count as absent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,21 @@ CALENDAR_COLUMNS = [
 STATE_COLUMNS = [
     "instrument", "session", "held_contract", "next_contract", "roll_on", "days_to_roll", "state",
 ]  # fmt: skip
+ROLES = {"price": "current_contract", "carry": "carry_contract", "forward": "next_contract"}
+PRICE_COLUMNS = [
+    "instrument", "stamp", "price", "price_contract", "carry", "carry_contract", "forward", "forward_contract",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A contract to hold, when its roll is wanted, what follows it, and the carry contracts of both."""
+
+    desired_on: pd.Timestamp
+    current_contract: int
+    next_contract: int
+    carry_contract: int
+    next_carry_contract: int
 
 
 def desired_roll(parameters: RollParameters, contract: int) -> pd.Timestamp:
@@ -45,19 +61,9 @@ def approximate_calendar(parameters: RollParameters, contract_days: Mapping[int,
     of the hold cycle with prices; for the last row, which has none yet, the next of the cycle. The carry contract is
     the neighbour in the priced cycle, whether it has prices or not.
     """
-    priced = sorted(contract for contract, days in contract_days.items() if len(days))
-    held = [contract for contract in priced if in_cycle(contract, parameters.hold_cycle)]
-    following = [*held[1:], *(next_in_cycle(contract, parameters.hold_cycle) for contract in held[-1:])]
-    months = {contract // 100: contract for contract in priced}
-    return pd.DataFrame(
-        {
-            "desired_on": pd.DatetimeIndex([desired_roll(parameters, contract) for contract in held]).as_unit("us"),
-            "current_contract": np.array(held, dtype="int64"),
-            "next_contract": np.array(following, dtype="int64"),
-            "carry_contract": np.array([_carry(parameters, one, months) for one in held], dtype="int64"),
-            "next_carry_contract": np.array([_carry(parameters, one, months) for one in following], dtype="int64"),
-        }
-    )
+    rows = [asdict(holding) for holding in _holdings(parameters, contract_days)]
+    columns = ["desired_on", "current_contract", "next_contract", "carry_contract", "next_carry_contract"]
+    return pd.DataFrame(rows, columns=columns).astype({"desired_on": "datetime64[us]"})
 
 
 def roll_calendar(parameters: RollParameters, finals: Finals, sessions: SessionCalendar | None = None) -> pd.DataFrame:
@@ -73,11 +79,16 @@ def roll_calendar(parameters: RollParameters, finals: Finals, sessions: SessionC
     by `sessions` or by weekdays.
     """
     prices = _by_contract(finals)
-    approximate = approximate_calendar(parameters, {contract: series.index for contract, series in prices.items()})
-    if approximate.empty:
+    holdings = _holdings(parameters, {contract: pd.DatetimeIndex(series.index) for contract, series in prices.items()})
+    if not holdings:
         return pd.DataFrame(columns=CALENDAR_COLUMNS)
-    done, held = _done_rolls(approximate, prices)
-    rows = pd.concat([done, _planned(held, done)], ignore_index=True)
+    done, held = _done_rolls(holdings, prices)
+    rows = pd.DataFrame(
+        [
+            *({**asdict(holding), "roll_at": roll_at, "planned": False} for holding, roll_at in done),
+            {**asdict(held), "roll_at": _planned_at(held, done), "planned": True},
+        ]
+    ).astype({"roll_at": "datetime64[us]"})
     calendar = rows.assign(instrument=parameters.instrument, session=_sessions(rows, sessions))
     return calendar[CALENDAR_COLUMNS]
 
@@ -91,16 +102,13 @@ def multiple_prices(calendar: pd.DataFrame, finals: Finals, *, from_first: bool 
     Raises CalculationError where a contract rolled into has no prices at all; a missing carry contract is NaN.
     """
     prices = _by_contract(finals)
-    rows = calendar.sort_values("roll_at", kind="stable").to_dict("records")
+    rows = calendar.sort_values("roll_at", kind="stable")
     _refuse_unpriced(rows, prices)
-    starts = [None, *(row["roll_at"] for row in rows)]
-    periods = [
-        _period(row, start, prices) for start, row in zip(starts, rows, strict=False) if start is not None or from_first
-    ]
-    empty = _period({"current_contract": 0, "carry_contract": 0, "next_contract": 0, "planned": True}, None, {})
-    together = pd.concat([part for part in periods if len(part)] or [empty])
-    together.insert(0, "instrument", str(rows[0]["instrument"]) if rows else "")
-    return together.rename_axis("stamp").reset_index()[["instrument", "stamp", *_PRICE_COLUMNS]]
+    periods = rows.assign(start=rows["roll_at"].shift(1))
+    parts = [_period(row, prices) for _, row in periods.iterrows() if from_first or pd.notna(row["start"])]
+    if not parts:
+        return pd.DataFrame(columns=PRICE_COLUMNS)
+    return pd.concat(parts).rename_axis("stamp").reset_index()[PRICE_COLUMNS]
 
 
 def implied_calendar(multiple: pd.DataFrame) -> pd.DataFrame:
@@ -152,94 +160,101 @@ def roll_states(
     return states[STATE_COLUMNS]
 
 
-_PRICE_COLUMNS = ["price", "price_contract", "carry", "carry_contract", "forward", "forward_contract"]
+def _holdings(parameters: RollParameters, contract_days: Mapping[int, pd.DatetimeIndex]) -> list[Holding]:
+    priced = sorted(contract for contract, days in contract_days.items() if len(days))
+    months = {contract // 100: contract for contract in priced}
 
+    def carry(contract: int) -> int:
+        step = next_in_cycle if parameters.carry_offset > 0 else previous_in_cycle
+        neighbour = step(contract, parameters.priced_cycle)
+        return months.get(neighbour // 100, neighbour)
 
-def _carry(parameters: RollParameters, contract: int, months: Mapping[int, int]) -> int:
-    step = next_in_cycle if parameters.carry_offset > 0 else previous_in_cycle
-    neighbour = step(contract, parameters.priced_cycle)
-    return months.get(neighbour // 100, neighbour)
+    held = [contract for contract in priced if in_cycle(contract, parameters.hold_cycle)]
+    following = [*held[1:], *(next_in_cycle(contract, parameters.hold_cycle) for contract in held[-1:])]
+    return [
+        Holding(desired_roll(parameters, one), one, other, carry(one), carry(other))
+        for one, other in zip(held, following, strict=True)
+    ]
 
 
 def _by_contract(finals: Finals) -> dict[int, pd.Series]:
-    return {int(contract): series.dropna().sort_index() for contract, series in finals.items()}
+    return {int(str(contract)): series.dropna().sort_index() for contract, series in finals.items()}
 
 
-def _done_rolls(approximate: pd.DataFrame, prices: Mapping[int, pd.Series]) -> tuple[pd.DataFrame, pd.Series]:
-    """Rolls that prices have reached, and the approximate row of the contract held after them."""
+def _done_rolls(
+    holdings: Sequence[Holding], prices: Mapping[int, pd.Series]
+) -> tuple[list[tuple[Holding, pd.Timestamp]], Holding]:
+    """Rolls that prices have reached, each with its stamp, and the holding after them."""
     reached = max(series.index[-1] for series in prices.values() if len(series))
-    after, done, place = pd.Timestamp.min, [], 0
-    for place, row in approximate.iterrows():
-        if row["desired_on"] > reached or place == len(approximate) - 1:
-            break
-        roll_at = _nearest(row, prices, after)
-        if roll_at is None and done:
-            break
-        after = max(after, row["desired_on"])
+    after: pd.Timestamp | None = None
+    done: list[tuple[Holding, pd.Timestamp]] = []
+    for holding in holdings[:-1]:
+        if holding.desired_on > reached:
+            return done, holding
+        roll_at = _nearest(holding, prices, after)
         if roll_at is not None:
-            done.append({**row.to_dict(), "roll_at": roll_at, "planned": False})
-            after = max(after, roll_at)
-    return pd.DataFrame(done), approximate.loc[place]
+            done.append((holding, roll_at))
+        elif done:
+            return done, holding
+        after = max(filter(None, (after, holding.desired_on, roll_at)))
+    return done, holdings[-1]
 
 
-def _nearest(row: pd.Series, prices: Mapping[int, pd.Series], after: pd.Timestamp) -> pd.Timestamp | None:
+def _nearest(holding: Holding, prices: Mapping[int, pd.Series], after: pd.Timestamp | None) -> pd.Timestamp | None:
     """The stamp to roll at, or None; with the carry contracts where they come first, else without."""
-    pair = [row["current_contract"], row["next_contract"]]
-    carries = [row["carry_contract"], row["next_carry_contract"]]
-    wanted = [[*pair, *carries], pair] if row["carry_contract"] < row["current_contract"] else [pair]
-    for contracts in wanted:
+    pair = [holding.current_contract, holding.next_contract]
+    with_carry = [*pair, holding.carry_contract, holding.next_carry_contract]
+    for contracts in [with_carry, pair] if holding.carry_contract < holding.current_contract else [pair]:
         common = _common(contracts, prices)
-        common = common[common > after]
+        common = common if after is None else common[common > after]
         if len(common):
-            away = np.abs((common.normalize() - row["desired_on"]).days)
+            away = np.abs((common.normalize() - holding.desired_on).days)
             return pd.Timestamp(common[int(np.argmin(away))])
     return None
 
 
-def _common(contracts: list[int], prices: Mapping[int, pd.Series]) -> pd.DatetimeIndex:
+def _common(contracts: Sequence[int], prices: Mapping[int, pd.Series]) -> pd.DatetimeIndex:
     """Stamps at which all contracts have a price, ascending."""
     common = pd.DatetimeIndex(prices[contracts[0]].index)
     for contract in contracts[1:]:
-        common = common.intersection(prices[contract].index) if contract in prices else common[:0]
+        stamps = pd.DatetimeIndex(prices[contract].index) if contract in prices else common[:0]
+        common = common.intersection(stamps)
     return common
 
 
-def _planned(held: pd.Series, done: pd.DataFrame) -> pd.DataFrame:
-    """The roll still to come, later than those done."""
-    roll_at = held["desired_on"]
-    if len(done):
-        roll_at = max(roll_at, done["roll_at"].iloc[-1].normalize() + pd.Timedelta(days=1))
-    return pd.DataFrame([{**held.to_dict(), "roll_at": roll_at, "planned": True}])
+def _planned_at(held: Holding, done: Sequence[tuple[Holding, pd.Timestamp]]) -> pd.Timestamp:
+    """When the roll still to come is wanted; always after the rolls done."""
+    return max([held.desired_on, *(roll_at.normalize() + pd.Timedelta(days=1) for _, roll_at in done[-1:])])
 
 
 def _sessions(rows: pd.DataFrame, calendar: SessionCalendar | None) -> pd.Series:
     """Sessions of the rolls; a planned one may lie beyond the calendar and is counted by weekdays."""
-    planned = rows["planned"].astype(bool)
-    return pd.concat(
-        [assign_sessions(rows.loc[~planned, "roll_at"], calendar), assign_sessions(rows.loc[planned, "roll_at"])]
-    )
+    done, planned = rows[~rows["planned"]], rows[rows["planned"]]
+    sessions: pd.Series = pd.concat([assign_sessions(done["roll_at"], calendar), assign_sessions(planned["roll_at"])])
+    return sessions
 
 
-def _refuse_unpriced(rows: list[dict[str, object]], prices: Mapping[int, pd.Series]) -> None:
-    for row in rows[:-1]:
-        if row["next_contract"] not in prices:
-            raise CalculationError(
-                f"{row['instrument']} rolls into {row['next_contract']} at {row['roll_at']}, but that contract has no "
-                "prices. Load it, or take the roll out of the calendar."
-            )
+def _refuse_unpriced(rows: pd.DataFrame, prices: Mapping[int, pd.Series]) -> None:
+    unpriced = rows.iloc[:-1][~rows["next_contract"].iloc[:-1].isin(list(prices))]
+    if len(unpriced):
+        roll = unpriced.iloc[0]
+        raise CalculationError(
+            f"{roll['instrument']} rolls into {roll['next_contract']} at {roll['roll_at']}, but that contract has no "
+            "prices. Load it, or take the roll out of the calendar."
+        )
 
 
-def _period(row: Mapping[str, object], start: pd.Timestamp | None, prices: Mapping[int, pd.Series]) -> pd.DataFrame:
-    """Price, carry and forward after `start` and up to the row's roll, by stamp."""
+def _period(row: pd.Series, prices: Mapping[int, pd.Series]) -> pd.DataFrame:
+    """Price, carry and forward after the row's `start` (NaT: from the beginning) and up to its roll, by stamp."""
     nothing = pd.Series(index=pd.DatetimeIndex([], dtype="datetime64[us]"), dtype="float64")
-    roles = {"price": "current_contract", "carry": "carry_contract", "forward": "next_contract"}
-    series = {role: prices.get(row[column], nothing) for role, column in roles.items()}  # type: ignore[call-overload]
+    series = {role: prices.get(row[column], nothing) for role, column in ROLES.items()}
     joined = pd.concat(series, axis=1, join="outer").sort_index().astype("float64")
-    for role, column in roles.items():
-        joined[f"{role}_contract"] = row[column]
-    end = None if row.get("planned") else row["roll_at"]
-    kept = (joined.index > start if start is not None else True) & (joined.index <= end if end is not None else True)
-    return joined[np.broadcast_to(kept, len(joined))]
+    contracts = {f"{role}_contract": row[column] for role, column in ROLES.items()}
+    joined = joined.assign(instrument=row["instrument"], **contracts)
+    first = np.full(len(joined), pd.isna(row["start"])) | (joined.index > row["start"])
+    last = np.full(len(joined), bool(row.get("planned", False))) | (joined.index <= row["roll_at"])
+    kept: pd.DataFrame = joined.loc[first & last]
+    return kept
 
 
 def _standing(own: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
