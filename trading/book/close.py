@@ -1,0 +1,209 @@
+"""The close of one session as steps between which the broker is asked: roll, settle, decide.
+
+Belongs here: the order of things in a session, as pure functions over the book's state. Does not belong here: reading
+or writing any store (`assets/book.py` drives these steps), and each calculation (one file each beside this one).
+
+1. `roll`: legs for every roll since the session before; orders still at work in an old contract move to the new one.
+2. the broker fills what it holds, at this session's prices; `settle` books the fills and values the session.
+3. `decide`: targets, the orders towards them, and what risk says of each.
+
+Every step can be taken again: ids are made of what is decided, so a repeated step records nothing new. A session that
+has later ones in the journal is only valued again: its orders are history.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from trading.book.booking import Entered, fill_of
+from trading.book.entries import Known, Step, entered, known_orders, order_rows
+from trading.book.journal import Event
+from trading.book.marks import Contract
+from trading.book.orders import TARGET, Fill, Order, Target, propose
+from trading.book.positions import by_contract
+from trading.book.rolls import roll_orders
+from trading.book.state import BookState, SessionInputs
+from trading.book.valuation import Before, Row, equity_of, fill_rows, notional_base, pnl_of, positions_of
+from trading.config.models import DeskSettings, StrategySettings
+from trading.risk.breach import Breach
+from trading.risk.limits import check_orders
+from trading.strategies.sizing import daily_volatility_base
+from trading.strategies.targets import Candidate, TargetRow, held_by_instrument, targets
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A session booked and valued: rows by dataset, and what it lost (positive) in base currency."""
+
+    rows: dict[str, list[Row]]
+    loss_base: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a session decided: the step to take, its targets, and refused orders with their breach."""
+
+    step: Step
+    targets: list[TargetRow]
+    refused: list[tuple[Order, Breach]]
+
+
+# --- 1. rolls ---------------------------------------------------------------------------------------------------------
+def roll(state: BookState, inputs: SessionInputs, entry: Entered, recorded: Sequence[Event]) -> Step:
+    """The session's rolls as a step; the state takes its events in. `recorded` are the journal's events of the
+    session, empty unless it was closed before."""
+    rolled = roll_orders(inputs.session, inputs.rolls, state.positions, state.working.values())
+    uncancelled = known_orders(event for event in recorded if event.kind != "order_cancelled")
+    known = {name: was for name, was in uncancelled.items() if not _decided_in(was.order, inputs)}
+    step = entered(rolled.orders, [], rolled.cancelled, known, entry)
+    state.apply(step.events)
+    state.apply(event for event in recorded if event.kind == "order_cancelled")
+    return step
+
+
+def replay(state: BookState, recorded: Sequence[Event]) -> None:
+    """Takes in what the journal holds of a session, in place of `roll`, where later sessions exist."""
+    state.apply(event for event in recorded if event.kind != "fill")
+
+
+# --- 2. fills and values ----------------------------------------------------------------------------------------------
+def all_fills(recorded: Iterable[Event], reported: Iterable[Fill]) -> list[Fill]:
+    """The session's fills: those booked before and those the broker reports, each once."""
+    booked = {fill.fill_id: fill for fill in (fill_of(event) for event in recorded if event.kind == "fill")}
+    return [*booked.values(), *(fill for fill in reported if fill.fill_id not in booked)]
+
+
+def settle(
+    earlier: Before, state: BookState, inputs: SessionInputs, fills: Sequence[Fill], entry: Entered, base_currency: str
+) -> Settled:
+    """Books the session's fills and prices into the state and values it against `earlier`."""
+    for fill in fills:
+        inputs.instrument(fill.instrument)
+    state.see(inputs)
+    state.apply(entry.filled(fill) for fill in fills)
+    equity = equity_of(earlier, state, inputs, base_currency)
+    rows = {
+        "fills": fill_rows(fills, inputs.session),
+        "positions": positions_of(state, inputs),
+        "pnl": pnl_of(earlier, state, inputs, fills),
+        "equity": equity,
+    }
+    return Settled(rows, max(0.0, -math.fsum(row["change_base"] for row in equity)))
+
+
+# --- 3. targets and orders --------------------------------------------------------------------------------------------
+def wanted(state: BookState, inputs: SessionInputs, desk: DeskSettings) -> list[TargetRow]:
+    """The targets of every strategy after the session."""
+    return [
+        row
+        for strategy in desk.strategies
+        for row in targets(_candidates(strategy, state, inputs), strategy, desk.capital)
+    ]
+
+
+def decide(
+    state: BookState,
+    inputs: SessionInputs,
+    desk: DeskSettings,
+    loss_base: float,
+    entry: Entered,
+    recorded: Sequence[Event],
+) -> Decided:
+    """Targets, orders and the risk decision on each; the state takes the step's events in.
+
+    Orders still at work in a contract month that is no longer wanted are withdrawn first.
+    """
+    stale = _stale(state, inputs)
+    state.apply(entry.cancelled(name) for name in stale)
+    rows = wanted(state, inputs, desk)
+    earlier_orders = _earlier(state, inputs)
+    orders = propose(inputs.session, _tradable(rows, state, inputs), state.positions, earlier_orders)
+    approved, refused = checked(orders, earlier_orders, state, inputs, desk, loss_base)
+    reasons = [(order, breach.message) for order, breach in refused]
+    step = entered(approved, reasons, stale, _known(recorded, inputs), entry)
+    state.apply(step.events)
+    return Decided(step, rows, refused)
+
+
+def checked(
+    orders: Sequence[Order],
+    working: Sequence[Order],
+    state: BookState,
+    inputs: SessionInputs,
+    desk: DeskSettings,
+    loss_base: float,
+) -> tuple[list[Order], list[tuple[Order, Breach]]]:
+    """What risk says of a session's orders, given the book and the orders already at work."""
+    positions = by_contract(state.positions)
+    for order in working:
+        key = (order.instrument, order.contract)
+        positions[key] = positions.get(key, 0) + order.quantity_contracts
+    keys: set[Contract] = {*positions, *((order.instrument, order.contract) for order in orders)}
+    notionals = {key: notional_base(key, state, inputs) for key in keys if key in state.marks}
+    return check_orders(orders, positions, notionals, desk.limits, desk.capital.capital_base, loss_base)
+
+
+def decision_rows(decided: Iterable[TargetRow], inputs: SessionInputs, events: Iterable[Event]) -> dict[str, list[Row]]:
+    """Rows of `targets` and `orders` of the session; `events` are all the journal's of it."""
+    rows = [asdict(row) | {"session": inputs.session} for row in decided]
+    return {"targets": rows, "orders": order_rows(events)}
+
+
+def _candidates(strategy: StrategySettings, state: BookState, inputs: SessionInputs) -> list[Candidate]:
+    positions = dict(state.positions)
+    for order in _earlier(state, inputs):
+        key = (order.strategy, order.instrument, order.contract)
+        positions[key] = positions.get(key, 0) + order.quantity_contracts
+    held = held_by_instrument(positions, strategy.name)
+    forecast = {code for name, code in inputs.forecasts if name == strategy.name}
+    codes = sorted((forecast | set(held)) & set(state.held_contracts))
+    return [_candidate(code, strategy.name, held.get(code, 0), state, inputs) for code in codes]
+
+
+def _candidate(code: str, strategy: str, held: int, state: BookState, inputs: SessionInputs) -> Candidate:
+    contract, instrument = state.held_contracts[code], inputs.instrument(code)
+    volatility = inputs.volatility_points.get(code, math.nan)
+    return Candidate(
+        code,
+        contract,
+        inputs.quoted((code, contract)),
+        inputs.forecasts.get((strategy, code), math.nan),
+        daily_volatility_base(volatility, instrument.point_value_local, inputs.rate(instrument.currency)),
+        held,
+    )
+
+
+def _tradable(rows: Iterable[TargetRow], state: BookState, inputs: SessionInputs) -> list[Target]:
+    return [
+        Target(
+            row.strategy, row.instrument, row.contract, row.target_contracts,
+            state.marks[row.instrument, row.contract].price_points,
+        )
+        for row in rows
+        if inputs.quoted((row.instrument, row.contract))
+    ]  # fmt: skip
+
+
+def _stale(state: BookState, inputs: SessionInputs) -> list[str]:
+    return [
+        order.order_id
+        for order in _earlier(state, inputs)
+        if order.contract != (held := state.held_contracts.get(order.instrument))
+        and held is not None
+        and inputs.quoted((order.instrument, held))
+    ]
+
+
+def _earlier(state: BookState, inputs: SessionInputs) -> list[Order]:
+    """Orders at work that this session did not decide."""
+    return [order for order in state.working.values() if not _decided_in(order, inputs)]
+
+
+def _decided_in(order: Order, inputs: SessionInputs) -> bool:
+    return order.session == inputs.session and order.reason == TARGET
+
+
+def _known(recorded: Iterable[Event], inputs: SessionInputs) -> dict[str, Known]:
+    return {name: was for name, was in known_orders(recorded).items() if _decided_in(was.order, inputs)}
