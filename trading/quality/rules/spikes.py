@@ -1,0 +1,59 @@
+"""Rule: prices that jump away and come back at once are looked at.
+
+A jump counts when it and its return are both larger than LIMIT times the usual change: the median absolute change of
+the last 101 rows, but not less than 0.3 times the median of the changes that are not zero among the last 250 rows (so
+that a quiet night does not make every tick a spike). A jump that stays, such as the end of a currency peg or a
+negative settlement that trades on from there, does not reverse and is never found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from trading.quality.rule import WHOLE_SERIES, RuleContext, found, ordered, rule, together
+
+LIMIT = 20.0
+_RECENT, _LONGER, _ENOUGH, _FLOOR = 101, 250, 20, 0.3
+_PRICES = ("close", "price", "rate")
+_RATE_LIMIT_FRACTION = 0.03
+
+
+def reversing(values: pd.Series, step: pd.Series) -> pd.DataFrame:
+    """For each value: `size`, the smaller of the step to it and from it where they undo each other to more than half
+    (0 elsewhere), and `usual`, the local median absolute step before it."""
+    after = step.shift(-1)
+    undone = (np.sign(step) * np.sign(after) < 0) & ((step + after).abs() < 0.5 * step.abs())
+    size = pd.concat([step.abs(), after.abs()], axis=1).min(axis=1).where(undone & after.notna(), 0.0)
+    changes = step.abs()
+    recent = changes.rolling(_RECENT, min_periods=_ENOUGH).median()
+    floor = changes.where(changes > 0).rolling(_LONGER, min_periods=_ENOUGH).median() * _FLOOR
+    return pd.DataFrame({"size": size, "usual": pd.concat([recent, floor], axis=1).max(axis=1).shift(1)})
+
+
+@rule(
+    datasets=("raw_bars", "raw_multiple_prices", "raw_adjusted_prices", "raw_fx_rates"),
+    severity="warning",
+    any_of=_PRICES,
+)
+def spikes(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
+    """No price jumps away by more than 20 times the usual change (exchange rates: also 3 %) and comes back with the
+    next row. The finding belongs to the session whose row came back."""
+    return together(_of_column(frame, context, name) for name in _PRICES if name in frame)
+
+
+def _of_column(frame: pd.DataFrame, context: RuleContext, name: str) -> pd.DataFrame:
+    rows = ordered(frame, context, name)
+    step = rows[name].diff().mask(rows["group"].ne(rows["group"].shift()))
+    if "price_contract" in rows:  # a roll changes the contract: the step is the calendar spread, not a move
+        step = step.mask(rows["price_contract"].ne(rows["price_contract"].shift()))
+    parts = [reversing(rows.loc[place, name], step[place]) for place in rows.groupby("group").groups.values()]
+    if not parts:
+        return found(rows, context, "", name)
+    moves = pd.concat(parts).sort_index()
+    spiky = (moves["size"] > LIMIT * moves["usual"]) & (moves["usual"] > 0)
+    if name == "rate":
+        spiky |= moves["size"] > _RATE_LIMIT_FRACTION * rows[name]
+    revealed = spiky & (rows["row"].shift(-1) != WHOLE_SERIES)
+    said = "it jumps and comes back with the next row. Compare with the exchange and load a correction; it is kept."
+    return found(rows.assign(session=rows["session"].shift(-1))[revealed], context, said, name)
