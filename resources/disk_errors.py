@@ -24,12 +24,12 @@ def refusal(cause: Exception, place: Path) -> StoreUnavailable | None:
     """
     number = getattr(cause, "errno", None)
     words = str(cause).lower()
-    if number in _FULL or "no space left" in words or "os error 28" in words:
+    if number in _FULL or "no space left" in words or "disk is full" in words:
         return StoreUnavailable(
             f"the disk of {place} is full ({free_megabytes(place):,.1f} MB free): nothing was written. "
             "Free some space and run the same command again."
         )
-    if number in _REFUSED or "read-only file system" in words or "permission denied" in words:
+    if number in _REFUSED or "read-only file system" in words or "permission denied" in words or "readonly" in words:
         return StoreUnavailable(
             f"{place} may not be written ({os.strerror(number) if number else cause}): nothing was written. "
             "Give this user write permission there, or choose another home."

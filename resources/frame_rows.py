@@ -36,13 +36,13 @@ def fitted(rows: pa.Table, dataset: Dataset) -> pa.Table:
         table = rows.select(dataset.schema.names).cast(_nullable(dataset.schema))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as cause:
         raise SchemaMismatch(f"rows for {dataset.name} do not fit its types: {cause}. Convert them first.") from cause
-    for field in dataset.schema:
-        if not field.nullable and table[field.name].null_count:
+    arrays = [_canonical(table[field.name]) for field in dataset.schema]
+    for field, values in zip(dataset.schema, arrays, strict=True):
+        if not field.nullable and values.null_count:
             raise SchemaMismatch(
-                f"rows for {dataset.name} have {table[field.name].null_count} without {field.name}, which is required. "
+                f"rows for {dataset.name} have {values.null_count} without {field.name}, which is required. "
                 "Fill it, or quarantine the rows."
             )
-    arrays = [_canonical(table[field.name]) for field in dataset.schema]
     return in_key_order(pa.Table.from_arrays(arrays, schema=dataset.schema), dataset)
 
 

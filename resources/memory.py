@@ -7,12 +7,11 @@ touches a disk or a network.
 from __future__ import annotations
 
 import hashlib
-import queue
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -31,10 +30,12 @@ from resources.frame_rows import (
     selected_columns,
     version_at,
 )
+from resources.journal_batch import new_events, projection_of
+from resources.single_flight import Channels, SingleFlight
 from trading.book.journal import PROJECTIONS, Change, Event, Scalar, chain, changes
 from trading.book.orders import Fill, Order
 from trading.book.reconciliation import Statement
-from trading.errors import BrokerError, DatasetNotFound, EventConflict, StoreError, UsageError, VendorError
+from trading.errors import BrokerError, DatasetNotFound, StoreError, VendorError
 from trading.frames import Dataset, content_hash
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
 from trading.market.sessions import SessionCalendar
@@ -161,7 +162,7 @@ class MemoryLedger:
     def record(self, events: Sequence[Event]) -> Recorded:
         """As the port."""
         with self._lock:
-            new = self._new(events)
+            new = new_events(events, self._contents)
             touched: dict[tuple[str, tuple[Scalar, ...]], dict[str, Scalar]] = {}
             for change in (change for event in new for change in changes(event)):
                 there = self._rows[change.projection].get(change.key) or _new_row(change)
@@ -184,13 +185,7 @@ class MemoryLedger:
 
     def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
         """As the port."""
-        if projection not in PROJECTIONS:
-            raise UsageError(f"the ledger has no projection {projection}. It has: {', '.join(sorted(PROJECTIONS))}.")
-        unknown = [name for name in where or {} if name not in PROJECTIONS[projection].columns]
-        if unknown:
-            raise UsageError(
-                f"{projection} has no column {unknown[0]}. It has: {', '.join(PROJECTIONS[projection].columns)}."
-            )
+        projection_of(projection, where)
         rows = self._rows[projection]
         found = [rows[key] for key in sorted(rows, key=lambda key: tuple(map(_sortable, key)))]
         return [dict(row) for row in found if all(row[name] == value for name, value in (where or {}).items())]
@@ -202,23 +197,6 @@ class MemoryLedger:
     def content_hash(self) -> str:
         """As the port."""
         return self._hash
-
-    def _new(self, events: Sequence[Event]) -> list[Event]:
-        """Events that are not there, each once. Raises EventConflict."""
-        contents: dict[str, str] = {}
-        new = []
-        for event in events:
-            known = self._contents.get(event.event_id, contents.get(event.event_id))
-            if known is None:
-                contents[event.event_id] = event.content()
-                new.append(event)
-            elif known != event.content():
-                raise EventConflict(
-                    f"event {event.event_id} ({event.kind}, session {event.session}) is in the journal with other "
-                    "content. Nothing of the batch was recorded. Find out which is right, and record the correction "
-                    "under an id of its own."
-                )
-        return new
 
 
 def _new_row(change: Change) -> dict[str, Scalar]:
@@ -420,9 +398,8 @@ class MemoryCache:
     def __init__(self, max_entries: int = 10_000, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_entries, self._clock = max_entries, clock
         self._held: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
-        self._subscribers: dict[str, list[queue.SimpleQueue[bytes]]] = {}
         self._lock = threading.RLock()
-        self._loading: dict[str, threading.RLock] = {}
+        self._flights, self._channels = SingleFlight(), Channels()
         self._hits = self._misses = self._evictions = 0
 
     def get(self, key: str) -> bytes | None:
@@ -453,39 +430,29 @@ class MemoryCache:
 
     def load(self, key: str, loader: Callable[[], bytes], age_s: float | None = None) -> bytes:
         """As the port."""
-        with self._lock:
-            turn = self._loading.setdefault(key, threading.RLock())
-        with turn:
-            value = self.get(key)
-            if value is None:
-                value = loader()
-                self.set(key, value, age_s)
-        with self._lock:
-            self._loading.pop(key, None)
-        return value
+        value = self.get(key)
+        return value if value is not None else self._flights.do(key, lambda: self._loaded(key, loader, age_s))
 
     def publish(self, channel: str, message: bytes) -> None:
         """As the port."""
-        with self._lock:
-            for subscriber in self._subscribers.get(channel, []):
-                subscriber.put(message)
+        self._channels.publish(channel, message)
 
-    @contextmanager
-    def subscribe(self, channel: str) -> Iterator[Iterator[bytes]]:
-        """As the port."""
-        messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        with self._lock:
-            self._subscribers.setdefault(channel, []).append(messages)
-        try:
-            yield iter(messages.get, None)
-        finally:
-            with self._lock:
-                self._subscribers[channel].remove(messages)
+    def subscribe(self, channel: str) -> AbstractContextManager[Iterator[bytes]]:
+        """As the port; iterating ends when the context closes."""
+        return self._channels.subscribe(channel)
 
     def statistics(self) -> CacheStatistics:
         """As the port."""
         with self._lock:
             return CacheStatistics(self._hits, self._misses, self._evictions, len(self._held))
+
+    def _loaded(self, key: str, loader: Callable[[], bytes], age_s: float | None) -> bytes:
+        there, until = self._held.get(key, (None, 0.0))
+        if there is not None and self._clock() < until:  # somebody finished between our miss and our turn
+            return there
+        value = loader()
+        self.set(key, value, age_s)
+        return value
 
 
 class MemoryBlobs:

@@ -1,0 +1,129 @@
+"""SQL over everything the desk knows: read-only, typed, at any version.
+
+Belongs here: handing datasets and projections to DuckDB, and keeping it from doing anything but read them. Does not
+belong here: a query, or another way to store.
+
+Only what a query names is read. DuckDB itself runs without a file, without access to disk or network, and with its
+settings locked, so a query can reach nothing but the tables it is given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from trading.book.journal import PROJECTIONS, Projection
+from trading.errors import DatasetNotFound, UsageError
+from trading.frames import DATASETS, Dataset, empty
+from trading.ports import AsOf, FrameStore, Ledger
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_KINDS = {"text": pa.string(), "integer": pa.int64(), "real": pa.float64()}
+JOURNAL = pa.schema(
+    [
+        pa.field("sequence", pa.int64()),
+        pa.field("event_id", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("session", pa.date32()),
+        pa.field("at", pa.timestamp("us", tz="UTC")),
+        pa.field("actor", pa.string()),
+        pa.field("payload", pa.string()),
+    ]
+)
+
+
+class SqlReader:
+    """Answers SELECTs over the datasets of `frames` by their names, the projections of `ledger` as
+    `ledger_<projection>`, and its entries as `journal`."""
+
+    def __init__(self, frames: FrameStore, ledger: Ledger, datasets: Mapping[str, Dataset] = DATASETS) -> None:
+        self._frames, self._ledger, self._datasets = frames, ledger, datasets
+
+    def tables(self) -> list[str]:
+        """Names a query may use, sorted."""
+        return sorted([*self._datasets, *(f"ledger_{name}" for name in PROJECTIONS), "journal"])
+
+    def query(self, sql: str, as_of: AsOf = None) -> pa.Table:
+        """The answer to one SELECT. `as_of` is given to every dataset it names; the ledger is read as it is now.
+
+        A dataset that was never written is empty. Raises UsageError, with DuckDB's reason, on anything but one query.
+        """
+        import duckdb
+
+        with duckdb.connect(":memory:") as database:
+            _lock_down(database)
+            try:
+                for name in _named(database, sql):
+                    database.register(name, self._table(name, as_of))
+                answer: pa.Table = database.sql(sql).to_arrow_table()
+            except duckdb.Error as cause:
+                raise UsageError(
+                    f"the query cannot be answered: {cause}. Tables: {', '.join(self.tables())}."
+                ) from cause
+        return answer
+
+    def _table(self, name: str, as_of: AsOf) -> pa.Table:
+        if name in self._datasets:
+            return self._rows(self._datasets[name], as_of)
+        if name == "journal":
+            return pa.Table.from_pylist(list(_entries(self._ledger)), schema=JOURNAL)
+        projection = PROJECTIONS.get(name.removeprefix("ledger_"))
+        if projection is None or not name.startswith("ledger_"):
+            raise UsageError(f"there is no table {name}. Tables: {', '.join(self.tables())}.")
+        return pa.Table.from_pylist(self._ledger.rows(projection.name), schema=_schema(projection))
+
+    def _rows(self, dataset: Dataset, as_of: AsOf) -> pa.Table:
+        try:
+            return self._frames.history(dataset, through=date.max, as_of=as_of)
+        except DatasetNotFound:
+            return empty(dataset)
+
+
+def _lock_down(database: DuckDBPyConnection) -> None:
+    """No files, no network, no extensions, no Python variables taken for tables; and no way back."""
+    for setting in (
+        "enable_external_access = false",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "allow_community_extensions = false",
+        "python_enable_replacements = false",
+        "TimeZone = 'UTC'",
+        "lock_configuration = true",
+    ):
+        database.execute(f"set {setting}")
+
+
+def _named(database: DuckDBPyConnection, sql: str) -> list[str]:
+    """Tables a query names, sorted. Raises UsageError unless it is one statement that only reads."""
+    import duckdb
+
+    statements = database.extract_statements(sql)
+    kinds = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+    if len(statements) != 1 or statements[0].type not in kinds:
+        found = ", ".join(str(statement.type).rsplit(".", 1)[-1] for statement in statements) or "nothing"
+        raise UsageError(f"only one SELECT is answered here, and this is {found}. Nothing was changed.")
+    return sorted(name.lower() for name in database.get_table_names(sql))
+
+
+def _schema(projection: Projection) -> pa.Schema:
+    return pa.schema([pa.field(name, _KINDS[kind]) for name, kind in projection.columns.items()])
+
+
+def _entries(ledger: Ledger) -> Iterator[dict[str, object]]:
+    for entry in ledger.entries():
+        event = entry.event
+        yield {
+            "sequence": entry.sequence,
+            "event_id": event.event_id,
+            "kind": event.kind,
+            "session": event.session,
+            "at": event.at,
+            "actor": event.actor,
+            "payload": json.dumps(dict(event.payload), sort_keys=True),
+        }
