@@ -104,7 +104,16 @@ class EventLog(SqliteEventLogStorage):
         super().dispose()
         self._close_files()
 
-    # Batches.
+    # Storing.
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store one event and tell who watches the run."""
+        super().store_event(event)
+        self._tell_watchers(event.run_id)
+
+    def _tell_watchers(self, run_id: str) -> None:
+        """The UI follows a run by watching its file; kept open, only the log beside the file changes, so touch it."""
+        os.utime(self.path_for_shard(run_id))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store planned and materialised partitions of one run in one transaction a file, whole or not at all.
@@ -121,6 +130,7 @@ class EventLog(SqliteEventLogStorage):
                 SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
             )
             self._index_batch(index, dict(zip(index.execute(insert, rows).scalars(), events, strict=True)))
+        self._tell_watchers(events[0].run_id)
 
     @contextmanager
     def _run_and_index(self, run_id: str) -> Iterator[tuple[Connection, Connection]]:
