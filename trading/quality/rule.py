@@ -185,12 +185,12 @@ def together(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(held, ignore_index=True) if held else findings()
 
 
-def ordered(frame: pd.DataFrame, context: RuleContext, column: str) -> pd.DataFrame:
-    """Rows with a finite `column`, the earlier ones too, by series and time: with `row` (position in `frame`, -1 for an
-    earlier row) and `group` (one number a series)."""
+def ordered(frame: pd.DataFrame, context: RuleContext, column: str | None = None) -> pd.DataFrame:
+    """Rows (with a finite `column`, if one is named), the earlier ones too, by series and time: with `row` (position in
+    `frame`, -1 for an earlier row) and `group` (one number a series)."""
     now = frame.assign(row=range(len(frame)))
     rows = pd.concat([context.earlier.assign(row=WHOLE_SERIES), now]) if len(context.earlier) else now
-    rows = rows[rows[column].abs() < float("inf")]
+    rows = rows if column is None else rows[rows[column].abs() < float("inf")]
     keys = [*context.dataset.series, "stamp" if "stamp" in rows else "session"]
     rows = rows.sort_values(keys, kind="stable", ignore_index=True)
     return rows.assign(group=rows.groupby(list(context.dataset.series), sort=False).ngroup())

@@ -10,10 +10,9 @@ _PRICE_COLUMNS = ("close", "price", "rate")
 
 
 @rule(
-    datasets=("raw_bars", "raw_multiple_prices", "raw_adjusted_prices", "raw_fx_rates"),
+    datasets=("raw_bars", "raw_multiple_prices", "raw_fx_rates"),
     severity="warning",
     any_of=_PRICE_COLUMNS,
-    quarantine=True,
 )
 def missing_price(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
     """A delivered row has a price. Missing is not zero: the row is left out of the clean data."""

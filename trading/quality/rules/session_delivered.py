@@ -17,7 +17,7 @@ def session_delivered(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame
     """Of the instruments seen in the last weeks whose exchange is open on the session being closed, at least one has
     a row on it."""
     rows = pd.concat([context.earlier, frame]) if len(context.earlier) else frame
-    codes = sorted({str(code) for code in rows["instrument"].dropna()})
+    codes = sorted(rows["instrument"].dropna().unique())
     expected = [code for code in codes if context.open_sessions(code, context.last, context.last)]
     today = rows.loc[rows["session"] == pd.Timestamp(context.last), "instrument"]
     if not expected or today.isin(expected).any():

@@ -11,7 +11,7 @@ import pandas as pd
 from trading.quality.rule import WHOLE_SERIES, RuleContext, found, ordered, rule
 
 CLEAR_MOVE = 10.0
-_NEAR = 0.25
+_NEAR = 0.4
 _SETTLEMENT_HOUR = 23
 
 
