@@ -1,0 +1,146 @@
+"""The book: targets, orders, fills, positions, P&L and equity, closed session by session in one pass.
+
+Belongs here: driving the steps of `trading/book/close.py` with what is stored, the broker and the journal. Does not
+belong here: any calculation.
+
+They are one multi-asset because they are one recurrence: fills come from earlier orders, targets depend on holdings.
+A range of sessions is one run, and its frames are written once, at the end; the journal is written session by session,
+so a run that dies is simply run again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from assets.book_inputs import Opening, opening, session_inputs
+from assets.materialized import by_session, described, facts
+from assets.partitions import session_range
+from trading.book.booking import Entered
+from trading.book.close import Decided, all_fills, decide, decision_rows, replay, roll, settle, wanted
+from trading.book.entries import Step
+from trading.book.state import SessionInputs
+from trading.book.valuation import Row, before
+from trading.config.models import DeskSettings
+from trading.frames import (
+    DAILY_PRICES,
+    EQUITY,
+    FILLS,
+    FORECASTS,
+    FX_RATES,
+    ORDERS,
+    PNL,
+    POSITIONS,
+    ROLL_GAPS,
+    TARGETS,
+    VOLATILITY,
+    Dataset,
+    empty,
+    to_table,
+)
+from trading.ports import Broker, FrameStore, Ledger, ReferenceStore, Span, Version
+
+ACTOR = "close"
+DATASETS: tuple[Dataset, ...] = (TARGETS, ORDERS, FILLS, POSITIONS, PNL, EQUITY)
+_NEEDS: dict[str, tuple[Dataset, ...]] = {
+    "targets": (FORECASTS, VOLATILITY, DAILY_PRICES, FX_RATES),
+    "orders": (TARGETS,),
+    "fills": (DAILY_PRICES, ROLL_GAPS),
+    "positions": (FILLS, DAILY_PRICES, FX_RATES),
+    "pnl": (FILLS, DAILY_PRICES, FX_RATES),
+    "equity": (FILLS, DAILY_PRICES, FX_RATES),
+}
+_KINDS = {"orders": ("delta", "sqlite"), "fills": ("delta", "sqlite"), "positions": ("delta", "sqlite")}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What closing a session works with."""
+
+    ledger: Ledger
+    broker: Broker
+    settings: DeskSettings
+    clock: Callable[[], datetime]
+
+
+def close_range(
+    sessions: Sequence[date], frames: FrameStore, reference: ReferenceStore, desk: Desk
+) -> dict[str, list[Row]]:
+    """Closes sessions one after another and returns the rows of every dataset of the book; frames are not written."""
+    start = opening(frames, desk.ledger, desk.settings, sessions[0])
+    collected: dict[str, list[Row]] = {dataset.name: [] for dataset in DATASETS}
+    for inputs in session_inputs(frames, reference, desk.settings, sessions, start.closed):
+        for name, rows in close_one(start, inputs, desk).items():
+            collected[name] += rows
+    return collected
+
+
+def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, list[Row]]:
+    """Closes one session: rolls, fills, values, decides. `start.state` moves on to after it."""
+    state, recorded = start.state, start.recorded.get(inputs.session, [])
+    is_history = start.has_later(inputs.session)
+    entry = Entered(inputs.session, desk.clock(), ACTOR)
+    earlier = before(state)
+    rolled = Step()
+    if is_history:
+        replay(state, recorded)
+    else:
+        rolled = roll(state, inputs, entry, recorded)
+        desk.broker.cancel(rolled.cancel)
+        desk.broker.place(list(state.working.values()))
+    fills = all_fills(recorded, desk.broker.fills(inputs.session))
+    booked = [*rolled.events, *map(entry.filled, fills)]
+    desk.ledger.record(booked)
+    settled = settle(earlier, state, inputs, fills, entry, desk.settings.capital.base_currency)
+    decided = Decided(Step(), wanted(state, inputs, desk.settings), [])
+    if not is_history:
+        decided = decide(state, inputs, desk.settings, settled.loss_base, entry, recorded)
+        hand_over(decided.step, desk)
+    events = [*recorded, *booked, *decided.step.events]
+    return settled.rows | decision_rows(decided.targets, inputs, events)
+
+
+def hand_over(step: Step, desk: Desk) -> None:
+    """Records a step, then tells the broker. Dying in between loses nothing: the next close places what is at work."""
+    if step.events:
+        desk.ledger.record(step.events)
+    if step.cancel:
+        desk.broker.cancel(step.cancel)
+    if step.place:
+        desk.broker.place(step.place)
+
+
+def write(frames: FrameStore, rows: dict[str, list[Row]], span: Span) -> dict[str, tuple[Any, Version]]:
+    """Replaces the span in every dataset of the book; returns what was written, by dataset."""
+    tables = {
+        dataset.name: to_table(pd.DataFrame(rows[dataset.name]), dataset) if rows[dataset.name] else empty(dataset)
+        for dataset in DATASETS
+    }
+    return {dataset.name: (tables[dataset.name], frames.replace(dataset, tables[dataset.name], span))
+            for dataset in DATASETS}  # fmt: skip
+
+
+def _spec(dataset: Dataset) -> dg.AssetSpec:
+    needs = [needed.name for needed in _NEEDS[dataset.name]]
+    return dg.AssetSpec(**described(dataset, deps=needs, kinds=_KINDS.get(dataset.name, ("delta",))))
+
+
+@dg.multi_asset(specs=[_spec(dataset) for dataset in DATASETS], can_subset=False, **by_session())
+def book(
+    context: dg.AssetExecutionContext,
+    frames: dg.ResourceParam[FrameStore],
+    ledger: dg.ResourceParam[Ledger],
+    broker: dg.ResourceParam[Broker],
+    reference: dg.ResourceParam[ReferenceStore],
+    desk: dg.ResourceParam[DeskSettings],
+    clock: dg.ResourceParam[Callable[[], datetime]],
+):
+    """Closes every session of the run's range, in order."""
+    first, last = session_range(context)
+    sessions = [date.fromisoformat(key) for key in context.partition_keys]
+    rows = close_range(sessions, frames, reference, Desk(ledger, broker, desk, clock))
+    for name, (table, version) in write(frames, rows, Span(first, last)).items():
+        yield dg.MaterializeResult(asset_key=name, metadata=facts(table, version))

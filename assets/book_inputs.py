@@ -1,0 +1,143 @@
+"""What closing a range of sessions reads: every dataset once, laid out by session.
+
+Belongs here: reading and laying out. Does not belong here: any step of the close (`trading/book/close.py`), writing.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Any
+
+from trading.book.booking import BOOK_KINDS
+from trading.book.journal import Event
+from trading.book.marks import Contract, Mark, marks
+from trading.book.rolls import Roll
+from trading.book.state import BookState, SessionInputs
+from trading.config.models import DeskSettings
+from trading.frames import DAILY_PRICES, EQUITY, FORECASTS, FX_RATES, ROLL_GAPS, VOLATILITY, Dataset
+from trading.ports import FrameStore, Ledger, ReferenceStore
+from trading.strategies.forecasts import COMBINED
+
+# How far back a mark is looked for. A contract that has not been quoted for longer is valued at what was last paid.
+MARK_DAYS = 400
+DAY = timedelta(days=1)
+Rows = list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Carried:
+    """Values carried forward from session to session."""
+
+    volatility: dict[str, float] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Opening:
+    """Where a range of sessions starts: the last session closed before it, the state then, and the journal's events of
+    each session from the first on."""
+
+    closed: date | None
+    state: BookState
+    recorded: dict[date, list[Event]]
+
+    def has_later(self, session: date) -> bool:
+        """Whether the journal knows a later session: then the orders of this one are history."""
+        return any(day > session for day in self.recorded)
+
+
+def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date) -> Opening:
+    """The book as it stood before the session `first`."""
+    last_equity = _latest(frames, EQUITY, first - DAY)
+    closed = max((row["session"] for row in last_equity), default=None)
+    account = next((r["account_base"] for r in last_equity if r["session"] == closed), desk.capital.capital_base)
+    state = BookState(account)
+    recorded: dict[date, list[Event]] = {}
+    for entry in ledger.entries(kinds=BOOK_KINDS):
+        if entry.event.session < first:
+            state.apply([entry.event])
+        else:
+            recorded.setdefault(entry.event.session, []).append(entry.event)
+    known = _rows(frames, DAILY_PRICES, closed or first - DAY, first - MARK_DAYS * DAY)
+    state.marks |= marks(known)
+    state.held_contracts |= _held(known)
+    return Opening(closed, state, recorded)
+
+
+def session_inputs(
+    frames: FrameStore, reference: ReferenceStore, desk: DeskSettings, sessions: Sequence[date], closed: date | None
+) -> Iterator[SessionInputs]:
+    """The inputs of each session in order, reading every dataset once. `closed` is the last session closed before."""
+    first, last = sessions[0], sessions[-1]
+    since = closed + DAY if closed else first
+    prices, gaps, forecasts, volatility, rates = (
+        _by_session(_rows(frames, dataset, last, since))
+        for dataset in (DAILY_PRICES, ROLL_GAPS, FORECASTS, VOLATILITY, FX_RATES)
+    )
+    carried = Carried(
+        _carry({}, _latest(frames, VOLATILITY, first - DAY), "instrument", "mixed_points"),
+        _carry({desk.capital.base_currency: 1.0}, _latest(frames, FX_RATES, first - DAY), "currency", "rate"),
+    )
+    for session in sessions:
+        days = [since + i * DAY for i in range((session - since).days + 1)]
+        seen = [row for day in days for row in prices.get(day, [])]
+        _carry(carried.volatility, volatility.get(session, []), "instrument", "mixed_points")
+        _carry(carried.rates, rates.get(session, []), "currency", "rate")
+        yield SessionInputs(
+            session,
+            marks(seen),
+            _held(seen),
+            _combined(forecasts.get(session, [])),
+            dict(carried.volatility),
+            dict(carried.rates),
+            reference.instruments(session),
+            tuple(_roll(row) for day in days for row in gaps.get(day, [])),
+        )
+        since = session + DAY
+
+
+def _rows(frames: FrameStore, dataset: Dataset, through: date, since: date) -> Rows:
+    """Rows of a dataset in order of session, or none where it was never written."""
+    if dataset.name not in frames.written():
+        return []
+    rows: Rows = frames.history(dataset, through=through, since=since).to_pylist()
+    return sorted(rows, key=lambda row: (row["session"], row.get("stamp") or row["session"]))
+
+
+def _latest(frames: FrameStore, dataset: Dataset, through: date) -> Rows:
+    if dataset.name not in frames.written():
+        return []
+    rows: Rows = frames.latest(dataset, through=through).to_pylist()
+    return rows
+
+
+def _by_session(rows: Rows) -> dict[date, Rows]:
+    return {day: list(group) for day, group in groupby(rows, key=lambda row: row["session"])}
+
+
+def _carry(known: dict[str, float], rows: Rows, name: str, value: str) -> dict[str, float]:
+    known.update({row[name]: row[value] for row in rows if row[value] is not None and not math.isnan(row[value])})
+    return known
+
+
+def _held(rows: Rows) -> dict[str, int]:
+    return {row["instrument"]: row["price_contract"] for row in rows if row["price_contract"] is not None}
+
+
+def _combined(rows: Rows) -> Mapping[tuple[str, str], float]:
+    return {
+        (row["strategy"], row["instrument"]): math.nan if row["forecast"] is None else row["forecast"]
+        for row in rows
+        if row["rule"] == COMBINED
+    }
+
+
+def _roll(row: Mapping[str, Any]) -> Roll:
+    return Roll(row["instrument"], row["from_contract"], row["to_contract"], row["price_before"], row["forward_before"])
+
+
+def quoted_contracts(prices: Mapping[Contract, Mark], session: date) -> int:
+    """How many contracts have a price of that very session."""
+    return sum(mark.session == session for mark in prices.values())

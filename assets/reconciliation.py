@@ -1,0 +1,61 @@
+"""The reconciliation layer: our book against the broker's statement of each session.
+
+Belongs here: asking both sides. Does not belong here: comparing them (`trading/book/reconciliation.py`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+
+from assets.materialized import by_session, described, facts
+from assets.partitions import session_range
+from trading.book.account import account, cash_local
+from trading.book.booking import fill_of
+from trading.book.orders import Fill
+from trading.book.reconciliation import Break, reconcile
+from trading.frames import BREAKS, FILLS, POSITIONS, empty, to_table
+from trading.ports import Broker, FrameStore, Ledger, ReferenceStore, Span
+
+
+def breaks_of(sessions: Sequence[date], ledger: Ledger, broker: Broker, reference: ReferenceStore) -> Iterator[Break]:
+    """Breaks of each session, in order. Ours is the fold of the journal's fills through the session."""
+    fills = sorted(_fills(ledger, sessions[-1]), key=lambda fill: fill.session)
+    ours, place = account(()), 0
+    for session in sessions:
+        while place < len(fills) and fills[place].session <= session:
+            ours.apply(fills[place])
+            place += 1
+        cash = cash_local(ours, reference.instruments(session))
+        yield from reconcile(ours.contracts, cash, broker.statement(session), session, broker.name)
+
+
+def _fills(ledger: Ledger, through: date) -> list[Fill]:
+    return [fill_of(entry.event) for entry in ledger.entries(kinds=["fill"], through=through)]
+
+
+@dg.asset(**described(BREAKS, deps=[POSITIONS.name, FILLS.name], kinds=("delta", "sqlite")), **by_session())
+def breaks(
+    context: dg.AssetExecutionContext,
+    frames: dg.ResourceParam[FrameStore],
+    ledger: dg.ResourceParam[Ledger],
+    broker: dg.ResourceParam[Broker],
+    reference: dg.ResourceParam[ReferenceStore],
+) -> dg.MaterializeResult:
+    """Contracts and cash of both sides, compared."""
+    first, last = session_range(context)
+    sessions = [date.fromisoformat(key) for key in context.partition_keys]
+    found = list(breaks_of(sessions, ledger, broker, reference))
+    rows = (
+        to_table(pd.DataFrame([asdict(item) | {"difference": _difference(item)} for item in found]), BREAKS)
+        if found
+        else empty(BREAKS)
+    )
+    version = frames.replace(BREAKS, rows, Span(first, last))
+    return dg.MaterializeResult(metadata=facts(rows, version))
+
+
+def _difference(item: Break) -> float | None:
+    return None if item.ours is None or item.theirs is None else item.theirs - item.ours

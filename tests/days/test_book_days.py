@@ -1,0 +1,275 @@
+"""Days of the book: the multi-asset run in this process with adapters in memory and a paper broker.
+
+Belongs here: sequences of sessions and what they leave behind. Does not belong here: single calculations.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from assets.book import DATASETS, book
+from assets.reconciliation import breaks
+from assets.signals import forecasts
+from resources.brokers.paper import NO_FAULTS, PaperBroker, PaperFaults
+from resources.brokers.quotes import DailyQuotes
+from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
+from trading.config.models import Capital, DeskSettings, Limits, RuleSettings, StrategySettings
+from trading.errors import BrokerError
+from trading.frames import (
+    BREAKS,
+    DAILY_PRICES,
+    EQUITY,
+    FORECASTS,
+    FX_RATES,
+    ORDERS,
+    PNL,
+    POSITIONS,
+    ROLL_GAPS,
+    VOLATILITY,
+    to_pandas,
+    to_table,
+)
+from trading.market.instruments import Instrument
+from trading.ports import Span
+
+SESSIONS = [day.date() for day in pd.bdate_range("2022-01-03", "2022-03-11")]
+ROLL_SESSION, HOLIDAY = date(2022, 3, 2), date(2022, 3, 3)
+FIRST, LAST = date(2022, 2, 28), date(2022, 3, 9)
+
+GOLD = Instrument(
+    "GOLD", "Gold", "COMEX", "USD", 100.0, 0.1, "metals", "precious", "US",
+    slippage_points=0.05, commission_per_contract_local=2.0,
+)  # fmt: skip
+BUND = Instrument(
+    "BUND", "Bund", "EUREX", "EUR", 1000.0, 0.01, "rates", "bonds", "DE",
+    slippage_points=0.005, commission_per_trade_local=1.5,
+)  # fmt: skip
+STRATEGY = StrategySettings(name="trend", rules={"fast": RuleSettings(fast=2, slow=8, scalar=10.6, weight=1.0)})
+DESK = DeskSettings(
+    capital=Capital(capital_base=5_000_000.0), limits=Limits(max_position_contracts=5_000), strategies=(STRATEGY,)
+)
+
+
+def price_of(code: str, number: int) -> float:
+    """A rising gold price and a falling bund, with a wave so that forecasts move."""
+    wave = (number * 7 % 5) - 2
+    return 1800.0 + 6.0 * number + 4.0 * wave if code == "GOLD" else 170.0 - 0.25 * number + 0.3 * wave
+
+
+def daily_rows(code: str) -> list[dict[str, object]]:
+    """Rows of daily_prices; gold rolls from 202204 to 202206 (3 points dearer) before ROLL_SESSION; the bund is closed
+    on HOLIDAY."""
+    rows = []
+    for number, session in enumerate(SESSIONS):
+        if code == "BUND" and session == HOLIDAY:
+            continue
+        rolled = code == "GOLD" and session >= ROLL_SESSION
+        price, near, far = price_of(code, number), 20220400, 20220600
+        rows.append(
+            {
+                "instrument": code, "session": session, "stamp": pd.Timestamp(session) + pd.Timedelta(hours=23),
+                "price": price + 3.0 * rolled, "price_contract": far if rolled else near, "carry": None,
+                "carry_contract": None, "forward": None if rolled else price + 3.0,
+                "forward_contract": None if rolled else far, "volume": None,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def stored(frames: MemoryFrames) -> MemoryFrames:
+    """Prices, gaps, rates and volatility, as the earlier layers would leave them."""
+    daily = pd.DataFrame([row for code in ("GOLD", "BUND") for row in daily_rows(code)])
+    span = Span(SESSIONS[0], SESSIONS[-1])
+    before = SESSIONS.index(ROLL_SESSION) - 1
+    gap = {
+        "instrument": "GOLD", "stamp": pd.Timestamp(ROLL_SESSION) + pd.Timedelta(hours=23), "session": ROLL_SESSION,
+        "from_contract": 20220400, "to_contract": 20220600, "price_before": price_of("GOLD", before),
+        "forward_before": price_of("GOLD", before) + 3.0, "gap_points": 3.0,
+    }  # fmt: skip
+    rates = [
+        {"currency": name, "session": session, "rate": rate, "quoted_on": session}
+        for session in SESSIONS
+        for name, rate in (("USD", 1.0), ("EUR", 1.1 + 0.001 * session.day))
+    ]
+    volatility = [
+        {
+            "instrument": code, "session": session, "price_points": 0.0, "return_points": 0.0, "ewma_points": points,
+            "mixed_points": points, "robust_points": points, "annual_percent": 10.0,
+        }
+        for session in SESSIONS
+        for code, points in (("GOLD", 20.0), ("BUND", 0.8))
+    ]  # fmt: skip
+    for dataset, rows in (
+        (DAILY_PRICES, daily),
+        (ROLL_GAPS, pd.DataFrame([gap])),
+        (FX_RATES, pd.DataFrame(rates)),
+        (VOLATILITY, pd.DataFrame(volatility)),
+    ):
+        frames.replace(dataset, to_table(rows, dataset), span)
+    return frames
+
+
+class Desk:
+    """One desk: its stores, its broker, and running its assets over sessions."""
+
+    def __init__(self, settings: DeskSettings = DESK, faults: PaperFaults = NO_FAULTS) -> None:
+        self.frames, self.ledger = stored(MemoryFrames()), MemoryLedger()
+        self.reference = MemoryReference([GOLD, BUND])
+        self.settings = settings
+        self.broker = self.paper(faults)
+
+    def paper(self, faults: PaperFaults = NO_FAULTS, path: str = ":memory:") -> PaperBroker:
+        return PaperBroker(path, DailyQuotes(self.frames), self.reference.instruments, faults)
+
+    def run(self, first: date, last: date | None = None, broker: object | None = None) -> dg.ExecuteInProcessResult:
+        clock: Callable[[], datetime] = lambda: datetime(2022, 3, 11, 22, tzinfo=UTC)  # noqa: E731
+        return dg.materialize(
+            [forecasts, book, breaks],
+            resources={
+                "frames": _as_is(self.frames), "ledger": _as_is(self.ledger),
+                "broker": _as_is(broker or self.broker), "reference": _as_is(self.reference),
+                "desk": _as_is(self.settings), "clock": _as_is(clock),
+            },
+            tags={
+                "dagster/asset_partition_range_start": first.isoformat(),
+                "dagster/asset_partition_range_end": (last or first).isoformat(),
+            },
+        )  # fmt: skip
+
+    def rows(self, dataset, session: date | None = None) -> pd.DataFrame:
+        table = self.frames.history(dataset, through=session or LAST, since=session or FIRST)
+        return to_pandas(table)
+
+    def hashes(self) -> dict[str, str]:
+        found = {dataset.name: self.frames.content_hash(dataset) for dataset in (*DATASETS, FORECASTS, BREAKS)}
+        return found | {"ledger": self.ledger.content_hash()}
+
+
+def _as_is(value: object) -> dg.ResourceDefinition:
+    return dg.ResourceDefinition.hardcoded_resource(value)
+
+
+def sessions_between(first: date, last: date) -> list[date]:
+    return [session for session in SESSIONS if first <= session <= last]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Desk:
+    """A desk closed over the whole range in one run."""
+    desk = Desk()
+    assert desk.run(FIRST, LAST).success
+    return desk
+
+
+def test_first_session_has_orders_and_no_fills_and_the_next_fills_them(whole: Desk) -> None:
+    assert whole.rows(POSITIONS, FIRST).empty
+    assert set(whole.rows(ORDERS, FIRST)["status"]) == {"placed"}
+    ordered = whole.rows(ORDERS, FIRST).set_index("instrument")["quantity_contracts"]
+    held = whole.rows(POSITIONS, date(2022, 3, 1)).set_index("instrument")["quantity_contracts"]
+    assert held.to_dict() == ordered.to_dict()
+    assert held["GOLD"] > 0 > held["BUND"]  # the trends of the two made-up markets
+
+
+def test_a_roll_moves_the_position_into_the_next_contract(whole: Desk) -> None:
+    before = whole.rows(POSITIONS, date(2022, 3, 1)).set_index("instrument").loc["GOLD"]
+    legs = whole.rows(ORDERS, ROLL_SESSION).query("reason == 'roll'").set_index("contract")["quantity_contracts"]
+    assert legs.to_dict() == {20220400: -before.quantity_contracts, 20220600: before.quantity_contracts}
+    after = whole.rows(POSITIONS, ROLL_SESSION).query("instrument == 'GOLD'")
+    assert after["contract"].tolist() == [20220600]
+
+
+def test_a_closed_instrument_keeps_its_mark_and_trades_on_its_next_session(whole: Desk) -> None:
+    held = whole.rows(POSITIONS, HOLIDAY).set_index("instrument").loc["BUND"]
+    assert held.marked_on.date() == ROLL_SESSION
+    assert "BUND" not in set(whole.rows(ORDERS, HOLIDAY)["instrument"])
+
+
+def test_profit_is_the_change_of_the_account(whole: Desk) -> None:
+    for session in sessions_between(FIRST, LAST):
+        pnl, equity = whole.rows(PNL, session), whole.rows(EQUITY, session)
+        assert pnl["total_base"].sum() == pytest.approx(equity["change_base"].sum(), abs=1e-9)
+    assert whole.rows(PNL)["total_base"].abs().sum() > 1_000  # it was not all zero
+
+
+def test_the_broker_agrees(whole: Desk) -> None:
+    assert whole.rows(BREAKS).empty
+
+
+def test_one_run_and_a_run_a_session_leave_the_same(whole: Desk) -> None:
+    desk = Desk()
+    for session in sessions_between(FIRST, LAST):
+        assert desk.run(session).success
+    assert desk.hashes() == whole.hashes()
+
+
+def test_closing_again_changes_nothing() -> None:
+    desk = Desk()
+    desk.run(FIRST, LAST)
+    first = desk.hashes()
+    desk.run(FIRST, LAST)
+    desk.run(date(2022, 3, 2))  # an earlier session alone
+    desk.run(LAST)  # the newest alone
+    assert desk.hashes() == first
+
+
+class Dying:
+    """A broker that stops the process after some calls, as a kill would."""
+
+    name = "paper"
+
+    def __init__(self, broker: PaperBroker, calls: int) -> None:
+        self._broker, self._left = broker, calls
+
+    def __getattr__(self, name: str):
+        if self._left == 0:
+            raise KeyboardInterrupt
+        self._left -= 1
+        return getattr(self._broker, name)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 5, 8, 11, 14])
+def test_killed_anywhere_and_run_again_leaves_the_same(whole: Desk, calls: int) -> None:
+    desk = Desk()
+    with pytest.raises(KeyboardInterrupt):
+        desk.run(FIRST, LAST, broker=Dying(desk.broker, calls))
+    assert desk.run(FIRST, LAST).success
+    assert desk.hashes() == whole.hashes()
+
+
+def test_a_lost_fill_is_a_break_and_no_answer_stops_the_close() -> None:
+    desk = Desk(faults=PaperFaults(drop_fill=frozenset({"GOLD"})))
+    desk.run(FIRST, date(2022, 3, 1))
+    kinds = desk.rows(BREAKS, date(2022, 3, 1)).set_index("item")["kind"].to_dict()
+    assert kinds["GOLD/20220400"] == "missing_here"
+    with pytest.raises(BrokerError):
+        desk.run(date(2022, 3, 2), broker=desk.paper(PaperFaults(unavailable=True)))
+
+
+def test_orders_over_a_limit_are_refused_and_recorded() -> None:
+    desk = Desk(DESK.model_copy(update={"limits": Limits(max_position_contracts=3)}))
+    desk.run(FIRST, LAST)
+    refused = desk.rows(ORDERS, FIRST).query("status == 'refused'")
+    assert refused["refusal"].str.contains("pass the limit of 3").all()
+    assert len(refused) == 2
+    assert desk.rows(POSITIONS).empty
+    assert {row["status"] for row in desk.ledger.rows("orders")} == {"refused"}
+
+
+def test_a_correction_before_the_fill_replaces_the_order_and_after_it_does_not() -> None:
+    desk = Desk()
+    desk.run(FIRST)
+    desk.settings = DESK.model_copy(update={"capital": Capital(capital_base=2_500_000.0)})
+    desk.run(FIRST)
+    statuses = desk.rows(ORDERS, FIRST).set_index("order_id")["status"].to_dict()
+    assert statuses["2022-02-28:trend:GOLD:20220400:target"] == "cancelled"
+    assert statuses["2022-02-28:trend:GOLD:20220400:target:2"] == "placed"
+    desk.run(date(2022, 3, 1))
+    held = desk.rows(POSITIONS, date(2022, 3, 1))
+    desk.settings = DESK
+    desk.run(FIRST)
+    desk.run(date(2022, 3, 1))
+    assert desk.rows(POSITIONS, date(2022, 3, 1)).equals(held)
+    assert desk.rows(BREAKS, date(2022, 3, 1)).empty
