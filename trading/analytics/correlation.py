@@ -100,12 +100,11 @@ class _Moments:
         decay = np.where(both, keep, 1.0)
         self.count += both
         self.weight = self.weight * decay + both
-        own = np.where(both, row[:, None], 0.0)
-        off = np.where(both, own - self.mean, 0.0)
-        self.mean += off / np.where(both, self.weight, 1.0)
-        off_after = np.where(both, own - self.mean, 0.0)
-        self.square = self.square * decay + off * off_after
-        self.product = self.product * decay + off * off_after.T
+        share = 1.0 / np.where(both, self.weight, 1.0)
+        off = np.where(both, row[:, None] - self.mean, 0.0)
+        self.mean += off * share
+        self.square = self.square * decay + off * off * (1.0 - share)
+        self.product = self.product * decay + off * off.T * (1.0 - share)
 
     def correlation(self, min_periods: int) -> Matrix:
         with np.errstate(divide="ignore", invalid="ignore"):

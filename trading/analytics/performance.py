@@ -71,7 +71,7 @@ def statistics(daily_percent: pd.Series) -> Performance:
         average_loss_percent=float(losses.mean()),
         gain_to_loss=_over(float(gains.mean()), -float(losses.mean())),
         profit_factor=_over(float(gains.sum()), -float(losses.sum())),
-        t_statistic=_over(float(returns.mean()), float(returns.std()) / float(returns.count()) ** 0.5),
+        t_statistic=_over(float(returns.mean()), float(returns.std()) / max(returns.count(), 1) ** 0.5),
     )
 
 
