@@ -3,14 +3,16 @@
 Belongs here: asking the vendor for sessions and keeping what is new. Does not belong here: judging or changing rows.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 from trading.market.arrivals import known
 
+from assets.layers import Sources
 from assets.materialized import by_session, described, facts, in_span
 from assets.partitions import session_range
 from trading.config.models import DeskSettings
@@ -31,15 +33,18 @@ from trading.ports import Delivery, FrameStore, PriceVendor, ReferenceStore, Req
 FX_GROUP = "WEEKDAYS"
 # A session may take rows stamped on the weekend beside it, and on a long run of holidays before it.
 DAYS_BEFORE, DAYS_AFTER = 12, 4
+MARGIN = timedelta(days=30)  # calendars reach this far beyond the rows they place
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What one request brought: rows new to the desk, the version they made, and the vendor's whole answer."""
+    """What one request brought: the vendor's answer, its rows with their sessions, those of them that are new to the
+    desk, and the version they made (None: nothing new)."""
 
+    delivery: Delivery
+    placed: pa.Table
     new: pa.Table
     version: Version | None
-    delivery: Delivery
 
 
 def calendars(
@@ -51,57 +56,47 @@ def calendars(
     return {group: reference.calendar(group, first, last) for group in set(groups.values())}
 
 
-def arrive(
-    dataset: Dataset,
-    span: tuple[date | None, date | None],
-    vendor: PriceVendor,
-    frames: FrameStore,
-    reference: ReferenceStore,
-    desk: DeskSettings,
-    now: datetime,
-) -> Arrived:
+def arrive(dataset: Dataset, span: tuple[date | None, date | None], vendor: PriceVendor, sources: Sources) -> Arrived:
     """Asks for one raw dataset over a span of sessions (None: open end) and appends what is new.
 
     Raises VendorError, after keeping what did come, where the vendor failed on a series.
     """
     first, last = span
     if dataset.name not in vendor.delivers:
-        return Arrived(empty(dataset), None, Delivery(empty(dataset)))
+        return Arrived(Delivery(empty(dataset)), empty(dataset), empty(dataset), None)
     request = Request(
-        desk.vendor.instruments or None,
+        sources.desk.vendor.instruments or None,
         first - timedelta(days=DAYS_BEFORE) if first else None,
         last + timedelta(days=DAYS_AFTER) if last else None,
     )
     delivery = vendor.fetch(dataset, request)
-    rows = place(delivery.rows, dataset, reference, desk, now)
-    rows = in_span(rows, first or date.min, last or date.max)
-    fresh, version = keep(rows, dataset, frames, now)
+    rows = in_span(_placed(delivery.rows, dataset, sources), first or date.min, last or date.max)
+    fresh, version = _kept(rows, dataset, sources)
     if delivery.failed:
         raise VendorError(_failed(vendor.name, dataset, delivery))
-    return Arrived(fresh, version, delivery)
+    return Arrived(delivery, rows, fresh, version)
 
 
-def place(rows: pa.Table, dataset: Dataset, reference: ReferenceStore, desk: DeskSettings, now: datetime) -> pa.Table:
+def _placed(rows: pa.Table, dataset: Dataset, sources: Sources) -> pa.Table:
     """Delivered rows with their sessions."""
-    groups = groups_of(rows, reference.instruments(now.date()), FX_GROUP)
+    groups = groups_of(rows, sources.reference.instruments(sources.now.date()), FX_GROUP)
     if not rows.num_rows:
         return empty(dataset).drop_columns(["loaded_at"])
-    stamps = rows["stamp"].to_numpy()
-    first, last = (stamps.min().astype("datetime64[D]").item(), stamps.max().astype("datetime64[D]").item())
-    wide = calendars(groups, first - timedelta(days=30), last + timedelta(days=30), reference, desk)
-    return with_sessions(rows, dataset, groups, wide)
+    stamps = rows["stamp"].to_numpy().astype("datetime64[D]")
+    ends = stamps.min().item() - MARGIN, stamps.max().item() + MARGIN
+    return with_sessions(rows, dataset, groups, calendars(groups, *ends, sources.reference, sources.desk))
 
 
-def keep(rows: pa.Table, dataset: Dataset, frames: FrameStore, now: datetime) -> tuple[pa.Table, Version | None]:
+def _kept(rows: pa.Table, dataset: Dataset, sources: Sources) -> tuple[pa.Table, Version | None]:
     """Appends the rows the desk does not have; returns them with the version they made (None: nothing new)."""
     stored = None
-    if rows.num_rows and frames.versions(dataset):
-        sessions = rows["session"].to_numpy()
-        stored = frames.history(dataset, since=sessions.min().item(), through=sessions.max().item())
-    fresh = known(stored, rows, dataset, now)
-    if not fresh.num_rows and frames.versions(dataset):
+    if rows.num_rows and sources.frames.versions(dataset):
+        ends = pc.min_max(rows["session"]).as_py()
+        stored = sources.rows(dataset, ends["max"], ends["min"])
+    fresh = known(stored, rows, dataset, sources.now)
+    if not fresh.num_rows and sources.frames.versions(dataset):
         return fresh, None
-    return fresh, frames.append(dataset, fresh, {"by": "raw"})
+    return fresh, sources.frames.append(dataset, fresh)
 
 
 def _failed(vendor: str, dataset: Dataset, delivery: Delivery) -> str:
@@ -122,7 +117,7 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
         desk: dg.ResourceParam[DeskSettings],
         clock: dg.ResourceParam[Callable[[], datetime]],
     ) -> dg.MaterializeResult:
-        arrived = arrive(dataset, session_range(context), vendor, frames, reference, desk, clock())
+        arrived = arrive(dataset, session_range(context), vendor, Sources(frames, reference, desk, clock()))
         answer = "delivered" if dataset.name in vendor.delivers else "this vendor does not deliver it"
         more = {"vendor": vendor.name, "answer": answer, "no data": ", ".join(arrived.delivery.no_data) or "none"}
         return dg.MaterializeResult(metadata=facts(arrived.new, arrived.version, more))
@@ -130,9 +125,5 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
     return asset
 
 
-def _assets() -> Iterator[dg.AssetsDefinition]:
-    for dataset in (RAW_BARS, RAW_MULTIPLE_PRICES, RAW_ADJUSTED_PRICES, RAW_FX_RATES, RAW_ROLL_CALENDARS):
-        yield _raw_asset(dataset)
-
-
-ASSETS = list(_assets())
+DELIVERED = (RAW_BARS, RAW_MULTIPLE_PRICES, RAW_ADJUSTED_PRICES, RAW_FX_RATES, RAW_ROLL_CALENDARS)
+ASSETS = [_raw_asset(dataset) for dataset in DELIVERED]

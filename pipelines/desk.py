@@ -163,9 +163,13 @@ class Desk:
             return
         ahead = (day + timedelta(days=n) for n in range(1, SEARCHED_DAYS))
         behind = (day - timedelta(days=n) for n in range(1, SEARCHED_DAYS))
-        before = next((other for other in behind if self._closed_because(other) is None), None)
-        after = next((other for other in ahead if self._closed_because(other) is None), None)
+        before = next((other for other in behind if self.is_session(other)), None)
+        after = next((other for other in ahead if self.is_session(other)), None)
         raise NotASession(day, reason, before, after)
+
+    def is_session(self, day: date) -> bool:
+        """Whether the desk can close that day: a weekday on which some followed exchange group trades."""
+        return self._closed_because(day) is None
 
     def _closed_because(self, day: date) -> str | None:
         if day.weekday() >= 5:
@@ -192,7 +196,7 @@ class Desk:
         if self.adapters.settings.vendor.name != "simulated":
             newest = self._newest_price()
             days = [newest - timedelta(days=n) for n in range(SEARCHED_DAYS)]
-        return next(day for day in days if self._closed_because(day) is None)
+        return next(day for day in days if self.is_session(day))
 
     def _newest_price(self) -> date:
         if not self._written(DAILY_PRICES):

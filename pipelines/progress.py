@@ -12,7 +12,7 @@ import dagster as dg
 
 
 class StepLines(logging.Handler):
-    """Prints a line when a step ends, a check fails, or an asset says something worth a warning."""
+    """Prints a line when a step ends, a check fails, or an asset says something."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
@@ -23,8 +23,9 @@ class StepLines(logging.Handler):
         """Reads the Dagster event that a log record carries."""
         event = (getattr(record, "dagster_meta", None) or {}).get("dagster_event")
         if event is None:
-            if record.levelno >= logging.WARNING:
-                self._line(f"  ! {record.getMessage().rsplit(' - ', 1)[-1]}")
+            mark = "  ! " if record.levelno >= logging.WARNING else "    "
+            if record.levelno >= logging.INFO:
+                self._line(mark + record.getMessage().rsplit(" - ", 1)[-1])
             return
         kind, step = event.event_type_value, event.step_key or ""
         if kind == "STEP_START":

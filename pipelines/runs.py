@@ -6,6 +6,7 @@ jobs are (`definitions.py`) or what people type (`cli.py`).
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import sys
@@ -19,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.settings import Place, project_folder
+from pipelines.telemetry import structured_log, write_metrics
 from trading import errors
-
-LAST_LINES = 3
+from trading.book.journal import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,13 @@ class Outcome:
     failed_steps: Mapping[str, str] = field(default_factory=dict)
     failed_checks: Mapping[str, str] = field(default_factory=dict)
     exit_code: int = 0
+    materialized: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def metadata(self, asset: str) -> dict[str, Any]:
+        """Plain values (text and numbers) of an asset's metadata, by name with underscores; empty if it did not run."""
+        found = self.materialized.get(asset, {})
+        plain = {name: getattr(value, "value", None) for name, value in found.items()}
+        return {name.replace(" ", "_"): value for name, value in plain.items() if isinstance(value, str | int | float)}
 
 
 def prepare(place: Place) -> Path:
@@ -83,6 +91,32 @@ def run(
             return _outcome(result, time.monotonic() - began)
 
 
+def finished(place: Place, process: str, outcome: Outcome, span: tuple[date | None, date | None]) -> dict[str, Any]:
+    """Records how a run ended, in the ledger, the structured log and the metrics, and returns it for printing."""
+    from pipelines.deployments import ledger, utc_now
+
+    session = span[1] or utc_now().date()
+    state = "done" if outcome.exit_code == 0 else "failed"
+    reasons = {**outcome.failed_steps, **outcome.failed_checks}
+    payload = {"process": process, "session": str(session), "state": state, "run_id": outcome.run_id}
+    payload["detail"] = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())[:2000]
+    event = Event(f"process:{outcome.run_id}", "process", session, utc_now(), getpass.getuser(), payload)
+    if outcome.exit_code != 2:
+        ledger(place).record([event])
+    with structured_log(place.home, run=outcome.run_id, session=str(session), process=process) as log:
+        log.info("run ended", state=state, seconds=round(outcome.seconds, 2), failed=reasons)
+    figures = {"run_seconds": outcome.seconds, "run_ok": float(outcome.exit_code == 0)}
+    write_metrics(place.home, process, {**figures, "run_ended_timestamp_seconds": utc_now().timestamp()})
+    return {
+        "run_id": outcome.run_id,
+        "state": state,
+        "seconds": round(outcome.seconds, 2),
+        "failed_steps": dict(outcome.failed_steps),
+        "failed_checks": dict(outcome.failed_checks),
+        "exit_code": outcome.exit_code,
+    }
+
+
 def _run_config(config: Mapping[str, Any] | None, quiet: bool) -> dict[str, Any]:
     return {**(config or {}), "loggers": {} if quiet else {"step_lines": {}}}
 
@@ -100,6 +134,7 @@ def _outcome(result: Any, seconds: float) -> Outcome:
     steps: dict[str, str] = {}
     checks: dict[str, str] = {}
     codes = [0]
+    made: dict[str, Mapping[str, Any]] = {}
     for event in result.all_events:
         if event.event_type_value == "STEP_FAILURE":
             name, message = _root_cause(event.step_failure_data.error)
@@ -111,10 +146,12 @@ def _outcome(result: Any, seconds: float) -> Outcome:
                 name = f"{found.asset_key.to_user_string()}/{found.check_name}"
                 checks[name] = found.description or "failed"
                 codes.append(1)
+        elif event.event_type_value == "ASSET_MATERIALIZATION":
+            made[event.asset_key.to_user_string()] = event.materialization.metadata
     if not result.success:
         codes.append(1)
     code = 2 if 2 in codes else max(codes)
-    return Outcome(result.run_id, result.success, seconds, steps, checks, code)
+    return Outcome(result.run_id, result.success, seconds, steps, checks, code, made)
 
 
 def _root_cause(error: Any) -> tuple[str, str]:

@@ -1,12 +1,16 @@
-"""How an adapter becomes a typed Dagster resource.
+"""How an adapter becomes a typed Dagster resource, and the resources of the storage backends.
 
-An adapter is a plain class; beside it stands a `Vended` with its typed settings and an `adapter()` that makes it.
-Dagster hands the adapter itself to assets and checks, which know only its port.
+An adapter is a plain class; for each there is a `Vended` with its typed settings and an `adapter()` that makes it.
+Dagster hands the adapter itself to assets and checks, which know only its port. Adapters are imported when made: code
+that only describes a run pays for no driver.
 """
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+from trading.ports import BlobStore, Cache, FrameStore, Ledger, ReferenceStore
 
 
 class Vended(dg.ConfigurableResource[Any]):
@@ -19,3 +23,78 @@ class Vended(dg.ConfigurableResource[Any]):
     def create_resource(self, context: dg.InitResourceContext) -> Any:
         """What Dagster gives to an asset."""
         return self.adapter()
+
+
+class DeltaFramesResource(Vended):
+    """Datasets on Delta Lake under a folder."""
+
+    root: str
+
+    def adapter(self) -> FrameStore:
+        """The frame store."""
+        from resources.delta_frames import DeltaFrames
+
+        return DeltaFrames(Path(self.root))
+
+
+class SqliteLedgerResource(Vended):
+    """The journal and its projections in one SQLite file."""
+
+    path: str
+
+    def adapter(self) -> Ledger:
+        """The ledger."""
+        from resources.sqlite_ledger import SqliteLedger
+
+        return SqliteLedger(Path(self.path))
+
+
+class DiskBlobsResource(Vended):
+    """Blobs by content hash under a folder."""
+
+    root: str
+
+    def adapter(self) -> BlobStore:
+        """The blob store."""
+        from resources.disk_blobs import DiskBlobs
+
+        return DiskBlobs(Path(self.root))
+
+
+class ProcessCacheResource(Vended):
+    """A bounded cache in this process."""
+
+    max_entries: int = 2_000
+
+    def adapter(self) -> Cache:
+        """The cache."""
+        from resources.process_cache import ProcessCache
+
+        return ProcessCache(max_entries=self.max_entries)
+
+
+class RedisCacheResource(Vended):
+    """A bounded cache in this process before Redis."""
+
+    url: str
+    max_entries: int = 2_000
+
+    def adapter(self) -> Cache:
+        """Both levels as one cache."""
+        from resources.process_cache import ProcessCache
+        from resources.redis_cache import RedisCache
+        from resources.two_level_cache import TwoLevelCache
+
+        return TwoLevelCache(ProcessCache(max_entries=self.max_entries), RedisCache(self.url))
+
+
+class CsvReferenceResource(Vended):
+    """Reference data in CSV folders, later ones over earlier ones."""
+
+    folders: list[str]
+
+    def adapter(self) -> ReferenceStore:
+        """The reference store."""
+        from resources.csv_reference import CsvReference
+
+        return CsvReference([Path(folder) for folder in self.folders])

@@ -1,0 +1,87 @@
+"""The clean layer: of every raw row the version the desk knows now, without what a rule refused, one row a time.
+
+Belongs here: choosing, refusing and setting aside rows. Does not belong here: changing a value, or a rule.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+from trading.market.arrivals import current, deduplicate
+
+from assets.judging import rule_context
+from assets.layers import Sources, Written
+from assets.materialized import by_session, described, facts
+from assets.partitions import session_range
+from trading.config.models import DeskSettings
+from trading.frames import (
+    CLEAN_BARS,
+    CLEAN_FX_RATES,
+    CLEAN_MULTIPLE_PRICES,
+    QUARANTINE,
+    RAW_BARS,
+    RAW_FX_RATES,
+    RAW_MULTIPLE_PRICES,
+    Dataset,
+    to_pandas,
+    to_table,
+)
+from trading.ports import FrameStore, ReferenceStore, Span
+from trading.quality.examination import examine, rules_for
+from trading.quality.quarantine import split
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """Which raw dataset becomes which clean one, and the column without which a row says nothing."""
+
+    raw: Dataset
+    clean: Dataset
+    value: str
+
+    def update(self, sources: Sources, first: date, last: date) -> Written:
+        """Cleans sessions `first` to `last`; refused rows go to the quarantine of the same sessions."""
+        known = current(sources.rows(self.raw, last, first), self.raw, None)
+        kept, refused = self._judged(sources, known, first, last)
+        sources.frames.replace(QUARANTINE, refused, Span(first, last, (self.raw.name,)))
+        rows = deduplicate(kept, self.raw, self.value)
+        rows = rows.filter(pc.is_valid(rows[self.value])).select(self.clean.schema.names).cast(self.clean.schema)
+        version = sources.frames.replace(self.clean, rows, Span(first, last))
+        shown = {"raw rows": known.num_rows, "quarantined": refused.num_rows}
+        return Written(rows, version, shown)
+
+    def _judged(self, sources: Sources, known: pa.Table, first: date, last: date) -> tuple[pa.Table, pa.Table]:
+        refusing = [rule for rule in rules_for(self.raw) if rule.quarantine]
+        frame = to_pandas(known)
+        examination = examine(self.raw, frame, rule_context(sources, self.raw, first, last), refusing)
+        kept, refused = split(frame, examination)
+        return known.take(pa.array(kept.index)), to_table(refused, QUARANTINE)
+
+
+CLEANINGS = (
+    Cleaning(RAW_BARS, CLEAN_BARS, "close"),
+    Cleaning(RAW_MULTIPLE_PRICES, CLEAN_MULTIPLE_PRICES, "price"),
+    Cleaning(RAW_FX_RATES, CLEAN_FX_RATES, "rate"),
+)
+
+
+def _clean_asset(cleaning: Cleaning) -> dg.AssetsDefinition:
+    @dg.asset(**described(cleaning.clean, deps=[cleaning.raw.name]), **by_session())
+    def asset(
+        context: dg.AssetExecutionContext,
+        frames: dg.ResourceParam[FrameStore],
+        reference: dg.ResourceParam[ReferenceStore],
+        desk: dg.ResourceParam[DeskSettings],
+        clock: dg.ResourceParam[Callable[[], datetime]],
+    ) -> dg.MaterializeResult:
+        sources = Sources(frames, reference, desk, clock())
+        written = cleaning.update(sources, *session_range(context))
+        return dg.MaterializeResult(metadata=facts(written.rows, written.version, written.shown))
+
+    return asset
+
+
+ASSETS = [_clean_asset(cleaning) for cleaning in CLEANINGS]

@@ -1,0 +1,133 @@
+"""`daybook close`, `backfill`, `backtest`, `quality`, `backup`, `restore`: runs a job and sums up what it did.
+
+Belongs here: choosing and snapping sessions, and the summary a person reads. Does not belong here: the work (assets),
+or how a job is run (`runs.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from pipelines.deployments import snapshots
+from pipelines.desk import Desk, records
+from pipelines.runs import finished, run
+from pipelines.settings import Place
+from trading.errors import BackupError, UsageError
+from trading.frames import PNL, VIOLATIONS, to_pandas
+
+
+def close(where: Place, session: date | None) -> dict[str, Any]:
+    """Closes one session. Raises NotASession on a weekend or a holiday of all followed exchanges."""
+    desk = Desk.open(where)
+    if session is None:
+        session = desk.next_session()
+    desk.refuse_non_session(session)
+    _refuse_outside(session)
+    return _sessions(where, "close", session, session)
+
+
+def backfill(where: Place, first: date, last: date) -> dict[str, Any]:
+    """Closes every session from `first` to `last` in one run; ends that are no sessions are moved inwards."""
+    desk = Desk.open(where)
+    if first > last:
+        raise UsageError(f"--from {first} is after --to {last}. Give the earlier date first.")
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    start = next((day for day in days if desk.is_session(day)), None)
+    end = next((day for day in reversed(days) if desk.is_session(day)), None)
+    if start is None or end is None:
+        raise UsageError(f"there is no session from {first} to {last}. Give a longer span.")
+    _refuse_outside(start, end)
+    return _sessions(where, "backfill", start, end)
+
+
+def _refuse_outside(*sessions: date) -> None:
+    from assets.partitions import FIRST_SESSION, SESSIONS
+
+    for session in sessions:
+        if not SESSIONS.has_partition_key(session.isoformat()):
+            raise UsageError(
+                f"{session} cannot be closed: sessions go from {FIRST_SESSION} to {SESSIONS.get_last_partition_key()}. "
+                "Choose one between them."
+            )
+
+
+def _sessions(where: Place, job: str, first: date, last: date) -> dict[str, Any]:
+    outcome = run(where, job, span=(first, last))
+    found = finished(where, job, outcome, (first, last))
+    return {**found, **summary(Desk.open(where), first, last)}
+
+
+def summary(desk: Desk, first: date, last: date) -> dict[str, Any]:
+    """What a close did: P&L, positions, breaks, violations, and where the report is. Empty parts where it stopped."""
+    if last not in desk.closed_sessions():
+        return {"session": str(last)}
+    rows = to_pandas(desk.adapters.frames.history(PNL, since=first, through=last))
+    report = desk.place.home / "reports" / f"{last}.html"
+    base = desk.adapters.settings.capital.base_currency
+    parts = ["held_base", "traded_base", "commission_base", "total_base"]
+    by_instrument = rows.groupby(["strategy", "instrument"], as_index=False)[parts].sum()
+    positions = desk.positions(last).drop(columns=["marked_on"], errors="ignore")
+    return {
+        "session": str(last),
+        "sessions": len(set(rows["session"])),
+        "pnl_total": float(rows["total_base"].sum()),
+        "base_currency": base,
+        "breaks": len(desk.breaks(last)),
+        "violations": _violations(desk, first, last),
+        "report": str(report) if report.exists() else None,
+        "pnl": records(by_instrument),
+        "positions": records(positions),
+    }
+
+
+def _violations(desk: Desk, first: date, last: date) -> dict[str, int]:
+    if not desk.adapters.frames.versions(VIOLATIONS):
+        return {}
+    rows = to_pandas(desk.adapters.frames.history(VIOLATIONS, since=first, through=last))
+    return {str(name): int(count) for name, count in rows["severity"].value_counts().items()}
+
+
+def backtest(where: Place, strategy: str | None, since: date | None, until: date | None) -> dict[str, Any]:
+    """Runs the backtest job for a strategy."""
+    desk = Desk.open(where)
+    names = [found.name for found in desk.adapters.settings.strategies]
+    if strategy is not None and strategy not in names:
+        raise UsageError(f"strategy {strategy!r} is not configured. Known: {', '.join(names) or 'none'}.")
+    config = {"strategy": strategy or names[0]}
+    config |= {name: str(day) for name, day in (("first", since), ("last", until)) if day}
+    outcome = run(where, "backtest", config={"ops": {"backtest_curves": {"config": config}}})
+    return {**finished(where, "backtest", outcome, (since, until)), **config, **outcome.metadata("backtest_curves")}
+
+
+def quality(where: Place) -> dict[str, Any]:
+    """Runs the second layer of checks."""
+    outcome = run(where, "quality")
+    docs = where.home / "data_docs" / "index.html"
+    return {**finished(where, "quality", outcome, (None, None)), "data_docs": str(docs) if docs.exists() else None}
+
+
+def backup(where: Place) -> dict[str, Any]:
+    """Takes a snapshot."""
+    outcome = run(where, "backup")
+    return {**finished(where, "backup", outcome, (None, None)), **outcome.metadata("backup")}
+
+
+def restore(where: Place, snapshot: str, into: Path) -> dict[str, Any]:
+    """Rebuilds a home from a snapshot; nothing is left behind where that fails."""
+    store = snapshots(where)
+    names = [manifest.name for manifest in store.snapshots()]
+    if not names:
+        raise BackupError(f"there are no snapshots in {where.backups}. Point DAYBOOK_BACKUPS at the backup folder.")
+    chosen = names[-1] if snapshot == "latest" else snapshot
+    manifest = store.restore(chosen, into)
+    return {
+        "snapshot": manifest.name,
+        "into": str(into),
+        "files": len(manifest.files),
+        "datasets": {name: state.content_hash for name, state in sorted(manifest.datasets.items())},
+        "ledger": manifest.ledger.content_hash if manifest.ledger else None,
+        "configuration": manifest.identity.configuration_hash,
+        "verified": "every file and content hash equals the snapshot's",
+    }

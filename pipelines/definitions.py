@@ -1,0 +1,31 @@
+"""Everything Dagster knows of Daybook, wired together.
+
+Belongs here: collecting assets, checks, jobs, schedules, sensors and resources. Does not belong here: any of them.
+"""
+
+import warnings
+
+import dagster as dg
+
+# Dagster says of partitions of checks, single-run backfills and others that they may still change; we pin its version.
+for kind in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=kind)
+
+from checks import CHECKS
+from pipelines import jobs, orders, quality, schedules, sensors
+from pipelines.deployments import reference, resources
+from pipelines.progress import step_lines
+from pipelines.settings import place
+
+PLACE = place()
+
+defs = dg.Definitions(
+    assets=dg.with_source_code_references([*jobs.BY_SESSION, *jobs.UNPARTITIONED]),
+    asset_checks=[*CHECKS, *quality.CHECKS],
+    jobs=[*jobs.JOBS, orders.ORDERS, quality.QUALITY],
+    schedules=schedules.schedules(lambda: list(reference(PLACE).exchange_groups().values())),
+    sensors=[*sensors.SENSORS, orders.RISK_LIMITS],
+    resources=dict(resources(PLACE)),
+    loggers={"step_lines": step_lines},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,252 @@
+"""Chooses the adapters: the only file that names them.
+
+Belongs here: which backend serves which port in which deployment, as typed Dagster resources, and the same adapters for
+plain Python. Does not belong here: reading the environment (`settings.py`) or using a port.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipelines.settings import Place, place, project_folder, read_settings
+from resources.vended import (
+    CsvReferenceResource,
+    DeltaFramesResource,
+    DiskBlobsResource,
+    ProcessCacheResource,
+    RedisCacheResource,
+    SqliteLedgerResource,
+    Vended,
+)
+from trading.config.models import DeskSettings
+from trading.errors import ConfigError
+from trading.ports import Backups, BlobStore, Broker, Cache, FrameStore, Ledger, Notifier, PriceVendor, ReferenceStore
+
+
+def utc_now() -> datetime:
+    """The clock: the only place of the project that reads it."""
+    return datetime.now(UTC)  # noqa: TID251
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """Every port of one desk, served."""
+
+    settings: DeskSettings
+    frames: FrameStore
+    ledger: Ledger
+    reference: ReferenceStore
+    cache: Cache
+    blobs: BlobStore
+    vendor: PriceVendor
+    broker: Broker
+    notifier: Notifier
+    sql: Any
+    backups: Backups
+
+
+class HomeResource(Vended):
+    """Something that depends on the desk's own settings, which are read when a run begins, not when code is loaded."""
+
+    home: str
+    deployment: str
+
+    def where(self) -> Place:
+        """The desk's place."""
+        return place(self.home, self.deployment)
+
+    def settings(self) -> DeskSettings:
+        """The settings in force now."""
+        return read_settings(self.where())
+
+
+class DeskResource(HomeResource):
+    """The desk's settings."""
+
+    def adapter(self) -> DeskSettings:
+        """Settings in force."""
+        return self.settings()
+
+
+class VendorResource(HomeResource):
+    """The vendor that the desk's settings name."""
+
+    def adapter(self) -> PriceVendor:
+        """The simulated market, a pysystemtrade folder, or a folder of contract files."""
+        return vendor_of(self.settings(), reference(self.where()))
+
+
+class PaperBrokerResource(HomeResource):
+    """A broker that fills at the session's closing prices and keeps its own books."""
+
+    def adapter(self) -> Broker:
+        """The paper broker of this home."""
+        where = self.where()
+        return paper_broker(where, frame_store(where), reference(where))
+
+
+class NotifierResource(HomeResource):
+    """A webhook where one is configured, else the log."""
+
+    def adapter(self) -> Notifier:
+        """The notifier."""
+        return notifier_of(self.settings())
+
+
+class SqlResource(HomeResource):
+    """Read-only DuckDB SQL over every dataset and ledger projection."""
+
+    def adapter(self) -> Any:
+        """The reader."""
+        where = self.where()
+        return sql_reader(frame_store(where), ledger(where))
+
+
+class SnapshotsResource(HomeResource):
+    """Backups of this home."""
+
+    def adapter(self) -> Backups:
+        """Takes, lists and restores snapshots."""
+        where = self.where()
+        return snapshots(where)
+
+
+def frame_resource(where: Place) -> DeltaFramesResource:
+    """Delta Lake under the home."""
+    return DeltaFramesResource(root=str(where.home / "frames"))
+
+
+def frame_store(where: Place) -> FrameStore:
+    """The frame store itself."""
+    store: FrameStore = frame_resource(where).adapter()
+    return store
+
+
+def ledger(where: Place) -> Ledger:
+    """SQLite in the home."""
+    found: Ledger = ledger_resource(where).adapter()
+    return found
+
+
+def ledger_resource(where: Place) -> SqliteLedgerResource:
+    """SQLite in the home, typed."""
+    return SqliteLedgerResource(path=str(where.home / "ledger.sqlite"))
+
+
+def reference_resource(where: Place) -> CsvReferenceResource:
+    """The project's reference data, with the home's own over it."""
+    folders = [project_folder("reference"), where.home / "reference"]
+    return CsvReferenceResource(folders=[str(folder) for folder in folders if folder.is_dir()])
+
+
+def reference(where: Place) -> ReferenceStore:
+    """The reference store itself."""
+    found: ReferenceStore = reference_resource(where).adapter()
+    return found
+
+
+def cache_resource(where: Place) -> Vended:
+    """In this process; with Redis behind it in `services`. Raises ConfigError without REDIS_URL there."""
+    if where.deployment == "local":
+        return ProcessCacheResource()
+    if not where.redis_url:
+        raise ConfigError(
+            "deployment services needs Redis, and REDIS_URL is not set. Set it, like redis://host:6379/0."
+        )
+    return RedisCacheResource(url=where.redis_url)
+
+
+def vendor_of(settings: DeskSettings, reference_store: ReferenceStore) -> PriceVendor:
+    """The vendor that the settings name. Raises ConfigError where it needs a folder and none is given."""
+    chosen = settings.vendor
+    if chosen.name == "simulated":
+        from resources.vendors.simulated import SimulatedVendor
+
+        return SimulatedVendor(reference_store, seed=chosen.seed, faults=chosen.faults)
+    if chosen.source is None:
+        raise ConfigError(
+            f"vendor {chosen.name} reads files, and vendor.source is not set. Run `daybook load --source`."
+        )
+    if chosen.name == "pysystemtrade":
+        from resources.vendors.pysystemtrade import PysystemtradeVendor
+
+        return PysystemtradeVendor(Path(chosen.source))
+    from resources.vendors.csv_folder import CsvFolderVendor
+
+    return CsvFolderVendor(Path(chosen.source), chosen.columns)
+
+
+def notifier_of(settings: DeskSettings) -> Notifier:
+    """Where notices go."""
+    from resources.notifiers.log import LogNotifier
+    from resources.notifiers.webhook import WebhookNotifier
+
+    url = settings.notifier.webhook_url
+    return WebhookNotifier(url) if url else LogNotifier()
+
+
+def paper_broker(where: Place, frames: FrameStore, found: ReferenceStore) -> Broker:
+    """The paper broker of a home: its own file, filled at the desk's daily prices."""
+    from resources.brokers.paper import PaperBroker
+    from resources.brokers.quotes import DailyQuotes
+
+    return PaperBroker(where.home / "broker.sqlite", DailyQuotes(frames), found.instruments)
+
+
+def sql_reader(frames: FrameStore, book: Ledger) -> Any:
+    """Read-only SQL over datasets and projections."""
+    from resources.duckdb_sql import SqlReader
+
+    return SqlReader(frames, book)
+
+
+def snapshots(where: Place) -> Backups:
+    """Snapshots of a home, in its backup folder."""
+    from resources.delta_frames import DeltaFrames
+    from resources.snapshots import Snapshots
+    from resources.sqlite_ledger import SqliteLedger
+
+    blobs = DiskBlobsResource(root=str(where.backups / "blobs")).adapter()
+    return Snapshots(where.home, where.backups, blobs, DeltaFrames, SqliteLedger)
+
+
+def adapters(where: Place) -> Adapters:
+    """Every port of a desk, for plain Python."""
+    settings, frames, found, book = read_settings(where), frame_store(where), reference(where), ledger(where)
+    return Adapters(
+        settings=settings,
+        frames=frames,
+        ledger=book,
+        reference=found,
+        cache=cache_resource(where).adapter(),
+        blobs=DiskBlobsResource(root=str(where.home / "blobs")).adapter(),
+        vendor=vendor_of(settings, found),
+        broker=paper_broker(where, frames, found),
+        notifier=notifier_of(settings),
+        sql=sql_reader(frames, book),
+        backups=snapshots(where),
+    )
+
+
+def resources(where: Place) -> Mapping[str, Any]:
+    """Every port of a desk, as Dagster resources by the names assets and checks ask for."""
+    own = {"home": str(where.home), "deployment": where.deployment}
+    return {
+        "frames": frame_resource(where),
+        "ledger": ledger_resource(where),
+        "reference": reference_resource(where),
+        "cache": cache_resource(where),
+        "blobs": DiskBlobsResource(root=str(where.home / "blobs")),
+        "desk": DeskResource(**own),
+        "vendor": VendorResource(**own),
+        "broker": PaperBrokerResource(**own),
+        "notifier": NotifierResource(**own),
+        "sql": SqlResource(**own),
+        "backups": SnapshotsResource(**own),
+        "home": where.home,
+        "clock": dg.ResourceDefinition.hardcoded_resource(utc_now),
+    }

@@ -1,0 +1,93 @@
+"""`daybook load`: points a home at a vendor and runs the ingest job.
+
+Belongs here: binding a home to its vendor and its reference data, and undoing that when the load fails. Does not belong
+here: the load itself (`assets/history.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipelines.desk import Desk
+from pipelines.runs import finished, run
+from pipelines.settings import Place, read_settings, write_desk
+from trading.errors import UsageError
+
+Span = tuple[date | None, date | None]
+
+
+def load(
+    where: Place, vendor: str, source: Path | None, instruments: tuple[str, ...], span: Span, calendar: str | None
+) -> dict[str, Any]:
+    """Loads a span of a vendor's history into a home. Raises UsageError where the home belongs to another vendor."""
+    _refuse_reversed(span)
+    _refuse_other_vendor(where, vendor)
+    changes: dict[str, dict[str, Any]] = {"vendor": {"name": vendor, "instruments": list(instruments)}}
+    if vendor != "simulated":
+        changes["vendor"]["source"] = str(_folder(source, vendor))
+    if calendar is not None:
+        changes["market"] = {"calendar": calendar}
+    config = {"since": span[0].isoformat() if span[0] else "", "until": span[1].isoformat() if span[1] else ""}
+    with _undone_on_failure(where) as kept:
+        write_desk(where, changes)
+        if vendor == "pysystemtrade":
+            _bring_reference(where, Path(changes["vendor"]["source"]))
+        read_settings(where)
+        outcome = run(where, "ingest", config={"ops": {"history": {"config": config}}})
+        kept["exit_code"] = outcome.exit_code
+    found = finished(where, "load", outcome, span)
+    if outcome.exit_code != 2:
+        found["datasets"] = [row for row in Desk.open(where).status()["datasets"] if row["rows"]]
+    return found
+
+
+def _refuse_reversed(span: Span) -> None:
+    first, last = span
+    if first and last and first > last:
+        raise UsageError(f"--since {first} is after --until {last}. Give the earlier date first.")
+
+
+def _refuse_other_vendor(where: Place, vendor: str) -> None:
+    if not where.desk_file.exists():
+        return
+    bound = read_settings(where).vendor.name
+    if bound != vendor:
+        raise UsageError(
+            f"{where.home} holds prices of vendor {bound}; mixing vendors in one desk would mix their sessions. "
+            f"Give another --home for {vendor}, or remove {where.home} if you do not need it."
+        )
+
+
+def _folder(source: Path | None, vendor: str) -> Path:
+    if source is None:
+        raise UsageError(f"vendor {vendor} reads files. Say where they are with --source DIR.")
+    if not source.is_dir():
+        raise UsageError(f"--source {source} is not a folder. Give the folder that holds the vendor's files.")
+    return source.resolve()
+
+
+def _bring_reference(where: Place, source: Path) -> None:
+    """Instruments and roll parameters of the vendor's csvconfig lie over the project's own in this home."""
+    from resources.vendors.pysystemtrade import read_csvconfig, write_reference
+
+    instruments, roll_parameters = read_csvconfig(source / "csvconfig")
+    write_reference(where.home / "reference", instruments, roll_parameters)
+
+
+@contextmanager
+def _undone_on_failure(where: Place) -> Iterator[dict[str, int]]:
+    """Puts desk.toml back as it was when what is inside raises or ends with bad input."""
+    before = where.desk_file.read_text() if where.desk_file.exists() else None
+    ended = {"exit_code": 2}
+    try:
+        yield ended
+    finally:
+        if ended["exit_code"] == 2:
+            if before is None:
+                where.desk_file.unlink(missing_ok=True)
+            else:
+                where.desk_file.write_text(before)
