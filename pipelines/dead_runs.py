@@ -15,7 +15,13 @@ PID_TAG = "daybook/pid"
 HOST_TAG = "daybook/host"
 STARTED_TAG = "daybook/process_started"
 
-ALIVE_FOR_DAGSTER = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+# Not started too: a process killed while it planned a long backfill leaves its run there, its partitions in progress.
+ALIVE_FOR_DAGSTER = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def process_tags() -> dict[str, str]:

@@ -47,6 +47,7 @@ class EventLog(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Open the log in `base_dir`, and ask Dagster for batches unless the user chose their size."""
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._pid = os.getpid()
         self._tables: set[str] = set()
         os.environ.setdefault(BATCH_VARIABLE, str(EVENTS_PER_BATCH))
         super().__init__(base_dir, inst_data)
@@ -66,6 +67,7 @@ class EventLog(SqliteEventLogStorage):
 
     def _engine(self, shard: str) -> Engine:
         """The engine of a file, kept until `OPEN_FILES` others were used since, or the file was deleted."""
+        self._forget_after_fork()
         engine = self._engines.pop(shard, None)
         if engine is not None and not os.path.exists(self.path_for_shard(shard)):
             engine.dispose()
@@ -82,6 +84,13 @@ class EventLog(SqliteEventLogStorage):
             self._initdb(_closing_engine(self.conn_string_for_shard(shard)))
             self._initialized_dbs.add(shard)
         return _lasting_engine(self.conn_string_for_shard(shard))
+
+    def _forget_after_fork(self) -> None:
+        """SQLite connections do not cross a fork: leave the parent's to the parent."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            while self._engines:
+                self._engines.popitem()[1].dispose(close=False)
 
     def _close_files(self) -> None:
         with self._db_lock:

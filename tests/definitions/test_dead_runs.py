@@ -36,9 +36,9 @@ def close() -> None:
     wait()
 
 
-def started(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
-    """The id of a new run that Dagster believes to be running."""
-    run = instance.create_run_for_job(close, tags=tags, status=STARTED)
+def started(instance: dg.DagsterInstance, tags: dict[str, str], status: dg.DagsterRunStatus = STARTED) -> str:
+    """The id of a new run that Dagster believes to be running, or as far as `status`."""
+    run = instance.create_run_for_job(close, tags=tags, status=status)
     return str(run.run_id)
 
 
@@ -106,6 +106,20 @@ def test_the_runs_of_this_process_live(instance: dg.DagsterInstance) -> None:
 def test_a_pid_used_again_is_another_process(instance: dg.DagsterInstance) -> None:
     run_id = started(instance, {**process_tags(), STARTED_TAG: "long ago"})
     assert reap(instance) == [run_id]
+
+
+@pytest.mark.parametrize("reached", ["NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+def test_a_run_is_dead_wherever_it_was_killed(instance: dg.DagsterInstance, reached: str) -> None:
+    run_id = started(instance, {**process_tags(), STARTED_TAG: "long ago"}, dg.DagsterRunStatus(reached))
+    assert reap(instance) == [run_id]
+    assert status(instance, run_id) is FAILED
+
+
+@pytest.mark.parametrize("ended", ["SUCCESS", "FAILURE", "CANCELED", "QUEUED"])
+def test_a_run_that_ended_or_waits_in_the_queue_stays(instance: dg.DagsterInstance, ended: str) -> None:
+    run_id = started(instance, {**process_tags(), STARTED_TAG: "long ago"}, dg.DagsterRunStatus(ended))
+    assert reap(instance) == []
+    assert status(instance, run_id).value == ended
 
 
 def test_runs_of_the_ui_and_of_other_hosts_are_left_alone(instance: dg.DagsterInstance) -> None:
