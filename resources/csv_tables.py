@@ -118,7 +118,6 @@ def stamps(table: pa.Table, column: str, path: Path, *, pattern: str | None = No
     """A text column as times without zone: ISO 8601, or by a strftime `pattern`. Raises BadInput on the first that
     does not parse (line numbers count no empty lines)."""
     texts = table[column].combine_chunks()
-    texts = texts if isinstance(texts, pa.Array) else pa.concat_arrays(texts.chunks or [pa.array([], pa.string())])
     try:
         return texts.cast(STAMP) if pattern is None else pc.strptime(texts, pattern, "us")
     except pa.ArrowInvalid as cause:
