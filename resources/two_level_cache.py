@@ -8,6 +8,7 @@ harmless; `near_age_s` bounds how long it may.
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import threading
@@ -18,6 +19,7 @@ from typing import Literal
 from resources.single_flight import SingleFlight
 from trading.ports import Cache, CacheStatistics
 
+_log = logging.getLogger(__name__)
 Mode = Literal["write_through", "lazy", "write_behind"]
 _Write = tuple[str, bytes, float | None]
 
@@ -112,5 +114,7 @@ class TwoLevelCache:
             write = self._behind.get()
             try:
                 self._far.set(*write)
+            except Exception:  # the thread must live on: without it every later write would wait
+                _log.warning("the value of %s was not shared", write[0], exc_info=True)
             finally:
                 self._behind.task_done()

@@ -1,0 +1,140 @@
+"""What every Cache promises (trading.ports.Cache), run against each adapter, Redis a real one."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from resources.memory import MemoryCache
+from resources.process_cache import ProcessCache
+from resources.redis_cache import RedisCache
+from resources.two_level_cache import TwoLevelCache
+from trading.ports import Cache
+
+NAMES = ["memory", "process", "redis", "write_through", "lazy", "write_behind"]
+
+
+@pytest.fixture(params=NAMES)
+def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
+    if request.param in ("memory", "process"):
+        yield MemoryCache(max_entries=100) if request.param == "memory" else ProcessCache(max_entries=100)
+        return
+    redis = RedisCache(request.getfixturevalue("redis_url"), prefix=f"test-{uuid.uuid4()}", timeout_s=5)
+    if request.param == "redis":
+        yield redis
+    else:
+        both = TwoLevelCache(ProcessCache(max_entries=100), redis, mode=request.param)
+        yield both
+        both.flush()
+    redis.close()
+
+
+def test_absent_is_none_and_what_was_set_comes_back(cache: Cache) -> None:
+    assert cache.get("a") is None
+    cache.set("a", b"\x00one\xff")
+    cache.set("b", b"")
+    assert (cache.get("a"), cache.get("b")) == (b"\x00one\xff", b"")
+    cache.set("a", b"two")
+    assert cache.get("a") == b"two"
+
+
+def test_delete_forgets_and_absent_is_fine(cache: Cache) -> None:
+    cache.set("a", b"1")
+    cache.delete("a")
+    cache.delete("never")
+    assert cache.get("a") is None
+
+
+def test_a_value_past_its_age_is_gone(cache: Cache) -> None:
+    cache.set("short", b"1", age_s=0.05)
+    cache.set("long", b"2", age_s=60)
+    cache.set("none", b"3", age_s=0)
+    threading.Event().wait(0.1)
+    assert (cache.get("short"), cache.get("long"), cache.get("none")) == (None, b"2", None)
+
+
+def test_load_calls_the_loader_only_on_a_miss(cache: Cache) -> None:
+    calls: list[int] = []
+
+    def loader() -> bytes:
+        calls.append(1)
+        return b"loaded"
+
+    assert [cache.load("k", loader), cache.load("k", loader)] == [b"loaded", b"loaded"]
+    assert len(calls) == 1
+
+
+def test_many_asking_at_once_load_once(cache: Cache) -> None:
+    calls: list[int] = []
+    start = threading.Barrier(16)
+    answers: list[bytes] = []
+
+    def loader() -> bytes:
+        calls.append(1)
+        threading.Event().wait(0.05)
+        return b"v"
+
+    def ask() -> None:
+        start.wait()
+        answers.append(cache.load("k", loader))
+
+    threads = [threading.Thread(target=ask) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (answers, len(calls)) == ([b"v"] * 16, 1)
+
+
+def test_a_loader_that_fails_is_asked_again_next_time(cache: Cache) -> None:
+    def failing() -> bytes:
+        raise ValueError("no data today")
+
+    with pytest.raises(ValueError, match="no data today"):
+        cache.load("k", failing)
+    assert cache.load("k", lambda: b"now") == b"now"
+
+
+def test_subscribers_get_what_is_published_while_they_listen(cache: Cache) -> None:
+    cache.publish("prices", b"before")
+    with cache.subscribe("prices") as messages:
+        cache.publish("other", b"elsewhere")
+        cache.publish("prices", b"one")
+        cache.publish("prices", b"two")
+        assert [next(messages), next(messages)] == [b"one", b"two"]
+
+
+def test_statistics_count_hits_misses_and_entries(cache: Cache) -> None:
+    cache.set("a", b"1")
+    for key in ("a", "a", "missing"):
+        cache.get(key)
+    found = cache.statistics()
+    assert (found.hits, found.misses) == (2, 1)
+    assert found.entries == 1
+
+
+@pytest.mark.parametrize("make", [MemoryCache, ProcessCache])
+def test_the_least_recently_used_go_first(make: Callable[..., Cache]) -> None:
+    cache = make(max_entries=2)
+    cache.set("a", b"1")
+    cache.set("b", b"2")
+    cache.get("a")
+    cache.set("c", b"3")
+    assert [cache.get(key) for key in "abc"] == [b"1", None, b"3"]
+    assert cache.statistics().evictions == 1
+
+
+def test_redis_stays_within_its_memory(redis_url: str) -> None:
+    """The server's own bound (16 MB here) is what bounds this adapter."""
+    cache = RedisCache(redis_url, prefix=f"test-{uuid.uuid4()}", timeout_s=5)
+    before = cache.statistics().evictions
+    for number in range(300):
+        cache.set(f"k{number}", bytes(100_000))
+    found = cache.statistics()
+    assert cache.get("k299") is not None
+    assert found.entries < 300
+    assert found.evictions > before
+    cache.close()
