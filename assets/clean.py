@@ -10,9 +10,8 @@ from datetime import date, datetime
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-from trading.market.arrivals import current, deduplicate
 
-from assets.judging import rule_context
+from assets.judging import codes_in, rule_context
 from assets.layers import Sources, Written
 from assets.materialized import by_session, described, facts
 from assets.partitions import session_range
@@ -29,6 +28,7 @@ from trading.frames import (
     to_pandas,
     to_table,
 )
+from trading.market.arrivals import current, deduplicate
 from trading.ports import FrameStore, ReferenceStore, Span
 from trading.quality.examination import examine, rules_for
 from trading.quality.quarantine import split
@@ -56,7 +56,7 @@ class Cleaning:
     def _judged(self, sources: Sources, known: pa.Table, first: date, last: date) -> tuple[pa.Table, pa.Table]:
         refusing = [rule for rule in rules_for(self.raw) if rule.quarantine]
         frame = to_pandas(known)
-        examination = examine(self.raw, frame, rule_context(sources, self.raw, first, last), refusing)
+        examination = examine(self.raw, frame, rule_context(sources, self.raw, first, last, codes_in(known)), refusing)
         kept, refused = split(frame, examination)
         return known.take(pa.array(kept.index)), to_table(refused, QUARANTINE)
 

@@ -52,8 +52,9 @@ def _stitched_contracts(sources: Sources, first: date, last: date) -> pd.DataFra
     parameters = sources.reference.roll_parameters(last)
     built = [pd.DataFrame(columns=MULTIPLE_PRICES.schema.names)]
     for code, mine in bars.groupby("instrument"):
-        finals = mine.pivot_table(index="stamp", columns="contract", values="close", aggfunc="last")
-        rows = rolls.multiple_prices(rolls.roll_calendar(parameters[str(code)], finals), finals)
+        finals = mine.pivot(index="stamp", columns="contract", values="close")
+        calendar = rolls.roll_calendar(parameters[str(code)], finals)
+        rows = rolls.multiple_prices(calendar, finals, from_first=True)
         sessions = mine.drop_duplicates("stamp").set_index("stamp")["session"]
         built.append(rows.assign(instrument=code, session=rows["stamp"].map(sessions)))
     rows = pd.concat(built, ignore_index=True) if len(built) > 1 else built[0]
@@ -92,7 +93,8 @@ def _daily_prices(sources: Sources, first: date, last: date) -> pd.DataFrame:
 
 def _roll_states(sources: Sources, first: date, last: date) -> pd.DataFrame:
     prices = sources.frame(DAILY_PRICES, last, first - LOOK_BACK)
-    return rolls.roll_states(prices, _calendar(sources, last), desk_dates(first, last))
+    parameters = sources.reference.roll_parameters(last)
+    return rolls.roll_states(prices, _calendar(sources, last), desk_dates(first, last), parameters)
 
 
 def _fx_rates(sources: Sources, first: date, last: date) -> pd.DataFrame:

@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 
 from assets import continuous
 from assets.clean import CLEANINGS
-from assets.judging import rule_context
+from assets.judging import codes_in, rule_context
 from assets.layers import Sources, Written
 from assets.materialized import OWNERS
 from assets.raw import arrive
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
-from trading.frames import DATASETS, VIOLATIONS, Dataset, to_pandas, to_table
+from trading.frames import DATASETS, INSTANT, VIOLATIONS, Dataset, to_pandas, to_table
 from trading.ports import FrameStore, PriceVendor, ReferenceStore, Span
 from trading.quality.examination import Examination, examine
 
@@ -89,7 +89,8 @@ def _examined(sources: Sources, name: str, rows: pa.Table) -> Examination:
     dataset = DATASETS[name]
     ends = pc.min_max(rows["session"]).as_py()
     first, last = ends["min"] or sources.now.date(), ends["max"] or sources.now.date()
-    found = examine(dataset, to_pandas(rows), rule_context(sources, dataset, first, last))
+    whole = rows.append_column("loaded_at", pa.repeat(pa.scalar(sources.now, INSTANT), rows.num_rows))
+    found = examine(dataset, to_pandas(whole), rule_context(sources, dataset, first, last, codes_in(rows)))
     violations = to_table(found.violations(), VIOLATIONS)
     sources.frames.replace(VIOLATIONS, violations, Span(first, last, (name,)))
     return found

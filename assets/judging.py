@@ -3,13 +3,15 @@
 Belongs here: reading that context through a session. Does not belong here: a rule, or running one.
 """
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 import pandas as pd
+import pyarrow as pa
 
 from assets.layers import Sources
 from assets.raw import calendars
-from trading.frames import DATASETS, Dataset
+from trading.frames import DAILY_PRICES, DATASETS, Dataset
 from trading.quality.examination import rules_for
 from trading.quality.rule import RuleContext
 
@@ -17,10 +19,14 @@ EARLIER = timedelta(days=60)  # enough for the local scale of a series and for t
 AROUND = timedelta(days=15)
 
 
-def rule_context(sources: Sources, dataset: Dataset, first: date, last: date) -> RuleContext:
-    """The context of every rule of a dataset for sessions `first` to `last`; nothing after `last` is read."""
+def rule_context(sources: Sources, dataset: Dataset, first: date, last: date, codes: Iterable[str] = ()) -> RuleContext:
+    """The context of every rule of a dataset for sessions `first` to `last`; nothing after `last` is read.
+
+    Calendars are those of the instruments `codes`; without any, of those with prices in the weeks before `last`.
+    """
     instruments = sources.reference.instruments(last)
-    groups = {code: instrument.exchange_group for code, instrument in instruments.items()}
+    followed = set(codes) or _followed(sources, last)
+    groups = {code: instruments[code].exchange_group for code in followed if code in instruments}
     found = calendars(groups, first - EARLIER - AROUND, last + AROUND, sources.reference, sources.desk)
     desk = sources.desk
     return RuleContext(
@@ -31,14 +37,26 @@ def rule_context(sources: Sources, dataset: Dataset, first: date, last: date) ->
         instruments=instruments,
         calendars={group: calendar for group, calendar in found.items() if calendar is not None},
         earlier=sources.frame(dataset, first - timedelta(days=1), first - EARLIER),
-        companions=_companions(sources, dataset, first, last),
+        companions=_companions(sources, dataset, last),
         base_currency=desk.capital.base_currency,
         forecast_cap=max((strategy.forecast_cap for strategy in desk.strategies), default=20.0),
         max_position_contracts=desk.limits.max_position_contracts,
     )
 
 
-def _companions(sources: Sources, dataset: Dataset, first: date, last: date) -> dict[str, pd.DataFrame]:
-    """Other datasets that rules compare with: those that were ever written, over the same sessions."""
+def codes_in(rows: pa.Table) -> list[str]:
+    """The instruments that rows are about; none for rates."""
+    codes: list[str] = rows["instrument"].unique().to_pylist() if "instrument" in rows.column_names else []
+    return codes
+
+
+def _followed(sources: Sources, last: date) -> set[str]:
+    rows = sources.rows(DAILY_PRICES, last, last - EARLIER, columns=["instrument"])
+    return set(rows["instrument"].unique().to_pylist())
+
+
+def _companions(sources: Sources, dataset: Dataset, last: date) -> dict[str, pd.DataFrame]:
+    """Other datasets that rules compare with, all of it: positions are the fold of every fill. Those never written are
+    left out."""
     wanted = {name for rule in rules_for(dataset) for name in rule.companions}
-    return {name: sources.frame(DATASETS[name], last, first) for name in sorted(wanted & set(sources.frames.written()))}
+    return {name: sources.frame(DATASETS[name], last) for name in sorted(wanted & set(sources.frames.written()))}

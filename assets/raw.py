@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-from trading.market.arrivals import known
 
 from assets.layers import Sources
 from assets.materialized import by_session, described, facts, in_span
@@ -26,6 +25,7 @@ from trading.frames import (
     Dataset,
     empty,
 )
+from trading.market.arrivals import known
 from trading.market.placing import groups_of, with_sessions
 from trading.market.sessions import SessionCalendar
 from trading.ports import Delivery, FrameStore, PriceVendor, ReferenceStore, Request, Version

@@ -14,11 +14,13 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from resources.csv_tables import Row, read_rows
+from resources.session_files import remembered
 from trading.errors import ReferenceDataError
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
 from trading.market.sessions import SessionCalendar
@@ -41,12 +43,13 @@ T = TypeVar("T")
 
 
 class CsvReference:
-    """Keeps the promises of `ReferenceStore`. Files are read once, on first use, and remembered by this instance."""
+    """Keeps the promises of `ReferenceStore`. Files are read once, on first use, and remembered by this instance;
+    calendars are also kept in the folder `calendars`, where one is given."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], calendars: Path | None = None) -> None:
         if not folders:
             raise ReferenceDataError("no folder of reference data was given. Name at least the project's reference/.")
-        self._folders = tuple(Path(folder) for folder in folders)
+        self._folders, self._calendars = tuple(Path(folder) for folder in folders), calendars
         self._read: dict[str, Any] = {}
 
     def instruments(self, on: date) -> Mapping[str, Instrument]:
@@ -129,7 +132,9 @@ class CsvReference:
                 f"exchange group {group} is not in exchange_groups.csv. Add a row for it; known groups are "
                 f"{', '.join(sorted(groups))}."
             )
-        sessions, early = _library_sessions(groups[group], first, last)
+        chosen = groups[group]
+        name = f"{chosen.calendar}-{first}-{last}-{version('exchange-calendars')}"
+        sessions, early = remembered(self._calendars, name, lambda: _library_sessions(chosen, first, last))
         for kind, day in self._overrides(group):
             sessions.discard(day) if kind == "closed" else sessions.add(day)
             early.add(day) if kind == "early_close" else early.discard(day)

@@ -92,9 +92,10 @@ class CsvReferenceResource(Vended):
     """Reference data in CSV folders, later ones over earlier ones."""
 
     folders: list[str]
+    calendars: str | None = None
 
     def adapter(self) -> ReferenceStore:
         """The reference store."""
         from resources.csv_reference import CsvReference
 
-        return CsvReference([Path(folder) for folder in self.folders])
+        return CsvReference([Path(folder) for folder in self.folders], Path(self.calendars) if self.calendars else None)
