@@ -14,7 +14,7 @@ from typing import Any
 
 from pipelines.desk import Desk
 from pipelines.runs import finished, run
-from pipelines.settings import Place, read_settings, write_desk
+from pipelines.settings import Place, project_folder, read_settings, write_desk
 from trading.errors import UsageError
 
 Span = tuple[date | None, date | None]
@@ -74,7 +74,7 @@ def _bring_reference(where: Place, source: Path) -> None:
     """Instruments and roll parameters of the vendor's csvconfig lie over the project's own in this home."""
     from resources.vendors.pysystemtrade import read_csvconfig, write_reference
 
-    instruments, roll_parameters = read_csvconfig(source / "csvconfig")
+    instruments, roll_parameters = read_csvconfig(source / "csvconfig", project_folder("reference") / "listings.csv")
     write_reference(where.home / "reference", instruments, roll_parameters)
 
 
