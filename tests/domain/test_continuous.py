@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import CalculationError, MissingRollGap
+from trading.frames import ROLL_GAPS, to_table
 from trading.market.continuous import panama, ratio, roll_gaps
+from trading.market.rolls import implied_calendar
 
 COLUMNS = ["stamp", "price", "price_contract", "forward", "forward_contract"]
 
@@ -56,6 +58,16 @@ def test_ratio_by_hand() -> None:
     both, last = 112 / 101 * 117 / 120, 117 / 120
     expected = [100 * both, 101 * both, 113 * last, np.nan, 117.0, 118.5]
     np.testing.assert_allclose(ratio(THREE)["price"], expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Int32", "float64"])
+def test_contracts_of_any_number_type(kind: str) -> None:
+    rows = THREE.astype({"price_contract": kind, "forward_contract": kind})
+    rows.loc[3, ["price_contract", "forward_contract"]] = None  # held contract unknown: that row decides nothing
+    rows.loc[1, "forward_contract"] = None  # forward contract unknown, its price is not
+    assert roll_gaps(rows)["gap_points"].tolist() == [11.0, -3.0]
+    assert to_table(roll_gaps(rows), ROLL_GAPS).equals(to_table(roll_gaps(THREE), ROLL_GAPS))
+    assert implied_calendar(rows)[["current_contract", "next_contract"]].to_numpy().tolist() == [[H, M], [M, U]]
 
 
 def test_many_instruments_in_any_order() -> None:

@@ -248,7 +248,7 @@ def _period(row: pd.Series, prices: Mapping[int, pd.Series]) -> pd.DataFrame:
     """Price, carry and forward after the row's `start` (NaT: from the beginning) and up to its roll, by stamp."""
     nothing = pd.Series(index=pd.DatetimeIndex([], dtype="datetime64[us]"), dtype="float64")
     series = {role: prices.get(row[column], nothing) for role, column in ROLES.items()}
-    joined = pd.concat(series, axis=1, join="outer").sort_index().astype("float64")
+    joined = pd.concat(series, axis=1, join="outer", sort=True).astype("float64")
     contracts = {f"{role}_contract": row[column] for role, column in ROLES.items()}
     joined = joined.assign(instrument=row["instrument"], **contracts)
     first = np.full(len(joined), pd.isna(row["start"])) | (joined.index > row["start"])
