@@ -1,0 +1,8 @@
+"""What must hold, as Dagster asset checks: thin. The rules are in `trading/quality/rules/`, found by type.
+
+Belongs here: collecting the checks of this package's files. Does not belong here: a check, or a rule.
+"""
+
+from checks import ledger, reconciliation, risk, validation
+
+CHECKS = [*validation.CHECKS, *risk.CHECKS, *ledger.CHECKS, *reconciliation.CHECKS]

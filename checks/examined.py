@@ -1,0 +1,108 @@
+"""One check run per dataset: every rule of it, its violations written, one result a rule.
+
+Belongs here: turning an examination into Dagster's results. Does not belong here: a rule, or which datasets a file of
+this package checks.
+
+Dagster has two outcomes and a rule has three. A rule that could not judge is reported as not passed, with severity
+WARN and `outcome: not applicable`, so that nobody reads it as a promise kept, and nothing is stopped by it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime
+
+import dagster as dg
+
+from assets.judging import rule_context
+from assets.layers import Sources
+from assets.materialized import table
+from checks.sessions import examined_sessions
+from trading.config.models import DeskSettings
+from trading.frames import DATASETS, VIOLATIONS, Dataset, to_pandas, to_table
+from trading.market.arrivals import current
+from trading.ports import FrameStore, ReferenceStore, Span
+from trading.quality.examination import Examination, RuleResult, examine, rules_for
+from trading.quality.rule import Rule
+
+SHOWN = 10
+
+
+def examined(sources: Sources, dataset: Dataset, first: date, last: date) -> Examination:
+    """Judges the rows in force of a dataset's sessions; raw rows that a correction superseded are not judged again."""
+    rows = sources.rows(dataset, last, first)
+    rows = current(rows, dataset, None) if dataset.append_only else rows
+    return examine(dataset, to_pandas(rows), rule_context(sources, dataset, first, last))
+
+
+def keep_violations(sources: Sources, found: Examination, first: date, last: date) -> None:
+    """Makes the findings all there is of a dataset's violations in the sessions examined."""
+    rows = to_table(found.violations(), VIOLATIONS)
+    sources.frames.replace(VIOLATIONS, rows, Span(first, last, (found.dataset.name,)))
+
+
+def result(found: RuleResult, dataset: Dataset) -> dg.AssetCheckResult:
+    """What Dagster shows of one rule."""
+    grave = found.rule.severity == "error" and found.outcome == "failed"
+    return dg.AssetCheckResult(
+        check_name=found.rule.name,
+        asset_key=dg.AssetKey(dataset.name),
+        passed=found.outcome == "passed",
+        severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
+        description=_said(found),
+        metadata=_shown(found),
+    )
+
+
+def checks_of(dataset: Dataset) -> dg.AssetChecksDefinition:
+    """The checks of a dataset: one spec a rule, one read and one write for all of them."""
+    specs = [_spec(rule, dataset) for rule in rules_for(dataset)]
+
+    @dg.multi_asset_check(name=f"{dataset.name}_rules", specs=specs)
+    def check(
+        context: dg.AssetCheckExecutionContext,
+        frames: dg.ResourceParam[FrameStore],
+        reference: dg.ResourceParam[ReferenceStore],
+        desk: dg.ResourceParam[DeskSettings],
+        clock: dg.ResourceParam[Callable[[], datetime]],
+    ) -> Iterator[dg.AssetCheckResult]:
+        sources = Sources(frames, reference, desk, clock())
+        first, last = examined_sessions(context, sources, dataset)
+        found = examined(sources, dataset, first, last)
+        keep_violations(sources, found, first, last)
+        for each in found.results:
+            yield result(each, dataset)
+
+    return check
+
+
+def checks_of_layers(layers: Iterable[str]) -> list[dg.AssetChecksDefinition]:
+    """The checks of every dataset of some layers that is an asset: findings about data are not."""
+    chosen = set(layers)
+    return [
+        checks_of(dataset)
+        for dataset in DATASETS.values()
+        if dataset.layer in chosen and dataset.name not in ("quarantine", "violations")
+    ]
+
+
+def _spec(rule: Rule, dataset: Dataset) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        rule.name,
+        asset=dg.AssetKey(dataset.name),
+        description=rule.description,
+        blocking=rule.blocking,
+        metadata={"severity": rule.severity, "quarantines rows": rule.quarantine},
+    )
+
+
+def _said(found: RuleResult) -> str:
+    if found.outcome == "not_applicable":
+        return f"not applicable: {found.detail}"
+    return f"{found.findings} found. First: {found.detail}" if found.outcome == "failed" else "nothing found"
+
+
+def _shown(found: RuleResult) -> dict[str, object]:
+    shown: dict[str, object] = {"outcome": found.outcome.replace("_", " "), "found": found.findings}
+    if len(found.violations):
+        first_rows = to_table(found.violations.head(SHOWN), VIOLATIONS)
+        shown["first violations"] = table(first_rows)
+    return shown
