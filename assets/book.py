@@ -95,8 +95,9 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
     booked = [*rolled.events, *map(entry.filled, fills)]
     desk.ledger.record(booked)
     settled = settle(earlier, state, inputs, fills, entry, desk.settings.capital.base_currency)
-    decided = Decided(Step(), wanted(state, inputs, desk.settings), [])
-    if not is_history:
+    if is_history:
+        decided = Decided(Step(), wanted(state, inputs, desk.settings), [])
+    else:
         decided = decide(state, inputs, desk.settings, settled.loss_base, entry, recorded)
         hand_over(decided.step, desk)
     events = [*recorded, *booked, *decided.step.events]

@@ -42,6 +42,15 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposed:
+    """Targets of a session, the orders towards them, and ids of orders at work to withdraw."""
+
+    targets: list[TargetRow]
+    orders: list[Order]
+    stale: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """What a session decided: the step to take, its targets, and refused orders with their breach."""
 
@@ -103,6 +112,17 @@ def wanted(state: BookState, inputs: SessionInputs, desk: DeskSettings) -> list[
     ]
 
 
+def proposed(state: BookState, inputs: SessionInputs, desk: DeskSettings, entry: Entered) -> Proposed:
+    """Targets and the orders towards them. Orders still at work in a contract month that is no longer wanted are
+    withdrawn first, also from the state."""
+    stale = _stale(state, inputs)
+    state.apply(entry.cancelled(name) for name in stale)
+    rows = wanted(state, inputs, desk)
+    targets_now = _tradable(rows, state, inputs)
+    orders = propose(inputs.session, targets_now, state.positions, _earlier(state, inputs))
+    return Proposed(rows, orders, stale)
+
+
 def decide(
     state: BookState,
     inputs: SessionInputs,
@@ -111,33 +131,37 @@ def decide(
     entry: Entered,
     recorded: Sequence[Event],
 ) -> Decided:
-    """Targets, orders and the risk decision on each; the state takes the step's events in.
-
-    Orders still at work in a contract month that is no longer wanted are withdrawn first.
-    """
-    stale = _stale(state, inputs)
-    state.apply(entry.cancelled(name) for name in stale)
-    rows = wanted(state, inputs, desk)
-    earlier_orders = _earlier(state, inputs)
-    orders = propose(inputs.session, _tradable(rows, state, inputs), state.positions, earlier_orders)
-    approved, refused = checked(orders, earlier_orders, state, inputs, desk, loss_base)
-    reasons = [(order, breach.message) for order, breach in refused]
-    step = entered(approved, reasons, stale, _known(recorded, inputs), entry)
+    """Targets, orders and the risk decision on each; the state takes the step's events in."""
+    proposal = proposed(state, inputs, desk, entry)
+    approved, refused = checked(proposal.orders, state, inputs, desk, loss_base)
+    step = decision(proposal, approved, refused, inputs, entry, recorded)
     state.apply(step.events)
-    return Decided(step, rows, refused)
+    return Decided(step, proposal.targets, refused)
+
+
+def decision(
+    proposal: Proposed,
+    approved: Sequence[Order],
+    refused: Sequence[tuple[Order, Breach]],
+    inputs: SessionInputs,
+    entry: Entered,
+    recorded: Sequence[Event],
+) -> Step:
+    """What is approved and refused as a step, against what the journal already holds of the session."""
+    reasons = [(order, breach.message) for order, breach in refused]
+    return entered(approved, reasons, proposal.stale, _known(recorded, inputs), entry)
 
 
 def checked(
     orders: Sequence[Order],
-    working: Sequence[Order],
     state: BookState,
     inputs: SessionInputs,
     desk: DeskSettings,
     loss_base: float,
 ) -> tuple[list[Order], list[tuple[Order, Breach]]]:
-    """What risk says of a session's orders, given the book and the orders already at work."""
+    """What risk says of a session's orders, given the book and the orders already at work: approved, refused."""
     positions = by_contract(state.positions)
-    for order in working:
+    for order in _earlier(state, inputs):
         key = (order.instrument, order.contract)
         positions[key] = positions.get(key, 0) + order.quantity_contracts
     keys: set[Contract] = {*positions, *((order.instrument, order.contract) for order in orders)}

@@ -1,0 +1,208 @@
+"""The order job, and the sensor that watches the same limits between closes.
+
+Belongs here: deciding and placing one session's orders as a job of three ops, of which one is risk. Does not belong
+here: how orders are proposed, checked or entered (`trading/book/close.py`; the close runs the same functions).
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+
+from assets.book import Desk, hand_over
+from assets.book_inputs import opening, session_inputs
+from assets.partitions import SESSIONS
+from trading.book.booking import Entered
+from trading.book.close import Proposed, checked, decision, proposed, roll
+from trading.book.entries import Step
+from trading.book.journal import Event
+from trading.book.orders import Order
+from trading.book.state import BookState, SessionInputs
+from trading.config.models import DeskSettings
+from trading.errors import UsageError
+from trading.frames import EQUITY, PNL, POSITIONS
+from trading.ports import Broker, FrameStore, Ledger, Notice, Notifier, ReferenceStore
+from trading.risk.breach import Breach
+from trading.risk.exposure import Exposure
+from trading.risk.limits import breaches
+
+ACTOR = "orders"
+
+
+class OrdersConfig(dg.Config):
+    """Which session's orders."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A session's orders on their way: the book they are for, what is proposed, and what the session lost so far."""
+
+    state: BookState
+    inputs: SessionInputs
+    entry: Entered
+    recorded: tuple[Event, ...]
+    rolled: Step
+    proposal: Proposed
+    loss_base: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A draft with the risk decision on each order."""
+
+    draft: Draft
+    approved: tuple[Order, ...]
+    refused: tuple[tuple[Order, Breach], ...]
+
+
+def drafted(
+    session: date, frames: FrameStore, reference: ReferenceStore, ledger: Ledger, desk: DeskSettings, now: datetime
+) -> Draft:
+    """Rolls, targets and orders of a session as the journal and the stores have it. Raises UsageError where the
+    journal knows a later session."""
+    start = opening(frames, ledger, desk, session)
+    if start.has_later(session):
+        raise UsageError(f"the orders of {session} are history: later sessions are closed. Give the newest session.")
+    inputs = next(session_inputs(frames, reference, desk, [session], start.closed))
+    entry, recorded = Entered(session, now, ACTOR), tuple(start.recorded.get(session, []))
+    rolled = roll(start.state, inputs, entry, recorded)
+    start.state.see(inputs)
+    start.state.apply(event for event in recorded if event.kind == "fill")
+    proposal = proposed(start.state, inputs, desk, entry)
+    return Draft(start.state, inputs, entry, recorded, rolled, proposal, _loss(frames, session))
+
+
+def _loss(frames: FrameStore, session: date) -> float:
+    """What the session lost (positive), base currency; 0 where it is not valued yet."""
+    if EQUITY.name not in frames.written():
+        return 0.0
+    rows = frames.history(EQUITY, through=session, since=session)
+    return max(0.0, -sum(rows["change_base"].to_pylist()))
+
+
+@dg.op(description="Targets of the session against what is held and at work, as orders.", tags={"daybook/step": "book"})
+def propose(
+    context: dg.OpExecutionContext,
+    config: OrdersConfig,
+    frames: dg.ResourceParam[FrameStore],
+    reference: dg.ResourceParam[ReferenceStore],
+    ledger: dg.ResourceParam[Ledger],
+    desk: dg.ResourceParam[DeskSettings],
+    clock: dg.ResourceParam[Callable[[], datetime]],
+) -> Draft:
+    """The session's draft."""
+    if not SESSIONS.has_partition_key(config.session):
+        raise UsageError(f"{config.session} is not a session. Give a weekday as YYYY-MM-DD that is not in the future.")
+    draft = drafted(date.fromisoformat(config.session), frames, reference, ledger, desk, clock())
+    context.add_output_metadata({"orders": len(draft.proposal.orders), "targets": len(draft.proposal.targets)})
+    return draft
+
+
+@dg.op(description="Position, gross exposure and daily loss limits.", tags={"daybook/step": "risk"})
+def check_risk(context: dg.OpExecutionContext, draft: Draft, desk: dg.ResourceParam[DeskSettings]) -> Checked:
+    """What passes and what is refused; refusals are recorded by the next op, and fail nothing."""
+    approved, refused = checked(draft.proposal.orders, draft.state, draft.inputs, desk, draft.loss_base)
+    context.add_output_metadata(
+        {
+            "approved": len(approved),
+            "refused": len(refused),
+            "session loss, base currency": draft.loss_base,
+            "refusals": dg.MetadataValue.md(_listed([breach for _, breach in refused])),
+        }
+    )
+    return Checked(draft, tuple(approved), tuple(refused))
+
+
+@dg.op(description="Records the decision and hands the orders over.", tags={"daybook/step": "book"})
+def place(
+    context: dg.OpExecutionContext,
+    decided: Checked,
+    ledger: dg.ResourceParam[Ledger],
+    broker: dg.ResourceParam[Broker],
+    desk: dg.ResourceParam[DeskSettings],
+    clock: dg.ResourceParam[Callable[[], datetime]],
+) -> list[str]:
+    """Ids of the orders now at work for the session. Placing the same decision again adds nothing."""
+    draft = decided.draft
+    step = decision(draft.proposal, decided.approved, decided.refused, draft.inputs, draft.entry, draft.recorded)
+    steps = Step(
+        (*draft.rolled.events, *step.events),
+        (*draft.rolled.place, *step.place),
+        (*draft.rolled.cancel, *step.cancel),
+    )
+    before = ledger.sequence()
+    hand_over(steps, Desk(ledger, broker, desk, clock))
+    context.add_output_metadata({"placed": len(step.place), "new in the journal": ledger.sequence() - before})
+    return [order.order_id for order in step.place]
+
+
+@dg.job(
+    description="Proposes, checks and places one session's orders, as the close does. Config: session.",
+    executor_def=dg.in_process_executor,
+    tags={"daybook/job": "orders"},
+)
+def orders() -> None:
+    """propose, check_risk, place."""
+    place(check_risk(propose()))
+
+
+# --- watching the limits ----------------------------------------------------------------------------------------------
+def standing_exposure(frames: FrameStore, desk: DeskSettings) -> tuple[date, Exposure] | None:
+    """The book after the newest closed session, or None where none is closed."""
+    if EQUITY.name not in frames.written():
+        return None
+    session = max((row["session"] for row in frames.latest(EQUITY, through=date.max).to_pylist()), default=None)
+    if session is None:
+        return None
+    contracts: dict[tuple[str, int], int] = {}
+    notionals: dict[tuple[str, int], float] = {}
+    for row in frames.history(POSITIONS, through=session, since=session).to_pylist():
+        key = (row["instrument"], row["contract"])
+        contracts[key] = contracts.get(key, 0) + row["quantity_contracts"]
+        notionals[key] = abs(row["notional_base"] / row["quantity_contracts"])
+    lost = -sum(frames.history(PNL, through=session, since=session)["total_base"].to_pylist())
+    return session, Exposure(contracts, notionals, desk.capital.capital_base, max(0.0, lost))
+
+
+def tell(session: date, found: list[Breach], told: list[str], notifier: Notifier) -> list[str]:
+    """Notifies of breaches not told yet; returns the keys of all told ones. One breach of a session is one notice; one
+    that the notifier did not take is tried again."""
+    keys = {f"{session}:{breach.rule}:{breach.item}": breach for breach in found}
+    now_told = [key for key, breach in keys.items() if key in told or notifier.notify(_notice(session, breach))]
+    return sorted(now_told)
+
+
+@dg.sensor(
+    description="Watches the limits of the order job on the book as it stands, and notifies once of each breach.",
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def risk_limits(
+    context: dg.SensorEvaluationContext,
+    frames: dg.ResourceParam[FrameStore],
+    desk: dg.ResourceParam[DeskSettings],
+    notifier: dg.ResourceParam[Notifier],
+) -> dg.SkipReason:
+    """Starts no run: it only tells."""
+    standing = standing_exposure(frames, desk)
+    if standing is None:
+        return dg.SkipReason("no session is closed yet")
+    session, exposure = standing
+    found = breaches(exposure, desk.limits)
+    told = tell(session, found, json.loads(context.cursor or "[]"), notifier)
+    context.update_cursor(json.dumps(told))
+    return dg.SkipReason(f"{session}: {len(found)} limits passed, {len(told)} told")
+
+
+def _notice(session: date, breach: Breach) -> Notice:
+    facts: dict[str, str] = {"session": str(session), "rule": breach.rule, "item": breach.item}
+    return Notice("error", f"Risk limit passed: {breach.rule} of {breach.item}", breach.message, facts)
+
+
+def _listed(found: list[Any]) -> str:
+    return "\n".join(f"- {breach.message}" for breach in found) or "none"
