@@ -26,7 +26,7 @@ session `fault_session`), always the same series: the instruments asked, in alph
 | `missing_instrument` | no answer for the instrument, in no session: it is listed under failed                |
 | `unknown_instrument` | the instrument's rows a second time, as instrument UNLISTED                           |
 | `late_correction`    | the held contract's daily close again, 0.1 % higher, known 12 hours later    |
-| `bad_timestamp`      | the held contract's daily bar is labelled one year too late                           |
+| `bad_timestamp`      | the held contract's daily bar is labelled 23:59, later than it was known              |
 | `vendor_down`        | nothing: the vendor raises VendorError                                                |
 """
 
@@ -312,12 +312,11 @@ def _late_correction(table: pa.Table, hit: FaultySessions) -> pa.Table:
 
 
 def _bad_timestamp(table: pa.Table, hit: FaultySessions) -> pa.Table:
-    year = np.timedelta64(365, "D")
-    table = _change(table, hit.held, stamp=lambda stamp: stamp + year)
-    label = table["stamp"].combine_chunks().cast(pa.timestamp("s")).cast(pa.string())
-    event = table["event_at"].to_numpy()
-    table = _with(table, "event_at", _utc(np.where(hit.held, event + year, event)))
-    return _with(table, "label", label)
+    stamp = table["stamp"].to_numpy()
+    late = np.where(hit.held, stamp.astype("datetime64[D]").astype("datetime64[us]") + _minutes(time(23, 59)), stamp)
+    event = table["event_at"].to_numpy() + (late - stamp)
+    table = _with(_with(table, "stamp", late), "event_at", _utc(event))
+    return _with(table, "label", table["stamp"].combine_chunks().cast(pa.timestamp("s")).cast(pa.string()))
 
 
 def _elsewhere(table: pa.Table, hit: FaultySessions) -> pa.Table:
