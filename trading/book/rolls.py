@@ -58,14 +58,16 @@ def _legs(session: date, roll: Roll, held: dict[Key, int]) -> list[Order]:
         quantity, into = held.pop(key), (strategy, instrument, roll.to_contract)
         held[into] = held.get(into, 0) + quantity
         legs += [
-            _leg(session, key, -quantity, roll.price_before),
-            _leg(session, into, quantity, roll.forward_before),
+            _leg(session, key, -quantity, roll.price_before, roll),
+            _leg(session, into, quantity, roll.forward_before, roll),
         ]
     return legs
 
 
-def _leg(session: date, key: Key, quantity: int, price_points: float) -> Order:
-    return Order(order_id(session, *key, ROLL), *key, session, quantity, ROLL, price_points)
+def _leg(session: date, key: Key, quantity: int, price_points: float, roll: Roll) -> Order:
+    # Both contracts are in the id: rolls that chain trade the contract in the middle twice.
+    name = order_id(session, *key, f"{ROLL}-{roll.from_contract}-{roll.to_contract}")
+    return Order(name, *key, session, quantity, ROLL, price_points)
 
 
 def _moved(order: Order, roll: Roll) -> Order:

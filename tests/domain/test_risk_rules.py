@@ -1,0 +1,84 @@
+"""Each risk rule at and over its limit, and the pre-trade check. Does not belong here: the order job."""
+
+from datetime import date
+
+import pytest
+
+from trading.book.orders import Order, order_id
+from trading.config.models import Limits
+from trading.errors import CalculationError
+from trading.risk.exposure import Exposure
+from trading.risk.limits import breaches, check_orders, rules
+
+FRI, JUN, SEP = date(2022, 2, 25), 20220600, 20220900
+LIMITS = Limits(max_position_contracts=10, max_gross_exposure_fraction=2.0, max_daily_loss_fraction=0.05)
+NOTIONAL = {("US10", JUN): 1_000.0, ("US10", SEP): 1_000.0, ("GOLD", JUN): 2_000.0}
+CAPITAL = 10_000.0  # so 20,000 gross and 500 of loss are the limits
+
+
+def order(quantity: int, code: str = "US10", contract: int = JUN) -> Order:
+    return Order(order_id(FRI, "trend", code, contract, "target"), "trend", code, contract, FRI, quantity, "target")
+
+
+def refusals(orders: list[Order], positions: dict, loss: float = 0.0) -> dict[str, str]:
+    _, refused = check_orders(orders, positions, NOTIONAL, LIMITS, CAPITAL, loss)
+    return {f"{o.instrument} {o.quantity_contracts}": breach.rule for o, breach in refused}
+
+
+def test_the_rules_are_found() -> None:
+    assert [rule.name for rule in rules()] == ["daily_loss", "gross_exposure", "position_size"]
+
+
+@pytest.mark.parametrize(("quantity", "expected"), [(10, {}), (11, {"US10 11": "position_size"}), (-10, {}),
+                                                    (-11, {"US10 -11": "position_size"})])  # fmt: skip
+def test_position_at_and_over_its_limit(quantity: int, expected: dict) -> None:
+    assert refusals([order(quantity)], {}) == expected
+
+
+def test_position_counts_all_contract_months() -> None:
+    assert refusals([order(4, contract=SEP)], {("US10", JUN): 7}) == {"US10 4": "position_size"}
+    assert refusals([order(3, contract=SEP)], {("US10", JUN): 7}) == {}
+
+
+@pytest.mark.parametrize(("quantity", "expected"), [(5, {}), (6, {"GOLD 6": "gross_exposure"})])
+def test_gross_exposure_at_and_over_its_limit(quantity: int, expected: dict) -> None:
+    # 10 contracts of 1,000 short are 10,000; 5 of 2,000 make exactly 20,000.
+    assert refusals([order(quantity, "GOLD")], {("US10", JUN): -10}) == expected
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(500.0, {}), (500.01, {"US10 1": "daily_loss"})])
+def test_daily_loss_at_and_over_its_limit(loss: float, expected: dict) -> None:
+    assert refusals([order(1)], {}, loss) == expected
+
+
+def test_reducing_orders_always_pass_and_make_room() -> None:
+    over = {("US10", JUN): 30}
+    assert refusals([order(-5)], over, loss=9_999.0) == {}
+    assert refusals([order(-30)], over) == {}
+    assert refusals([order(-45)], over) == {"US10 -45": "position_size"}  # through flat to 15 short
+    # 20,000 are used up; the reduction of US10 sorts after GOLD by id, yet is counted first.
+    held = {("US10", JUN): 10, ("GOLD", JUN): 5}
+    assert refusals([order(1, "GOLD"), order(-2)], held) == {}
+
+
+def test_one_refusal_leaves_the_others() -> None:
+    approved, refused = check_orders([order(11), order(1, "GOLD")], {}, NOTIONAL, LIMITS, CAPITAL, 0.0)
+    assert [o.instrument for o in approved] == ["GOLD"]
+    assert refused[0][1].message == (
+        "US10: 11 contracts pass the limit of 10. Reduce the position, or raise max_position_contracts."
+    )
+
+
+def test_standing_breaches_of_the_book() -> None:
+    book = Exposure({("US10", JUN): -12, ("GOLD", JUN): 5}, NOTIONAL, CAPITAL, 501.0)
+    found = {(breach.rule, breach.item): (breach.value, breach.limit) for breach in breaches(book, LIMITS)}
+    assert found == {
+        ("daily_loss", "book"): (501.0, 500.0),
+        ("gross_exposure", "book"): (22_000.0, 20_000.0),
+        ("position_size", "US10"): (12.0, 10.0),
+    }
+
+
+def test_a_contract_without_a_price_stops_the_check() -> None:
+    with pytest.raises(CalculationError, match="20220600 of CORN"):
+        check_orders([order(1, "CORN")], {}, NOTIONAL, LIMITS, CAPITAL, 0.0)
