@@ -87,6 +87,15 @@ def test_weekly_returns_by_hand() -> None:
     np.testing.assert_allclose(found["A"], [np.nan, 3 / 50, 5 / 100, 2 / 100])
 
 
+def test_weekly_returns_over_gaps_lose_no_move() -> None:
+    index = desk_dates(pd.Timestamp("2022-03-07"), pd.Timestamp("2022-03-18"))
+    prices = pd.DataFrame({"A": np.arange(100.0, 110.0)}, index=index)
+    prices.loc["2022-03-16"] = np.nan
+    held = pd.DataFrame({"A": 50.0}, index=index)
+    assert weekly_returns(prices, held)["A"].iloc[1] == pytest.approx(3 / 50)
+    assert weekly_returns(prices, held, over_gaps=True)["A"].iloc[1] == pytest.approx(5 / 50)
+
+
 def test_through_has_every_pair_of_every_session(returns: pd.DataFrame) -> None:
     sessions = desk_dates(pd.Timestamp("2022-02-10"), pd.Timestamp("2022-02-15"))
     found = through(returns, sessions[::-1], span=20, min_periods=10)

@@ -64,6 +64,12 @@ def test_a_missing_price_makes_two_missing_returns() -> None:
     np.testing.assert_array_equal(found["A"], [np.nan, 2.0, np.nan, np.nan, 1.0])
 
 
+def test_over_gaps_the_move_comes_with_the_next_price() -> None:
+    prices = pd.DataFrame({"A": [np.nan, 1.0, 3.0, np.nan, np.nan, 10.0, 11.0]})
+    found = returns_points(prices, over_gaps=True)
+    np.testing.assert_array_equal(found["A"], [np.nan, np.nan, 2.0, np.nan, np.nan, 7.0, 1.0])
+
+
 def test_ewma_is_the_loop(prices: pd.DataFrame) -> None:
     returns = returns_points(prices)
     found = ewma(returns)

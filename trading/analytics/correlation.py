@@ -13,18 +13,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trading.analytics.volatility import returns_points
+
 Matrix = npt.NDArray[np.float64]
 FRIDAY_TO_SUNDAY = pd.Timedelta(days=2)  # a week is labelled by its Sunday and complete with Friday's close
 
 
-def weekly_returns(prices: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+def weekly_returns(prices: pd.DataFrame, held: pd.DataFrame, over_gaps: bool = False) -> pd.DataFrame:
     """Returns of weeks ending Sunday as fractions of the held price, wide, indexed by the Sunday.
 
     Daily change of the adjusted price / size of the held price, cumulated over present days, last of the week,
-    differenced. NaN before a series starts; zero in a week without prices. The last week may still be running.
+    differenced. NaN before a series starts; zero in a week without prices. The last week may still be running. A
+    missing price loses the moves to and from it, as in the reference; with `over_gaps` the next price has them.
     """
     price = held.reindex(index=prices.index, columns=prices.columns).ffill().abs()
-    daily = prices.diff() / price.where(price > 0, np.nan)
+    daily = returns_points(prices, over_gaps) / price.where(price > 0, np.nan)
     return daily.cumsum().ffill().resample("W-SUN").last().diff()
 
 

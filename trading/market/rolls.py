@@ -75,7 +75,9 @@ def roll_calendar(parameters: RollParameters, finals: Finals, sessions: SessionC
 
     The last row is `planned`: the contract held at the end of the prices, `roll_at` the date its roll is wanted (in the
     past: overdue). A roll is done only once prices have reached its wanted date, so that a calendar made at any session
-    does not roll early because its data end there. Store the rows that are not planned. `session` is that of `roll_at`,
+    does not roll early because its data end there. Where the nearest date lies before the wanted one (a carry contract
+    that expires early), the roll is known only once the wanted date is there: prices kept by sessions in between stay
+    with the old contract, as they were known. Store the rows that are not planned. `session` is that of `roll_at`,
     by `sessions` or by weekdays.
     """
     prices = _by_contract(finals)
