@@ -1,6 +1,7 @@
 """The trend strategy by hand: crossover, mixing, sizing, buffering. Does not belong here: stores."""
 
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,8 +39,10 @@ def test_a_missing_price_ages_the_weights() -> None:
     assert found.iloc[2] == pytest.approx(13 - 15.5 / 1.25)
 
 
-def test_golden_forecast_of_real_prices(shared) -> None:
-    """Against the reference's own raw forecast where the file is there."""
+@pytest.mark.golden
+@pytest.mark.parametrize(("fast", "slow"), [(2, 8), (16, 64), (64, 256)])
+def test_golden_forecast_of_real_prices(shared: Path, fast: int, slow: int) -> None:
+    """Against the reference's own raw forecast of US10."""
     folder = shared / "golden" / "chapter15" / "US10"
     golden = _series(folder / f"raw_forecast_ewmac{fast}_{slow}.csv.gz")
     volatility = _series(folder / "daily_returns_volatility.csv.gz")
@@ -54,7 +57,7 @@ def test_golden_forecast_of_real_prices(shared) -> None:
     assert (both["ours"] - both["theirs"]).abs().max() < 1e-9
 
 
-def _series(path) -> pd.Series:
+def _series(path: Path) -> pd.Series:
     frame = pd.read_csv(path, index_col=0, parse_dates=True)
     return frame.iloc[:, 0]
 

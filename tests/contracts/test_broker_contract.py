@@ -1,0 +1,117 @@
+"""What every broker promises. Does not belong here: what only one of them does (`tests/adapters/`)."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from resources.brokers.paper import PaperBroker, PaperFaults
+from resources.memory import MemoryBroker
+from trading.book.orders import Order
+from trading.errors import BrokerError
+from trading.market.instruments import Instrument
+from trading.ports import Broker
+
+MON, TUE, WED = date(2022, 2, 21), date(2022, 2, 22), date(2022, 2, 23)
+JUN = 20220600
+GOLD = Instrument("GOLD", "Gold", "COMEX", "USD", 100.0, 0.1, "metals", "precious", "US")
+PRICE = 1800.0
+
+
+def order(name: str, quantity: int = 2, reference: float | None = PRICE) -> Order:
+    return Order(name, "trend", "GOLD", JUN, MON, quantity, "target", reference)
+
+
+def paper(folder: Path, down: bool = False) -> Broker:
+    quotes = {("GOLD", JUN): PRICE}
+    faults = PaperFaults(unavailable=down)
+    return PaperBroker(folder / "paper.sqlite", lambda _: quotes, lambda _: {"GOLD": GOLD}, faults)
+
+
+def memory(folder: Path, down: bool = False) -> Broker:
+    broker = MemoryBroker()
+    broker.down = "the line is dead" if down else None
+    return broker
+
+
+@pytest.fixture(params=[paper, memory])
+def make(request: pytest.FixtureRequest) -> Callable[..., Broker]:
+    """Makes a broker in a folder, reachable or not."""
+    return request.param
+
+
+@pytest.fixture
+def broker(make: Callable[..., Broker], tmp_path: Path) -> Broker:
+    return make(tmp_path)
+
+
+def all_fills(broker: Broker) -> list:
+    """Fills of three sessions: a broker may fill in the order's own session or the next."""
+    return [fill for session in (MON, TUE, WED) for fill in broker.fills(session)]
+
+
+def test_it_keeps_the_port(broker: Broker) -> None:
+    assert isinstance(broker, Broker)
+    assert broker.name
+
+
+def test_an_order_is_filled_once_and_says_for_whom(broker: Broker) -> None:
+    broker.place([order("a")])
+    found = all_fills(broker)
+    assert [
+        (f.order_id, f.strategy, f.instrument, f.contract, f.quantity_contracts, f.price_points) for f in found
+    ] == [("a", "trend", "GOLD", JUN, 2, PRICE)]
+    assert found[0].commission_local >= 0
+
+
+def test_an_order_id_is_not_placed_twice(broker: Broker) -> None:
+    broker.place([order("a"), order("a")])
+    broker.place([order("a")])
+    assert len(all_fills(broker)) == 1
+    broker.place([order("a", quantity=9)])
+    assert sum(fill.quantity_contracts for fill in all_fills(broker)) == 2
+
+
+def test_fills_are_the_same_each_time(broker: Broker) -> None:
+    broker.place([order("b"), order("a", -1)])
+    first = all_fills(broker)
+    assert all_fills(broker) == first
+    assert len({fill.fill_id for fill in first}) == 2
+
+
+def test_a_filled_order_cannot_be_withdrawn_and_an_unknown_one_is_no_error(broker: Broker) -> None:
+    broker.place([order("a")])
+    first = all_fills(broker)
+    broker.cancel(["a", "never heard of"])
+    assert all_fills(broker) == first
+
+
+def test_the_statement_is_of_its_session_even_when_later_ones_exist(broker: Broker) -> None:
+    broker.fills(MON)
+    broker.place([order("a")])
+    for session in (TUE, WED):
+        broker.fills(session)
+        broker.place([order(f"after {session}", 1)])
+    broker.fills(WED)
+    held = sum(fill.quantity_contracts for session in (MON, TUE) for fill in broker.fills(session))
+    statement = broker.statement(TUE)
+    assert statement is not None
+    assert (statement.broker, statement.session) == (broker.name, TUE)
+    assert statement.positions == ({("GOLD", JUN): held} if held else {})
+
+
+def test_a_flat_position_is_not_in_the_statement(broker: Broker) -> None:
+    broker.place([order("a", 2), order("b", -2)])
+    all_fills(broker)
+    statement = broker.statement(WED)
+    assert statement is not None
+    assert statement.positions == {}
+
+
+@pytest.mark.parametrize("ask", [
+    lambda b: b.place([order("a")]), lambda b: b.cancel(["a"]), lambda b: b.fills(MON), lambda b: b.statement(MON),
+])  # fmt: skip
+def test_no_answer_is_an_error_never_an_empty_one(make: Callable[..., Broker], tmp_path: Path, ask: Callable) -> None:
+    with pytest.raises(BrokerError, match="did not answer"):
+        ask(make(tmp_path, down=True))
