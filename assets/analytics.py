@@ -54,8 +54,9 @@ def long_rows(measures: Mapping[str, pd.DataFrame], sessions: pd.DatetimeIndex) 
 
 def _correlation(sources: Sources, first: date, last: date) -> pd.DataFrame:
     prices = adjusted_through(sources, last)
-    returns = correlation.weekly_returns(prices, held_daily(sources.frame(DAILY_PRICES, last)))
     market = sources.desk.market
+    held = held_daily(sources.frame(DAILY_PRICES, last))
+    returns = correlation.weekly_returns(prices, held, over_gaps=market.calendar == "exchange")
     sessions = prices.index.intersection(desk_dates(first, last))
     return correlation.through(returns, sessions, market.correlation_span_weeks, market.correlation_min_weeks)
 

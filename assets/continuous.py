@@ -53,12 +53,18 @@ def _stitched_contracts(sources: Sources, first: date, last: date) -> pd.DataFra
     built = [pd.DataFrame(columns=MULTIPLE_PRICES.schema.names)]
     for code, mine in bars.groupby("instrument"):
         finals = mine.pivot(index="stamp", columns="contract", values="close")
-        calendar = rolls.roll_calendar(parameters[str(code)], finals)
+        calendar = _reaching(rolls.roll_calendar(parameters[str(code)], finals), first)
         rows = rolls.multiple_prices(calendar, finals, from_first=True)
         sessions = mine.drop_duplicates("stamp").set_index("stamp")["session"]
         built.append(rows.assign(instrument=code, session=rows["stamp"].map(sessions)))
     rows = pd.concat(built, ignore_index=True) if len(built) > 1 else built[0]
     return rows[_inside(rows["session"], first, last)]
+
+
+def _reaching(calendar: pd.DataFrame, first: date) -> pd.DataFrame:
+    """The part of a calendar that says what is held from `first` on: the roll before it and all later ones."""
+    later = calendar["roll_at"] >= pd.Timestamp(first - LOOK_BACK)
+    return calendar[later | later.shift(-1, fill_value=False)]
 
 
 def _inside(sessions: pd.Series, first: date, last: date) -> pd.Series:

@@ -142,4 +142,4 @@ def _counts(loaded: Loaded) -> dict[str, int]:
     return {**found, **{f"rules {name}": count for name, count in outcomes.items()}, "quarantined": loaded.refused()}
 
 
-ASSETS = [history]
+

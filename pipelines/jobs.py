@@ -6,6 +6,7 @@ Every job runs in one process: a process a step would pay seconds of imports for
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -23,21 +24,22 @@ from assets import (
     signals,
 )
 from assets.partitions import SESSIONS
+from checks import expectations
 
 BY_SESSION = [
-    *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, *signals.ASSETS, *book.ASSETS,
-    *reconciliation.ASSETS, *reports.ASSETS,
+    *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, signals.forecasts, book.book,
+    reconciliation.breaks, reports.daily_report,
 ]  # fmt: skip
-UNPARTITIONED = [*history.ASSETS, *backtests.ASSETS, *backups.ASSETS]
+UNPARTITIONED = [history.history, backtests.backtest_curves, backups.backup]
 PRICES = [*raw.ASSETS, *clean.ASSETS, *continuous.ASSETS]
 
 
 def _job(
     name: str, assets: Sequence[dg.AssetsDefinition], description: str, *, by_session: bool = True
-) -> dg.UnresolvedAssetJobDefinition:
+) -> Any:
     return dg.define_asset_job(
         name,
-        selection=dg.AssetSelection.assets(*assets),
+        selection=dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(*expectations.CHECKS),
         description=description,
         partitions_def=SESSIONS if by_session else None,
         executor_def=dg.in_process_executor,
@@ -45,12 +47,12 @@ def _job(
     )
 
 
-INGEST = _job("ingest", history.ASSETS, "Loads all history of the desk's vendor.", by_session=False)
+INGEST = _job("ingest", [history.history], "Loads all history of the desk's vendor.", by_session=False)
 PRICES_OF_SESSION = _job("prices", PRICES, "Takes in one session's prices: raw, clean and continuous.")
 CLOSE = _job(
     "close", BY_SESSION, "The end of the day: prices in, checked, measured, traded on paper, valuedreported."
 )
 BACKFILL = _job("backfill", BY_SESSION, "The close of many sessions, in order, in one run.")
-BACKTEST = _job("backtest", backtests.ASSETS, "A strategy over history, its curve drawn.", by_session=False)
-BACKUP = _job("backup", backups.ASSETS, "A snapshot of the whole desk.", by_session=False)
+BACKTEST = _job("backtest", [backtests.backtest_curves], "A strategy over history, its curve drawn.", by_session=False)
+BACKUP = _job("backup", [backups.backup], "A snapshot of the whole desk.", by_session=False)
 JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, BACKTEST, BACKUP]

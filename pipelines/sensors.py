@@ -5,6 +5,8 @@ notice looks like at the other end (`resources/notifiers/`).
 """
 
 import hashlib
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -34,7 +36,7 @@ def drop_folder(
     context: dg.SensorEvaluationContext,
     desk: dg.ResourceParam[DeskSettings],
     home: dg.ResourceParam[Path],
-    clock: dg.ResourceParam,  # type: ignore[type-arg]
+    clock: dg.ResourceParam[Callable[[], datetime]],
 ) -> dg.RunRequest | dg.SkipReason:
     """One run for each settled state of the folder."""
     folder = Path(desk.vendor.source) if desk.vendor.source else home / "drop"

@@ -24,7 +24,7 @@ from trading.errors import ConfigError
 
 DEPLOYMENTS = ("local", "services")
 PROJECT = Path(__file__).resolve().parents[1]
-SHIPPED = Path(__file__).resolve().parent / "shipped"
+SHIPPED = PROJECT / "daybook_data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Place:
 
 
 def project_folder(name: str) -> Path:
-    """`config` or `reference`: beside the code in a checkout, inside the package when installed."""
+    """`config` or `reference`: beside the code in a checkout, in `daybook_data` when installed."""
     beside = PROJECT / name
     return beside if beside.is_dir() else SHIPPED / name
 
