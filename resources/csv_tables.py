@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from trading.errors import BadInput
@@ -119,8 +119,8 @@ def stamps(table: pa.Table, column: str, path: Path, *, pattern: str | None = No
     does not parse (line numbers count no empty lines)."""
     texts = table[column].combine_chunks()
     try:
-        return texts.cast(STAMP) if pattern is None else pc.strptime(texts, pattern, "us")
-    except pa.ArrowInvalid as cause:
+        return texts.cast(STAMP) if pattern is None else _by_pattern(texts, pattern)
+    except (pa.ArrowInvalid, ValueError) as cause:
         for line, text in enumerate(texts.to_pylist(), start=2):
             if not _is_time(text, pattern):
                 wanted = f"as {pattern}" if pattern else "as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"
@@ -129,6 +129,12 @@ def stamps(table: pa.Table, column: str, path: Path, *, pattern: str | None = No
                     "not a date or time", where=str(path), row=line, column=column, value=text, cure=cure
                 ) from cause
         raise BadInput(f"times do not parse: {cause}", where=str(path), column=column, cure="Correct them.") from cause
+
+
+def _by_pattern(texts: pa.Array, pattern: str) -> pa.Array:
+    """Times by pandas: Arrow's own strptime takes 31 February for 3 March."""
+    times = pd.to_datetime(texts.to_pandas(), format=pattern, exact=True)
+    return pa.array(times.to_numpy(dtype="datetime64[us]"))
 
 
 def _is_time(text: str, pattern: str | None) -> bool:
