@@ -19,6 +19,7 @@ import pandas as pd
 from assets.book_inputs import Opening, opening, session_inputs
 from assets.materialized import by_session, described, facts
 from assets.partitions import session_range
+from assets.pictures import image
 from trading.book.booking import Entered
 from trading.book.close import Decided, all_fills, decide, decision_rows, replay, roll, settle, wanted
 from trading.book.entries import Step
@@ -42,6 +43,7 @@ from trading.frames import (
     to_table,
 )
 from trading.ports import Broker, FrameStore, Ledger, ReferenceStore, Span, Version
+from trading.reports import drawings
 
 ACTOR = "close"
 DATASETS: tuple[Dataset, ...] = (TARGETS, ORDERS, FILLS, POSITIONS, PNL, EQUITY)
@@ -144,4 +146,19 @@ def book(
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     rows = close_range(sessions, frames, reference, Desk(ledger, broker, desk, clock))
     for name, (table, version) in write(frames, rows, Span(first, last)).items():
-        yield dg.MaterializeResult(asset_key=name, metadata=facts(table, version))
+        more = pictures(name, rows[name], desk.capital.base_currency) if rows[name] else {}
+        yield dg.MaterializeResult(asset_key=name, metadata=facts(table, version, more))
+
+
+def pictures(name: str, rows: list[Row], unit: str) -> dict[str, Any]:
+    """Drawings of a dataset of the book, where people would rather look than read."""
+    frame = pd.DataFrame(rows)
+    newest = frame[frame["session"] == frame["session"].max()]
+    if name == PNL.name:
+        return {"profit and loss": image(drawings.pnl_bars(frame, unit=unit), "P&L by instrument")}
+    if name == POSITIONS.name:
+        return {"exposure": image(drawings.exposure_bars(newest, unit=unit), "notional by instrument")}
+    if name == EQUITY.name and len(frame) > len(newest):
+        account = frame.groupby("session")["account_base"].last()
+        return {"account": image(drawings.equity_curve(account, unit, "Account"), "account")}
+    return {}

@@ -45,7 +45,7 @@ class Opening:
 
     def has_later(self, session: date) -> bool:
         """Whether the journal knows a later session: then the orders of this one are history."""
-        return any(day > session for day in self.recorded)
+        return max(self.recorded, default=session) > session
 
 
 def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date) -> Opening:

@@ -215,6 +215,31 @@ def test_closing_again_changes_nothing() -> None:
     assert desk.hashes() == first
 
 
+def test_a_missed_session_is_made_up_for_by_the_next(whole: Desk) -> None:
+    """Nobody closed the session of the roll: the next one rolls, and the profit of both days is in it."""
+    desk = Desk()
+    desk.run(FIRST, date(2022, 3, 1))
+    desk.run(HOLIDAY)
+    held = desk.rows(POSITIONS, HOLIDAY).set_index("instrument")["contract"].to_dict()
+    assert held == {"GOLD": 20220600, "BUND": 20220400}
+    pnl, equity = desk.rows(PNL, HOLIDAY), desk.rows(EQUITY, HOLIDAY)
+    assert pnl["total_base"].sum() == pytest.approx(equity["change_base"].sum(), abs=1e-9)
+    bund = pnl.set_index("instrument").loc["BUND"]
+    # 83 short from 159.75 on Tuesday to 160.10, its last price on Wednesday, at Thursday's 1.103; nothing was traded.
+    assert bund["held_base"] == pytest.approx(-83 * 0.35 * 1000 * 1.103)
+    assert desk.rows(BREAKS, HOLIDAY).empty
+
+
+def test_pictures_are_where_people_look(whole: Desk) -> None:
+    result = Desk().run(FIRST, LAST)
+    shown = {event.asset_key.to_user_string(): set(event.materialization.metadata)
+             for event in result.get_asset_materialization_events()}  # fmt: skip
+    assert "profit and loss" in shown["pnl"]
+    assert "exposure" in shown["positions"]
+    assert "account" in shown["equity"]
+    assert all("dagster/row_count" in names for names in shown.values())
+
+
 class Dying:
     """A broker that stops the process after some calls, as a kill would."""
 
