@@ -8,15 +8,28 @@ was applicable.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from trading.quality.examination import Examination, RuleResult
-from trading.quality.violation import Layer
+from trading.quality.examination import Examination, Outcome
+from trading.quality.violation import Layer, Severity
 
 LAYERS: tuple[Layer, ...] = ("input", "processing", "output")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutcome:
+    """What became of one rule on one dataset."""
+
+    layer: Layer
+    dataset: str
+    rule: str
+    severity: Severity
+    outcome: Outcome
+    findings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +46,17 @@ class LayerSummary:
     score: float
 
 
-def summarise(examinations: Iterable[Examination]) -> tuple[LayerSummary, ...]:
-    """One summary a layer, in the order of LAYERS, also for a layer nothing was examined of."""
-    held = list(examinations)
-    return tuple(_summary(layer, [e for e in held if e.layer == layer]) for layer in LAYERS)
+def outcomes_of(examination: Examination) -> Iterator[RuleOutcome]:
+    """One outcome a rule of an examination."""
+    name, layer = examination.dataset.name, examination.layer
+    for each in examination.results:
+        yield RuleOutcome(layer, name, each.rule.name, each.rule.severity, each.outcome, each.findings)
+
+
+def summarise(outcomes: Iterable[RuleOutcome]) -> tuple[LayerSummary, ...]:
+    """One summary a layer, in the order of LAYERS, also for a layer of which nothing was examined."""
+    held = list(outcomes)
+    return tuple(_summary(layer, [each for each in held if each.layer == layer]) for layer in LAYERS)
 
 
 def table(summaries: Sequence[LayerSummary]) -> pd.DataFrame:
@@ -45,28 +65,25 @@ def table(summaries: Sequence[LayerSummary]) -> pd.DataFrame:
     return pd.DataFrame([[getattr(summary, name) for name in names] for summary in summaries], columns=names)
 
 
-def _summary(layer: Layer, examinations: list[Examination]) -> LayerSummary:
-    results = [result for examination in examinations for result in examination.results]
+def _summary(layer: Layer, outcomes: list[RuleOutcome]) -> LayerSummary:
+    counted = Counter(each.outcome for each in outcomes)
     return LayerSummary(
         layer,
-        datasets=len({examination.dataset.name for examination in examinations}),
-        passed=sum(result.outcome == "passed" for result in results),
-        failed=sum(result.outcome == "failed" for result in results),
-        not_applicable=sum(result.outcome == "not_applicable" for result in results),
-        errors=sum(result.findings for result in results if result.rule.severity == "error"),
-        warnings=sum(result.findings for result in results if result.rule.severity == "warning"),
-        score=_score(results),
+        datasets=len({each.dataset for each in outcomes}),
+        passed=counted["passed"],
+        failed=counted["failed"],
+        not_applicable=counted["not_applicable"],
+        errors=sum(each.findings for each in outcomes if each.severity == "error"),
+        warnings=sum(each.findings for each in outcomes if each.severity == "warning"),
+        score=_score([each for each in outcomes if each.outcome != "not_applicable"]),
     )
 
 
-def _score(results: list[RuleResult]) -> float:
-    judged = [result for result in results if result.outcome != "not_applicable"]
-    if not judged:
-        return float("nan")
-    return sum(map(_credit, judged)) / len(judged)
+def _score(judged: list[RuleOutcome]) -> float:
+    return sum(map(_credit, judged)) / len(judged) if judged else float("nan")
 
 
-def _credit(result: RuleResult) -> float:
-    if result.outcome == "passed":
+def _credit(judged: RuleOutcome) -> float:
+    if judged.outcome == "passed":
         return 1.0
-    return 0.5 if result.rule.severity == "warning" else 0.0
+    return 0.5 if judged.severity == "warning" else 0.0

@@ -53,7 +53,7 @@ def _of_column(frame: pd.DataFrame, context: RuleContext, name: str) -> pd.DataF
     moves = pd.concat(parts).sort_index()
     spiky = (moves["size"] > LIMIT * moves["usual"]) & (moves["usual"] > 0)
     if name == "rate":
-        spiky |= moves["size"] > _RATE_LIMIT_FRACTION * rows[name]
+        spiky |= (moves["size"] > 0) & (moves["size"] > _RATE_LIMIT_FRACTION * rows[name].abs())
     revealed = spiky & (rows["row"].shift(-1) != WHOLE_SERIES)
     said = "it jumps and comes back with the next row. Compare with the exchange and load a correction; it is kept."
     return found(rows.assign(session=rows["session"].shift(-1))[revealed], context, said, name)

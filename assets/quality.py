@@ -1,0 +1,80 @@
+"""The state of the data after a close: one table of three layers, from the checks of the same run.
+
+Belongs here: gathering what the checks of the run found. Does not belong here: a rule, or judging rows again.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.materialized import OWNERS, by_session, table
+from trading.frames import DATASETS, QUARANTINE, VIOLATIONS
+from trading.quality.layers import LAYERS, LayerSummary, RuleOutcome, summarise
+from trading.quality.layers import table as summary_table
+from trading.quality.rule import layer_of
+
+JUDGED = [
+    name
+    for name, dataset in DATASETS.items()
+    if dataset not in (QUARANTINE, VIOLATIONS) and dataset.layer != "backtests"
+]
+
+
+def outcomes_of_run(context: dg.AssetExecutionContext) -> Iterator[RuleOutcome]:
+    """What the rules' checks of this run said so far. Every dataset has a blocking check, so whatever depends on a
+    dataset comes after its checks."""
+    told = context.instance.get_records_for_run(context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    for record in told.records:
+        event = record.event_log_entry.dagster_event
+        found = event.asset_check_evaluation_data if event else None
+        dataset = DATASETS.get(found.asset_key.path[-1]) if found else None
+        if found is None or dataset is None or "found" not in found.metadata:
+            continue
+        outcome = str(found.metadata["outcome"].value).replace(" ", "_")
+        severity = "error" if found.severity == dg.AssetCheckSeverity.ERROR else "warning"
+        count = int(str(found.metadata["found"].value))
+        yield RuleOutcome(layer_of(dataset), dataset.name, found.check_name, severity, outcome, count)
+
+
+@dg.asset(
+    name="data_quality",
+    deps=JUDGED,
+    description="How good the data of the session is: rules passed, failed and not applicable in each of the three "
+    "layers (what came in, what was made of it, what goes out), with a score.",
+    group_name="quality",
+    owners=OWNERS,
+    kinds={"python"},
+    tags={"daybook/layer": "quality"},
+    check_specs=[
+        dg.AssetCheckSpec(layer, asset="data_quality", description=f"No rule found an error in the {layer} layer.")
+        for layer in LAYERS
+    ],
+    **by_session(),
+)
+def data_quality(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Sums up the run's checks by layer."""
+    summaries = summarise(outcomes_of_run(context))
+    rows = pa.Table.from_pandas(summary_table(summaries), preserve_index=False)
+    scores = {f"score {summary.layer}": summary.score for summary in summaries if summary.score == summary.score}
+    return dg.MaterializeResult(
+        metadata={"layers": table(rows), **scores}, check_results=[_check(summary) for summary in summaries]
+    )
+
+
+def _check(summary: LayerSummary) -> dg.AssetCheckResult:
+    judged = summary.passed + summary.failed
+    said = (
+        f"{summary.passed} rules passed, {summary.failed} failed, {summary.not_applicable} not applicable; "
+        f"{summary.errors} errors and {summary.warnings} warnings in {summary.datasets} datasets."
+    )
+    return dg.AssetCheckResult(
+        check_name=summary.layer,
+        passed=judged > 0 and summary.errors == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=said if judged else "not applicable: no rule of this layer ran in this run",
+        metadata={"outcome": "not applicable" if not judged else "failed" if summary.errors else "passed"},
+    )
+
+
+ASSETS = [data_quality]
