@@ -3,9 +3,10 @@
 Belongs here: choosing, refusing and setting aside rows. Does not belong here: changing a value, or a rule.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import reduce
 
 import dagster as dg
 import pyarrow as pa
@@ -36,19 +37,20 @@ from trading.quality.quarantine import split
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """Which raw dataset becomes which clean one, and the column without which a row says nothing."""
+    """Which raw dataset becomes which clean one, and the columns of which a row must have one to say anything; the
+    first decides between rows of the same time."""
 
     raw: Dataset
     clean: Dataset
-    value: str
+    values: tuple[str, ...]
 
     def update(self, sources: Sources, first: date, last: date) -> Written:
         """Cleans sessions `first` to `last`; refused rows go to the quarantine of the same sessions."""
         known = current(sources.rows(self.raw, last, first), self.raw, None)
         kept, refused = self._judged(sources, known, first, last)
         sources.frames.replace(QUARANTINE, refused, Span(first, last, (self.raw.name,)))
-        rows = deduplicate(kept, self.raw, self.value)
-        rows = rows.filter(pc.is_valid(rows[self.value])).select(self.clean.schema.names).cast(self.clean.schema)
+        rows = _saying(deduplicate(kept, self.raw, self.values[0]), self.values)
+        rows = rows.select(self.clean.schema.names).cast(self.clean.schema)
         version = sources.frames.replace(self.clean, rows, Span(first, last))
         shown = {"raw rows": known.num_rows, "quarantined": refused.num_rows}
         return Written(rows, version, shown)
@@ -61,10 +63,16 @@ class Cleaning:
         return known.take(pa.array(kept.index)), to_table(refused, QUARANTINE)
 
 
+def _saying(rows: pa.Table, values: Sequence[str]) -> pa.Table:
+    """Rows with at least one of the values; NaN says as little as null."""
+    present = [pc.fill_null(pc.is_finite(rows[name]), False) for name in values]
+    return rows.filter(reduce(pc.or_, present))
+
+
 CLEANINGS = (
-    Cleaning(RAW_BARS, CLEAN_BARS, "close"),
-    Cleaning(RAW_MULTIPLE_PRICES, CLEAN_MULTIPLE_PRICES, "price"),
-    Cleaning(RAW_FX_RATES, CLEAN_FX_RATES, "rate"),
+    Cleaning(RAW_BARS, CLEAN_BARS, ("close",)),
+    Cleaning(RAW_MULTIPLE_PRICES, CLEAN_MULTIPLE_PRICES, ("price", "carry", "forward")),
+    Cleaning(RAW_FX_RATES, CLEAN_FX_RATES, ("rate",)),
 )
 
 

@@ -134,7 +134,7 @@ def load(
 
     codes = tuple(code.strip() for code in instruments.split(",") if code.strip()) if instruments else ()
     found = loading.load(where, vendor, source, codes, (_day(since), _day(until)), calendar)
-    return Answer(found, lambda: _pairs("Loaded", found), found["exit_code"])
+    return Answer(found, lambda: _show_close(found), found["exit_code"])
 
 
 @main.command()
@@ -284,11 +284,9 @@ def _show_status(found: Mapping[str, Any]) -> None:
 
 
 def _show_tables(found: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
     for name, rows in found.items():
         if isinstance(rows, list) and rows:
-            Console().print(_table(name.replace("_", " "), rows))
+            _out(_table(name.replace("_", " "), rows))
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Any:
@@ -296,26 +294,39 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
-        table.add_column(str(column), justify="right" if isinstance(rows[0][column], int | float) else "left")
+        numeric = any(isinstance(row[column], int | float) for row in rows)
+        table.add_column(str(column), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(_cell(value, str(column)) for column, value in row.items()))
     return table
 
 
 def _pairs(title: str, found: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", show_header=False)
     for key, value in found.items():
         if value not in (None, {}, [], ""):
-            table.add_row(key.replace("_", " "), _cell(value))
-    Console().print(table)
+            table.add_row(key.replace("_", " "), _cell(value, key))
+    _out(table)
 
 
-def _cell(value: Any) -> str:
+def _out(shown: Any) -> None:
+    """Prints to standard output; where that is no terminal, as wide as the content, so that nothing is cut."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(200, console.width))
+    console.print(shown)
+
+
+def _cell(value: Any, column: str = "") -> str:
+    """Money to the cent, other numbers to ten digits, missing as nothing."""
+    if value is None:
+        return ""
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 100 else f"{value:,.6g}"
+        return f"{value:,.2f}" if column.endswith(("_base", "_total")) else f"{value:,.10g}"
     if isinstance(value, Mapping):
         return "\n".join(f"{key}: {_cell(inner)}" for key, inner in value.items())
     return str(value)
@@ -323,16 +334,17 @@ def _cell(value: Any) -> str:
 
 def _rows(title: str, frame: Any, facts: Mapping[str, Any], out: Path | None = None) -> Answer:
     """A frame: for people the last 40 rows, for JSON all of them (the count only, when written to a file)."""
-    from rich.console import Console
-
     from pipelines.desk import records
 
     def show() -> None:
+        if out is not None:
+            _out(f"{len(frame):,} rows of {title} written to {out}")
+            return
         rows = records(frame.tail(40))
         hidden = len(frame) - len(rows)
-        Console().print(_table(title, rows) if rows else f"{title}: none")
+        _out(_table(title, rows) if rows else f"{title}: none")
         if hidden:
-            Console().print(f"{hidden} earlier rows not shown; --json gives all")
+            _out(f"{hidden} earlier rows not shown; --json gives all")
 
     data = {**facts, "count": len(frame)}
     return Answer(data if out else {**data, "rows": records(frame)}, show)

@@ -140,9 +140,8 @@ def ledger_resource(where: Place) -> SqliteLedgerResource:
 def reference_resource(where: Place) -> CsvReferenceResource:
     """The project's reference data, with the home's own over it."""
     folders = [project_folder("reference"), where.home / "reference"]
-    return CsvReferenceResource(
-        folders=[str(folder) for folder in folders if folder.is_dir()], calendars=str(where.home / "cache" / "calendars")
-    )
+    present = [str(folder) for folder in folders if folder.is_dir()]
+    return CsvReferenceResource(folders=present, calendars=str(where.home / "cache" / "calendars"))
 
 
 def reference(where: Place) -> ReferenceStore:

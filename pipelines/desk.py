@@ -220,8 +220,12 @@ class Desk:
             "last_closed": str(closed[-1]) if closed else None,
             "ledger_sequence": self.adapters.ledger.sequence(),
             "processes": self.adapters.ledger.rows("process_state"),
-            "datasets": [self._extent(DATASETS[name]) for name in self.adapters.frames.written()],
+            "datasets": self.extents(),
         }
+
+    def extents(self) -> list[dict[str, Any]]:
+        """Rows, sessions and version of every dataset that was ever written."""
+        return [self._extent(DATASETS[name]) for name in self.adapters.frames.written()]
 
     def _extent(self, dataset: Dataset) -> dict[str, Any]:
         rows = self.adapters.frames.history(dataset, through=FAR, columns=["session"])["session"]
