@@ -18,24 +18,8 @@ from trading.ports import Request
 HEADER = "DATETIME,CARRY,CARRY_CONTRACT,PRICE,PRICE_CONTRACT,FORWARD,FORWARD_CONTRACT\n"
 ROW = "2022-02-25 23:00:00,1.5,20220900,2.5,20221200,3.5,20231200\n"
 EIGHTEEN = [
-    "AUD",
-    "COPPER",
-    "CORN",
-    "CRUDE_W",
-    "EDOLLAR",
-    "EUROSTX",
-    "GAS_US",
-    "GOLD",
-    "JGB",
-    "JPY",
-    "KOSPI",
-    "LEANHOG",
-    "MXP",
-    "SOYBEAN",
-    "SP500",
-    "US10",
-    "US2",
-    "V2X",
+    *("AUD", "COPPER", "CORN", "CRUDE_W", "EDOLLAR", "EUROSTX", "GAS_US", "GOLD", "JGB"),
+    *("JPY", "KOSPI", "LEANHOG", "MXP", "SOYBEAN", "SP500", "US10", "US2", "V2X"),
 ]
 
 
@@ -56,7 +40,8 @@ def test_a_row_is_read_as_it_stands(tmp_path: Path) -> None:
     (row,) = rows(tmp_path, HEADER + ROW)
     assert row == {
         "vendor": "pysystemtrade", "instrument": "CORN", "label": "2022-02-25 23:00:00", "occurrence": 0,
-        "stamp": datetime(2022, 2, 25, 23), "event_at": None, "known_at": datetime(2022, 2, 26, 11, tzinfo=UTC),
+        "stamp": datetime.fromisoformat("2022-02-25T23:00:00"), "event_at": None,
+        "known_at": datetime(2022, 2, 26, 11, tzinfo=UTC),
         "price": 2.5, "price_contract": 20221200, "carry": 1.5, "carry_contract": 20220900,
         "forward": 3.5, "forward_contract": 20231200,
     }  # fmt: skip
