@@ -12,7 +12,7 @@ from typing import Any
 
 from trading.book.booking import BOOK_KINDS
 from trading.book.journal import Event
-from trading.book.marks import Contract, Mark, marks
+from trading.book.marks import marks
 from trading.book.rolls import Roll
 from trading.book.state import BookState, SessionInputs
 from trading.config.models import DeskSettings
@@ -94,6 +94,7 @@ def session_inputs(
             dict(carried.rates),
             reference.instruments(session),
             tuple(_roll(row) for day in days for row in gaps.get(day, [])),
+            desk.capital.base_currency,
         )
         since = session + DAY
 
@@ -136,8 +137,3 @@ def _combined(rows: Rows) -> Mapping[tuple[str, str], float]:
 
 def _roll(row: Mapping[str, Any]) -> Roll:
     return Roll(row["instrument"], row["from_contract"], row["to_contract"], row["price_before"], row["forward_before"])
-
-
-def quoted_contracts(prices: Mapping[Contract, Mark], session: date) -> int:
-    """How many contracts have a price of that very session."""
-    return sum(mark.session == session for mark in prices.values())

@@ -194,6 +194,25 @@ def test_profit_is_the_change_of_the_account(whole: Desk) -> None:
     assert whole.rows(PNL)["total_base"].abs().sum() > 1_000  # it was not all zero
 
 
+def test_positions_are_the_fold_of_the_journal(whole: Desk) -> None:
+    projected = {
+        (row["strategy"], row["instrument"], row["contract"]): row["quantity_contracts"]
+        for row in whole.ledger.rows("positions")
+        if row["quantity_contracts"]
+    }
+    last = whole.rows(POSITIONS, LAST).set_index(["strategy", "instrument", "contract"])["quantity_contracts"]
+    assert last.to_dict() == projected
+
+
+def test_an_unquoted_currency_leaves_its_instrument_without_a_size() -> None:
+    desk = Desk()
+    rates = to_pandas(desk.frames.history(FX_RATES, through=LAST))
+    only_dollars = to_table(rates[rates["currency"] == "USD"], FX_RATES)
+    desk.frames.replace(FX_RATES, only_dollars, Span(SESSIONS[0], SESSIONS[-1]))
+    assert desk.run(FIRST, LAST).success
+    assert set(desk.rows(POSITIONS)["instrument"]) == {"GOLD"}
+
+
 def test_the_broker_agrees(whole: Desk) -> None:
     assert whole.rows(BREAKS).empty
 

@@ -188,13 +188,15 @@ def _candidates(strategy: StrategySettings, state: BookState, inputs: SessionInp
 
 def _candidate(code: str, strategy: str, held: int, state: BookState, inputs: SessionInputs) -> Candidate:
     contract, instrument = state.held_contracts[code], inputs.instrument(code)
+    # A currency that is not quoted yet leaves the instrument without a size, not the desk without a close.
+    rate = inputs.rates.get(instrument.currency, math.nan)
     volatility = inputs.volatility_points.get(code, math.nan)
     return Candidate(
         code,
         contract,
         inputs.quoted((code, contract)),
         inputs.forecasts.get((strategy, code), math.nan),
-        daily_volatility_base(volatility, instrument.point_value_local, inputs.rate(instrument.currency)),
+        daily_volatility_base(volatility, instrument.point_value_local, rate),
         held,
     )
 

@@ -16,7 +16,7 @@ from datetime import date
 from trading.book.marks import Contract, Mark
 from trading.book.orders import Fill
 from trading.book.positions import Key
-from trading.errors import CalculationError, MissingFxPair
+from trading.errors import CalculationError
 from trading.market.instruments import Instrument
 
 
@@ -48,7 +48,7 @@ def pnl_rows(
     """One row for each position held before the session or traded in it, sorted by key.
 
     `before` are contracts held, `marks_before` and `marks` prices in points, `rates` base currency for one unit.
-    Raises CalculationError on a position without a mark, MissingFxPair on a currency without a rate.
+    Raises CalculationError on a position without a mark or a currency without a rate.
     """
     traded: dict[Key, list[Fill]] = {key: [] for key, quantity in before.items() if quantity}
     for fill in fills:
@@ -76,7 +76,9 @@ def _row(
         gained += fill.quantity_contracts * (mark - fill.price_points)
         commission -= fill.commission_local
     if instrument.currency not in rates:
-        raise MissingFxPair(instrument.currency, "the base currency")
+        raise CalculationError(
+            f"no exchange rate of {instrument.currency} is known on {session}. Load FX rates for it."
+        )
     rate = rates[instrument.currency]
     value = instrument.point_value_local * rate
     held, traded, paid = moved * value, gained * value, commission * rate + 0.0

@@ -39,6 +39,7 @@ class SessionInputs:
     rates: Mapping[str, float]
     instruments: Mapping[str, Instrument]
     rolls: tuple[Roll, ...] = ()
+    base_currency: str = "USD"
 
     def instrument(self, code: str) -> Instrument:
         """Reference data of an instrument. Raises UnknownInstrument."""
@@ -49,7 +50,7 @@ class SessionInputs:
     def rate(self, currency: str) -> float:
         """Base currency for one unit of a currency. Raises MissingFxPair."""
         if currency not in self.rates:
-            raise MissingFxPair(currency, "the base currency")
+            raise MissingFxPair(currency, self.base_currency)
         return self.rates[currency]
 
     def quoted(self, key: Contract) -> bool:
