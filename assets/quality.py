@@ -24,7 +24,7 @@ JUDGED = [
 def outcomes_of_run(context: dg.AssetExecutionContext) -> Iterator[RuleOutcome]:
     """What the rules' checks of this run said so far. Every dataset has a blocking check, so whatever depends on a
     dataset comes after its checks."""
-    told = context.instance.get_records_for_run(context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    told = context.instance.get_records_for_run(context.run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     for record in told.records:
         event = record.event_log_entry.dagster_event
         found = event.asset_check_evaluation_data if event else None
