@@ -118,7 +118,8 @@ def finished(place: Place, process: str, outcome: Outcome, span: tuple[date | No
 
 
 def _run_config(config: Mapping[str, Any] | None, quiet: bool) -> dict[str, Any]:
-    return {**(config or {}), "loggers": {} if quiet else {"step_lines": {}}}
+    logger = {"console": {"config": {"log_level": "CRITICAL"}}} if quiet else {"step_lines": {}}
+    return {**(config or {}), "loggers": logger}
 
 
 def _span_tags(span: tuple[date, date] | None) -> dict[str, str]:
