@@ -206,9 +206,10 @@ def aged(rows: pa.Table, folder: Path, times: Times) -> None:
         times["aged: files"][name].append(len(layout.files()))
         disk = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
         times["aged: megabytes on disk, all versions"][name].append(disk / 1e6)
-        fresh = LAYOUTS[name](place)
-        timed(times, "aged: open, one instrument, ms", name, lambda layout=fresh: layout.read([INSTRUMENT]))
-        timed(times, "aged: everything, ms", name, lambda layout=fresh: layout.read(None))
+        for _ in range(3):
+            fresh = LAYOUTS[name](place)
+            timed(times, "aged: open, one instrument, ms", name, lambda layout=fresh: layout.read([INSTRUMENT]))
+            timed(times, "aged: everything, ms", name, lambda layout=fresh: layout.read(None))
         if isinstance(layout, Ours):
             timed(times, "aged: compact, ms", name, lambda x=layout: x.store.compact(MULTIPLE_PRICES))
 

@@ -31,7 +31,7 @@ JOURNAL = pa.schema(
         pa.field("event_id", pa.string()),
         pa.field("kind", pa.string()),
         pa.field("session", pa.date32()),
-        pa.field("at", pa.timestamp("us", tz="UTC")),
+        pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
         pa.field("actor", pa.string()),
         pa.field("payload", pa.string()),
     ]
@@ -59,7 +59,7 @@ class SqlReader:
         with duckdb.connect(":memory:") as database:
             _lock_down(database)
             try:
-                for name in _named(database, sql):
+                for name in _named(database, sql, set(self.tables())):
                     database.register(name, self._table(name, as_of))
                 answer: pa.Table = database.sql(sql).to_arrow_table()
             except duckdb.Error as cause:
@@ -99,8 +99,8 @@ def _lock_down(database: DuckDBPyConnection) -> None:
         database.execute(f"set {setting}")
 
 
-def _named(database: DuckDBPyConnection, sql: str) -> list[str]:
-    """Tables a query names, sorted. Raises UsageError unless it is one statement that only reads."""
+def _require_one_query(database: DuckDBPyConnection, sql: str) -> None:
+    """Raises UsageError unless `sql` is one statement that only reads."""
     import duckdb
 
     statements = database.extract_statements(sql)
@@ -108,7 +108,40 @@ def _named(database: DuckDBPyConnection, sql: str) -> list[str]:
     if len(statements) != 1 or statements[0].type not in kinds:
         found = ", ".join(str(statement.type).rsplit(".", 1)[-1] for statement in statements) or "nothing"
         raise UsageError(f"only one SELECT is answered here, and this is {found}. Nothing was changed.")
-    return sorted(name.lower() for name in database.get_table_names(sql))
+
+
+def _named(database: DuckDBPyConnection, sql: str, known: set[str]) -> list[str]:
+    """Tables a query names, sorted: from the syntax tree, which DuckDB shows of plain SELECTs, else from its own list
+    (which it cannot give where a join has USING). A WITH part named like a table counts as the table."""
+    _require_one_query(database, sql)
+    tree = json.loads(database.execute("select json_serialize_sql(?::varchar)", [sql]).fetchall()[0][0])
+    if tree["error"]:
+        return sorted({name.lower() for name in database.get_table_names(sql)})
+    own = {name.lower() for name in _common_tables(tree)} - known
+    return sorted(set(_base_tables(tree)) - own)
+
+
+def _base_tables(tree: object) -> Iterator[str]:
+    if isinstance(tree, dict):
+        if tree.get("type") == "BASE_TABLE":
+            yield str(tree.get("table_name", "")).lower()
+        for branch in tree.values():
+            yield from _base_tables(branch)
+    elif isinstance(tree, list):
+        for branch in tree:
+            yield from _base_tables(branch)
+
+
+def _common_tables(tree: object) -> Iterator[str]:
+    """Names a query gives to its own WITH parts."""
+    if isinstance(tree, dict):
+        for part in (tree.get("cte_map") or {}).get("map", ()):
+            yield str(part["key"])
+        for branch in tree.values():
+            yield from _common_tables(branch)
+    elif isinstance(tree, list):
+        for branch in tree:
+            yield from _common_tables(branch)
 
 
 def _schema(projection: Projection) -> pa.Schema:
@@ -123,7 +156,7 @@ def _entries(ledger: Ledger) -> Iterator[dict[str, object]]:
             "event_id": event.event_id,
             "kind": event.kind,
             "session": event.session,
-            "at": event.at,
+            "recorded_at": event.at,
             "actor": event.actor,
             "payload": json.dumps(dict(event.payload), sort_keys=True),
         }
