@@ -1,0 +1,103 @@
+"""Who may import whom. import-linter holds the layers; this holds what it cannot say."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+# Nouns that several adapters share. Everything else in `resources` stands alone.
+SHARED = {
+    "resources.csv_tables": "strict CSV, which every reader of files needs",
+    "resources.delta_files": "the Parquet files of a Delta table: half of one adapter, in a file of its own",
+    "resources.disk_errors": "one translation of the operating system's refusals",
+    "resources.file_lock": "one lock a home, whoever writes",
+    "resources.frame_rows": "what rows of a dataset are, the same in every frame store",
+    "resources.journal_batch": "what a batch of events is, the same in every ledger",
+    "resources.session_files": "sessions kept once worked out",
+    "resources.single_flight": "one load at a time, the same in every cache",
+    "resources.vendors.deliveries": "the columns of a delivery, the same for every vendor",
+}
+# Adapters are made here: from settings (`vended`, as Dagster resources) and for a deployment.
+MAKERS = {"resources.vended"}
+NAMES_ADAPTERS = {"pipelines.deployments"}
+RESTRICTED = ("dg.asset", "dg.op", "dg.job", "dg.multi_asset", "dg.asset_check", "dg.multi_asset_check", "dg.sensor",
+              "dg.schedule", "dg.run_failure_sensor", "dg.graph")  # fmt: skip
+
+
+def known(modules) -> set[str]:
+    """Dotted names of all modules."""
+    return {module.name for module in modules}
+
+
+def imported_modules(module, names: set[str]) -> set[str]:
+    """Modules of the project that a module imports."""
+    return {name for name, _ in module.imports() if name in names} - {module.name}
+
+
+def test_adapters_do_not_import_each_other(modules) -> None:
+    names = known(modules)
+    found = {
+        module.name: sorted(
+            name
+            for name in imported_modules(module, names)
+            if name.startswith("resources.") and name not in SHARED and name != "resources.vendors"
+        )
+        for module in modules
+        if module.package == "resources" and module.name not in MAKERS
+    }
+    assert not {name: others for name, others in found.items() if others}
+
+
+def test_every_shared_noun_has_two_users_or_a_reason(modules) -> None:
+    names = known(modules)
+    users = {name: [m.name for m in modules if name in imported_modules(m, names)] for name in SHARED}
+    unused = sorted(name for name, found in users.items() if not found)
+    assert not unused, f"nothing in resources uses {unused} any more"
+
+
+def test_only_the_composition_root_names_adapters(modules) -> None:
+    found = {
+        module.path: sorted({name for name, _ in module.imports() if name.split(".")[0] == "resources"})
+        for module in modules
+        if module.package != "resources" and module.name not in NAMES_ADAPTERS
+    }
+    assert not {path: names for path, names in found.items() if names}
+
+
+def test_assets_and_checks_never_name_an_adapter(modules) -> None:
+    found = [
+        f"{module.path}:{line}"
+        for module in modules
+        if module.package in ("assets", "checks", "trading")
+        for name, line in module.imports()
+        if name.split(".")[0] == "resources"
+    ]
+    assert not found, f"annotate a parameter with the port instead: {found}"
+
+
+def test_annotations_are_real_where_dagster_reads_them(modules) -> None:
+    found = [module.path for module in modules if is_read_by_dagster(module) and has_postponed_annotations(module)]
+    assert not found, f"Dagster reads annotations of these: drop `from __future__ import annotations` in {found}"
+
+
+def is_read_by_dagster(module) -> bool:
+    """Whether a module defines something whose annotations Dagster reads."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef):
+            if any(ast.unparse(decorator).split("(")[0] in RESTRICTED for decorator in node.decorator_list):
+                return True
+        elif isinstance(node, ast.ClassDef) and any("dg.Config" in ast.unparse(base) for base in node.bases):
+            return True
+    return False
+
+
+def has_postponed_annotations(module) -> bool:
+    """Whether a module starts with `from __future__ import annotations`."""
+    return any(name == "__future__.annotations" for name, _ in module.imports())
+
+
+def test_the_rule_on_annotations_finds_what_it_looks_for(module_from: Callable[[str, str], object]) -> None:
+    text = "from __future__ import annotations\nimport dagster as dg\n@dg.asset(name='x')\ndef x(context): ...\n"
+    module = module_from("assets/example.py", text)
+    assert is_read_by_dagster(module)
+    assert has_postponed_annotations(module)
