@@ -13,7 +13,7 @@ session `fault_session`), always the same series: the instruments asked, in alph
 
 | fault                | what is delivered                                                                    |
 |----------------------|--------------------------------------------------------------------------------------|
-| `spike`              | the held contract's daily close (and high) half as high again, and 10 points          |
+| `spike`              | on Tuesday and Thursday the held contract's close (and high) 50 % and 10 points higher |
 | `stale_price`        | all daily bars of the instrument repeat its last bar from before the faults           |
 | `negative_volume`    | the held contract's daily volume below zero                                           |
 | `high_below_low`     | high and low of the held contract's daily bar changed round, at least 1 point apart   |
@@ -26,7 +26,7 @@ session `fault_session`), always the same series: the instruments asked, in alph
 | `missing_instrument` | no answer for the instrument, in no session: it is listed under failed                |
 | `unknown_instrument` | the instrument's rows a second time, as instrument UNLISTED                           |
 | `late_correction`    | the held contract's daily close again, 0.1 % higher, known 12 hours later    |
-| `bad_timestamp`      | the held contract's daily bar is labelled 23:59, later than it was known              |
+| `bad_timestamp`      | the held contract's daily bar is labelled 522 weeks (ten years) too late               |
 | `vendor_down`        | nothing: the vendor raises VendorError                                                |
 """
 
@@ -54,6 +54,7 @@ from trading.ports import Delivery, Failure, ReferenceStore, Request
 ENDS = date(2024, 12, 31)
 INTRADAY_BEGINS = date(2022, 1, 3)
 EARLY_MINUTES = 180
+WEEKS_TOO_LATE = 522
 MINUTES_UNTIL_KNOWN = 15
 FX_CLOSE, FX_ZONE = time(17, 0), "America/New_York"
 _FOREVER = date(9999, 12, 31)
@@ -61,11 +62,12 @@ _FOREVER = date(9999, 12, 31)
 
 @dataclass(frozen=True, slots=True)
 class FaultySessions:
-    """Rows of one instrument on the sessions a fault touches: masks over a delivery. `day` is before those sessions."""
+    """Masks over one instrument's rows: those a fault touches, of these the held contract's daily bars, of these the
+    ones on alternate sessions, and the daily bars before all of them."""
 
-    code: str
     touched: NDArray[np.bool_]
     held: NDArray[np.bool_]
+    alternate: NDArray[np.bool_]
     before: NDArray[np.bool_]
 
 
@@ -123,7 +125,7 @@ class SimulatedVendor:
         for fault in self._faults:
             code = hit.get(fault)
             if code in tables and tables[code].num_rows:
-                tables[code] = FAULTS[fault](tables[code], self._touched(tables[code], code, window))
+                tables[code] = FAULTS[fault](tables[code], self._touched(tables[code], window))
         return Delivery(
             deliveries.joined(RAW_BARS, list(tables.values())),
             tuple(sorted({*(code for code in asked if code not in there), *empty})),
@@ -151,7 +153,7 @@ class SimulatedVendor:
         early = np.array(sorted(calendar.early_closes), dtype="datetime64[D]")
         return np.isin(market.days, np.array(calendar.sessions, dtype="datetime64[D]")), np.isin(market.days, early)
 
-    def _touched(self, table: pa.Table, code: str, window: tuple[date, date]) -> FaultySessions:
+    def _touched(self, table: pa.Table, window: tuple[date, date]) -> FaultySessions:
         day = table["stamp"].to_numpy().astype("datetime64[D]")
         if self._fault_session is not None:
             first = last = np.datetime64(self._fault_session)
@@ -161,7 +163,9 @@ class SimulatedVendor:
         daily = np.asarray(pc.equal(table["frequency"], "daily").to_numpy(zero_copy_only=False), dtype=bool)
         volume = table["volume"].to_numpy()
         touched = (first <= day) & (day <= last)
-        return FaultySessions(code, touched, touched & daily & _busiest(day, volume, daily), daily & (day < first))
+        held = touched & daily & _busiest(day, volume, daily)
+        alternate = held & (np.is_busday(day, weekmask="0101000") | (self._fault_session is not None))
+        return FaultySessions(touched, held, alternate, daily & (day < first))
 
     def _pairs(self) -> tuple[str, ...]:
         known = {pair.pair for pair in self._reference.fx_pairs()}
@@ -248,7 +252,7 @@ def _change(table: pa.Table, where: NDArray[np.bool_], **change: Callable[[Any],
 def _spike(table: pa.Table, hit: FaultySessions) -> pa.Table:
     close = table["close"].to_numpy()
     high = close + 0.5 * np.abs(close) + 10.0
-    return _change(table, hit.held, close=lambda _: high, high=lambda _: high)
+    return _change(table, hit.alternate, close=lambda _: high, high=lambda _: high)
 
 
 def _stale_price(table: pa.Table, hit: FaultySessions) -> pa.Table:
@@ -312,10 +316,9 @@ def _late_correction(table: pa.Table, hit: FaultySessions) -> pa.Table:
 
 
 def _bad_timestamp(table: pa.Table, hit: FaultySessions) -> pa.Table:
-    stamp = table["stamp"].to_numpy()
-    late = np.where(hit.held, stamp.astype("datetime64[D]").astype("datetime64[us]") + _minutes(time(23, 59)), stamp)
-    event = table["event_at"].to_numpy() + (late - stamp)
-    table = _with(_with(table, "stamp", late), "event_at", _utc(event))
+    late = np.where(hit.held, np.timedelta64(WEEKS_TOO_LATE * 7, "D"), np.timedelta64(0, "D"))
+    table = _with(table, "stamp", table["stamp"].to_numpy() + late)
+    table = _with(table, "event_at", _utc(table["event_at"].to_numpy() + late))
     return _with(table, "label", table["stamp"].combine_chunks().cast(pa.timestamp("s")).cast(pa.string()))
 
 

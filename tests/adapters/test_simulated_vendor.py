@@ -160,12 +160,10 @@ def of_last_week(rows: pd.DataFrame) -> bool:
 @pytest.mark.parametrize(
     ("fault", "is_so"),
     [
-        ("spike", lambda rows: rows["close"] > 10),
         ("negative_volume", lambda rows: rows["volume"] < 0),
         ("high_below_low", lambda rows: rows["high"] < rows["low"]),
         ("nan_price", lambda rows: rows["close"].isna()),
         ("infinite_price", lambda rows: np.isinf(rows["close"])),
-        ("bad_timestamp", lambda rows: rows["event_at"] > rows["known_at"]),
         ("unknown_instrument", lambda rows: rows["instrument"] == "UNLISTED"),
         ("duplicate_rows", lambda rows: rows["occurrence"] == 1),
     ],
@@ -180,6 +178,25 @@ def test_a_fault_changes_rows_of_one_instrument_in_the_last_week(
     assert of_last_week(changed)
     assert is_so(changed).all()  # type: ignore[operator]
     assert delivery.failed == delivery.no_data == ()
+
+
+def test_spikes_come_and_go(reference: CsvReference, clean: pd.DataFrame) -> None:
+    rows = bars(faulty(reference, "spike"))
+    changed = changed_rows(clean, rows)
+    assert [label[:10] for label in changed["label"]] == ["2022-02-22", "2022-02-24"]
+    code, contract = changed[["instrument", "contract"]].iloc[0]
+    series = rows[(rows["instrument"] == code) & (rows["contract"] == contract) & (rows["frequency"] == "daily")]
+    moves = series["close"].diff().tail(4)
+    assert (moves.iloc[[0, 2]] > 10).all()
+    assert (moves.iloc[[1, 3]] < -10).all()
+
+
+def test_bad_timestamps_lie_ten_years_ahead(reference: CsvReference, clean: pd.DataFrame) -> None:
+    changed = changed_rows(clean, bars(faulty(reference, "bad_timestamp")))
+    assert set(changed["label"].str[:4]) == {"2032"}
+    assert len(changed) == 5
+    back = changed.assign(stamp=changed["stamp"] - pd.Timedelta(weeks=522))
+    assert of_last_week(back)
 
 
 def test_stale_prices_repeat_the_last_bar_before(reference: CsvReference, clean: pd.DataFrame) -> None:
