@@ -181,6 +181,14 @@ def vendor_of(settings: DeskSettings, reference_store: ReferenceStore) -> PriceV
     return CsvFolderVendor(Path(chosen.source), chosen.columns)
 
 
+def bring_reference(where: Place, source: Path) -> None:
+    """Instruments and roll parameters of a pysystemtrade folder's csvconfig lie over the project's own in this home."""
+    from resources.vendors.pysystemtrade import read_csvconfig, write_reference
+
+    instruments, roll_parameters = read_csvconfig(source / "csvconfig", project_folder("reference") / "listings.csv")
+    write_reference(where.home / "reference", instruments, roll_parameters)
+
+
 def notifier_of(settings: DeskSettings) -> Notifier:
     """Where notices go."""
     from resources.notifiers.log import LogNotifier

@@ -34,9 +34,7 @@ UNPARTITIONED = [history.history, backtests.backtest_curves, backups.backup]
 PRICES = [*raw.ASSETS, *clean.ASSETS, *continuous.ASSETS]
 
 
-def _job(
-    name: str, assets: Sequence[dg.AssetsDefinition], description: str, *, by_session: bool = True
-) -> Any:
+def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str, *, by_session: bool = True) -> Any:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(*expectations.CHECKS),
@@ -49,9 +47,7 @@ def _job(
 
 INGEST = _job("ingest", [history.history], "Loads all history of the desk's vendor.", by_session=False)
 PRICES_OF_SESSION = _job("prices", PRICES, "Takes in one session's prices: raw, clean and continuous.")
-CLOSE = _job(
-    "close", BY_SESSION, "The end of the day: prices in, checked, measured, traded on paper, valuedreported."
-)
+CLOSE = _job("close", BY_SESSION, "The end of the day: prices checked, measured, traded on paper, valued, reported.")
 BACKFILL = _job("backfill", BY_SESSION, "The close of many sessions, in order, in one run.")
 BACKTEST = _job("backtest", [backtests.backtest_curves], "A strategy over history, its curve drawn.", by_session=False)
 BACKUP = _job("backup", [backups.backup], "A snapshot of the whole desk.", by_session=False)

@@ -12,9 +12,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipelines.deployments import bring_reference
 from pipelines.desk import Desk
 from pipelines.runs import finished, run
-from pipelines.settings import Place, project_folder, read_settings, write_desk
+from pipelines.settings import Place, read_settings, write_desk
 from trading.errors import UsageError
 
 Span = tuple[date | None, date | None]
@@ -35,7 +36,7 @@ def load(
     with _undone_on_failure(where) as kept:
         write_desk(where, changes)
         if vendor == "pysystemtrade":
-            _bring_reference(where, Path(changes["vendor"]["source"]))
+            bring_reference(where, Path(changes["vendor"]["source"]))
         read_settings(where)
         outcome = run(where, "ingest", config={"ops": {"history": {"config": config}}})
         kept["exit_code"] = outcome.exit_code
@@ -68,14 +69,6 @@ def _folder(source: Path | None, vendor: str) -> Path:
     if not source.is_dir():
         raise UsageError(f"--source {source} is not a folder. Give the folder that holds the vendor's files.")
     return source.resolve()
-
-
-def _bring_reference(where: Place, source: Path) -> None:
-    """Instruments and roll parameters of the vendor's csvconfig lie over the project's own in this home."""
-    from resources.vendors.pysystemtrade import read_csvconfig, write_reference
-
-    instruments, roll_parameters = read_csvconfig(source / "csvconfig", project_folder("reference") / "listings.csv")
-    write_reference(where.home / "reference", instruments, roll_parameters)
 
 
 @contextmanager
