@@ -14,7 +14,7 @@ session `fault_session`), always the same series: the instruments asked, in alph
 | fault                | what is delivered                                                                    |
 |----------------------|--------------------------------------------------------------------------------------|
 | `spike`              | on Tuesday and Thursday the held contract's close (and high) 50 % and 10 points higher |
-| `stale_price`        | all daily bars of the instrument repeat its last bar from before the faults           |
+| `stale_price`        | for 30 days all bars of the instrument, each contract, repeat its last close before that |
 | `negative_volume`    | the held contract's daily volume below zero                                           |
 | `high_below_low`     | high and low of the held contract's daily bar changed round, at least 1 point apart   |
 | `nan_price`          | the held contract's daily close is NaN                                                |
@@ -55,6 +55,7 @@ ENDS = date(2024, 12, 31)
 INTRADAY_BEGINS = date(2022, 1, 3)
 EARLY_MINUTES = 180
 WEEKS_TOO_LATE = 522
+STUCK_DAYS = 30
 MINUTES_UNTIL_KNOWN = 15
 FX_CLOSE, FX_ZONE = time(17, 0), "America/New_York"
 _FOREVER = date(9999, 12, 31)
@@ -63,12 +64,12 @@ _FOREVER = date(9999, 12, 31)
 @dataclass(frozen=True, slots=True)
 class FaultySessions:
     """Masks over one instrument's rows: those a fault touches, of these the held contract's daily bars, of these the
-    ones on alternate sessions, and the daily bars before all of them."""
+    ones on alternate sessions; and the rows of the 30 days a price is stuck for."""
 
     touched: NDArray[np.bool_]
     held: NDArray[np.bool_]
     alternate: NDArray[np.bool_]
-    before: NDArray[np.bool_]
+    stuck: NDArray[np.bool_]
 
 
 class SimulatedVendor:
@@ -165,7 +166,8 @@ class SimulatedVendor:
         touched = (first <= day) & (day <= last)
         held = touched & daily & _busiest(day, volume, daily)
         alternate = held & (np.is_busday(day, weekmask="0101000") | (self._fault_session is not None))
-        return FaultySessions(touched, held, alternate, daily & (day < first))
+        stuck = (day > last - STUCK_DAYS) & (day <= last) if self._fault_session is None else touched
+        return FaultySessions(touched, held, alternate, stuck)
 
     def _pairs(self) -> tuple[str, ...]:
         known = {pair.pair for pair in self._reference.fx_pairs()}
@@ -256,18 +258,14 @@ def _spike(table: pa.Table, hit: FaultySessions) -> pa.Table:
 
 
 def _stale_price(table: pa.Table, hit: FaultySessions) -> pa.Table:
-    if not hit.before.any():
-        return table
-    daily = np.asarray(pc.equal(table["frequency"], "daily").to_numpy(zero_copy_only=False), dtype=bool)
-    contract, place = table["contract"].to_numpy(), np.arange(table.num_rows)
-    source = place.copy()
-    for row in np.flatnonzero(hit.touched & daily):
-        earlier = np.flatnonzero(hit.before & (contract == contract[row]))
-        source[row] = earlier[-1] if len(earlier) else row
-    stale = table.take(source)
-    for name in ("open", "high", "low", "close"):
-        table = _with(table, name, stale[name].to_numpy())
-    return table
+    contract, day = table["contract"].to_numpy(), table["stamp"].to_numpy()
+    close = table["close"].to_numpy().copy()
+    for each in np.unique(contract[hit.stuck]):
+        rows = np.flatnonzero(contract == each)
+        rows = rows[np.argsort(day[rows], kind="stable")]
+        before = rows[~hit.stuck[rows]]
+        close[rows[hit.stuck[rows]]] = close[before[-1] if len(before) else rows[0]]
+    return _change(table, hit.stuck, **dict.fromkeys(("open", "high", "low", "close"), lambda _: close))
 
 
 def _negative_volume(table: pa.Table, hit: FaultySessions) -> pa.Table:
