@@ -205,8 +205,8 @@ def _new_row(change: Change) -> dict[str, Scalar]:
 
 
 def _apply(row: dict[str, Scalar], change: Change) -> None:
-    """Changes a row in place; what is set beyond the projection's columns stays in the journal only."""
-    row.update({name: value for name, value in change.set.items() if name in row})
+    """Changes a row in place; NaN is None, and what is set beyond the projection's columns stays in the journal."""
+    row.update({name: None if value != value else value for name, value in change.set.items() if name in row})
     for name, added in change.add.items():
         before = row[name] or 0
         assert isinstance(before, int)

@@ -20,7 +20,7 @@ from pathlib import Path
 from resources.disk_errors import refusal
 from resources.journal_batch import new_events, projection_of
 from trading.book.journal import PROJECTIONS, Change, Event, Projection, chain, changes
-from trading.errors import StoreBusy, StoreUnavailable
+from trading.errors import LedgerError, StoreBusy, StoreUnavailable
 from trading.ports import Entry, Recorded
 
 _JOURNAL = """
@@ -128,6 +128,10 @@ class SqliteLedger:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.IntegrityError as cause:
+            raise LedgerError(
+                f"nothing of the batch was recorded: {cause}. Give each column its declared type."
+            ) from cause
         except (OSError, sqlite3.Error) as cause:
             if "locked" in str(cause):
                 raise StoreBusy(

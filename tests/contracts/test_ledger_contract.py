@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -108,6 +109,13 @@ def test_a_row_has_every_column_and_none_where_nothing_was_said(ledger: Ledger) 
         }
     ]  # fmt: skip
     assert ledger.rows("orders", {"strategy": None}) == ledger.rows("orders")
+
+
+def test_a_price_that_is_not_a_number_is_none(ledger: Ledger) -> None:
+    priced = order(1)
+    payload = {**priced.payload, "reference_points": math.nan}
+    ledger.record([Event(priced.event_id, priced.kind, FRIDAY, AT, "close", payload)])
+    assert ledger.rows("orders")[0]["reference_points"] is None
 
 
 def test_process_state_is_the_last_said(ledger: Ledger) -> None:
