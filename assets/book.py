@@ -26,6 +26,7 @@ from trading.book.entries import Step
 from trading.book.state import SessionInputs
 from trading.book.valuation import Row, before
 from trading.config.models import DeskSettings
+from trading.errors import UsageError
 from trading.frames import (
     DAILY_PRICES,
     EQUITY,
@@ -71,8 +72,16 @@ class Desk:
 def close_range(
     sessions: Sequence[date], frames: FrameStore, reference: ReferenceStore, desk: Desk
 ) -> dict[str, list[Row]]:
-    """Closes sessions one after another and returns the rows of every dataset of the book; frames are not written."""
+    """Closes sessions one after another and returns the rows of every dataset of the book; frames are not written.
+
+    Raises UsageError where a run died before it wrote what an earlier session earned.
+    """
     start = opening(frames, desk.ledger, desk.settings, sessions[0])
+    if start.unvalued:
+        raise UsageError(
+            f"the journal has fills of {start.unvalued[0]} that were never valued: a run died before it wrote the book."
+            f" Close the sessions from {start.unvalued[0]} on again, then {sessions[0]}."
+        )
     collected: dict[str, list[Row]] = {dataset.name: [] for dataset in DATASETS}
     for inputs in session_inputs(frames, reference, desk.settings, sessions, start.closed):
         for name, rows in close_one(start, inputs, desk).items():

@@ -36,12 +36,13 @@ class Carried:
 
 @dataclass(slots=True)
 class Opening:
-    """Where a range of sessions starts: the last session closed before it, the state then, and the journal's events of
-    each session from the first on."""
+    """Where a range of sessions starts: the last session closed before it, the state then, the journal's events of each
+    session from the first on, and sessions in between that have fills in the journal but were never valued."""
 
     closed: date | None
     state: BookState
     recorded: dict[date, list[Event]]
+    unvalued: list[date]
 
     def has_later(self, session: date) -> bool:
         """Whether the journal knows a later session: then the orders of this one are history."""
@@ -55,15 +56,18 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
     account = next((r["account_base"] for r in last_equity if r["session"] == closed), desk.capital.capital_base)
     state = BookState(account)
     recorded: dict[date, list[Event]] = {}
+    filled: set[date] = set()
     for entry in ledger.entries(kinds=BOOK_KINDS):
         if entry.event.session < first:
             state.apply([entry.event])
+            filled |= {entry.event.session} if entry.event.kind == "fill" else set()
         else:
             recorded.setdefault(entry.event.session, []).append(entry.event)
     known = _rows(frames, DAILY_PRICES, closed or first - DAY, first - MARK_DAYS * DAY)
     state.marks |= marks(known)
     state.held_contracts |= _held(known)
-    return Opening(closed, state, recorded)
+    unvalued = sorted(day for day in filled if day > (closed or date.min))
+    return Opening(closed, state, recorded, unvalued)
 
 
 def session_inputs(

@@ -17,7 +17,7 @@ from resources.brokers.paper import NO_FAULTS, PaperBroker, PaperFaults
 from resources.brokers.quotes import DailyQuotes
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
 from trading.config.models import Capital, DeskSettings, Limits, RuleSettings, StrategySettings
-from trading.errors import BrokerError
+from trading.errors import BrokerError, UsageError
 from trading.frames import (
     BREAKS,
     DAILY_PRICES,
@@ -124,12 +124,14 @@ class Desk:
     def paper(self, faults: PaperFaults = NO_FAULTS, path: str = ":memory:") -> PaperBroker:
         return PaperBroker(path, DailyQuotes(self.frames), self.reference.instruments, faults)
 
-    def run(self, first: date, last: date | None = None, broker: object | None = None) -> dg.ExecuteInProcessResult:
+    def run(
+        self, first: date, last: date | None = None, broker: object | None = None, ledger: object | None = None
+    ) -> dg.ExecuteInProcessResult:
         clock: Callable[[], datetime] = lambda: datetime(2022, 3, 11, 22, tzinfo=UTC)  # noqa: E731
         return dg.materialize(
             [forecasts, book, breaks],
             resources={
-                "frames": _as_is(self.frames), "ledger": _as_is(self.ledger),
+                "frames": _as_is(self.frames), "ledger": _as_is(ledger or self.ledger),
                 "broker": _as_is(broker or self.broker), "reference": _as_is(self.reference),
                 "desk": _as_is(self.settings), "clock": _as_is(clock),
             },
@@ -260,27 +262,36 @@ def test_pictures_are_where_people_look(whole: Desk) -> None:
 
 
 class Dying:
-    """A broker that stops the process after some calls, as a kill would."""
+    """A broker or ledger that stops the process after some calls, as a kill would."""
 
     name = "paper"
 
-    def __init__(self, broker: PaperBroker, calls: int) -> None:
-        self._broker, self._left = broker, calls
+    def __init__(self, port: object, calls: int) -> None:
+        self._port, self._left = port, calls
 
     def __getattr__(self, name: str):
         if self._left == 0:
             raise KeyboardInterrupt
         self._left -= 1
-        return getattr(self._broker, name)
+        return getattr(self._port, name)
 
 
-@pytest.mark.parametrize("calls", [1, 2, 3, 5, 8, 11, 14])
-def test_killed_anywhere_and_run_again_leaves_the_same(whole: Desk, calls: int) -> None:
+@pytest.mark.parametrize("port", ["broker", "ledger"])
+@pytest.mark.parametrize("calls", [1, 2, 5, 9])
+def test_killed_anywhere_and_run_again_leaves_the_same(whole: Desk, port: str, calls: int) -> None:
     desk = Desk()
     with pytest.raises(KeyboardInterrupt):
-        desk.run(FIRST, LAST, broker=Dying(desk.broker, calls))
+        desk.run(FIRST, LAST, **{port: Dying(getattr(desk, port), calls)})
     assert desk.run(FIRST, LAST).success
     assert desk.hashes() == whole.hashes()
+
+
+def test_what_a_dead_run_left_is_closed_again_before_anything_later() -> None:
+    desk = Desk()
+    with pytest.raises(KeyboardInterrupt):
+        desk.run(FIRST, LAST, broker=Dying(desk.broker, 12))
+    with pytest.raises(UsageError, match="2022-03-01 that were never valued"):
+        desk.run(LAST)
 
 
 def test_a_lost_fill_is_a_break_and_no_answer_stops_the_close() -> None:
