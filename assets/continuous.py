@@ -16,6 +16,7 @@ from assets.layers import Sources, Step, step_asset
 from assets.materialized import OWNERS, by_session
 from assets.partitions import session_range
 from assets.pictures import image
+from assets.stitched import warm
 from trading.config.models import DeskSettings
 from trading.frames import (
     CLEAN_BARS,
@@ -31,7 +32,7 @@ from trading.frames import (
 )
 from trading.market import continuous, daily, fx, rolls
 from trading.market.sessions import desk_dates
-from trading.ports import FrameStore, ReferenceStore
+from trading.ports import Cache, FrameStore, ReferenceStore
 from trading.reports import drawings
 
 LOOK_BACK = timedelta(days=30)  # covers the longest run of days on which an instrument has no price
@@ -133,7 +134,7 @@ STEPS = (
 
 @dg.asset(
     description="Back-adjusted daily prices, stitched on read from daily prices and roll gaps. Nothing is stored: "
-    "this asset draws them through its session.",
+    "this asset draws them through its session, and warms the cache with each instrument's stitched series.",
     group_name="continuous",
     owners=OWNERS,
     kinds={"python"},
@@ -147,14 +148,15 @@ def adjusted_prices(
     reference: dg.ResourceParam[ReferenceStore],
     desk: dg.ResourceParam[DeskSettings],
     clock: dg.ResourceParam[Callable[[], datetime]],
+    cache: dg.ResourceParam[Cache],
 ) -> dg.MaterializeResult:
     """Stitched daily prices through the last session of the run, drawn."""
     _, last = session_range(context)
     wide = adjusted_through(Sources(frames, reference, desk, clock()), last)
+    warmed = warm(frames, cache, last, desk.market.stitching)
     picture = image(drawings.price_lines(wide.tail(500)))
-    return dg.MaterializeResult(
-        metadata={"instruments": len(wide.columns), "sessions": len(wide), "last two years": picture}
-    )
+    shown = {"instruments": len(wide.columns), "sessions": len(wide), "series in the cache": warmed}
+    return dg.MaterializeResult(metadata={**shown, "last two years": picture})
 
 
 ASSETS = [*(step_asset(step) for step in STEPS), adjusted_prices]

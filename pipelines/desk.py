@@ -16,6 +16,7 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
+from assets.stitched import stitched
 from pipelines.deployments import Adapters, adapters, utc_now
 from pipelines.settings import Place, place
 from trading.errors import DatasetNotFound, NotASession, UnknownInstrument, UsageError
@@ -29,13 +30,11 @@ from trading.frames import (
     MULTIPLE_PRICES,
     PNL,
     POSITIONS,
-    ROLL_GAPS,
     VIOLATIONS,
     VOLATILITY,
     Dataset,
     to_pandas,
 )
-from trading.market import continuous
 
 Kind = Literal["adjusted", "multiple", "daily", "intraday"]
 SEARCHED_DAYS = 15  # how far around a date the sessions before and after it are looked for
@@ -78,12 +77,10 @@ class Desk:
         return rows.reset_index(drop=True)
 
     def _continuous(self, instrument: str, kind: str, through: date) -> pd.DataFrame:
-        rows = self._history(MULTIPLE_PRICES, through, None, [instrument])
-        if kind == "multiple" or rows.empty:
-            return rows
-        gaps = self._history(ROLL_GAPS, through, None, [instrument])
-        stitch = continuous.panama if self.adapters.settings.market.stitching == "panama" else continuous.ratio
-        return stitch(rows, gaps)
+        if kind == "multiple":
+            return self._history(MULTIPLE_PRICES, through, None, [instrument])
+        method = self.adapters.settings.market.stitching
+        return stitched(self.adapters.frames, self.adapters.cache, instrument, through, method)
 
     def _refuse_unknown(self, instrument: str) -> None:
         try:
