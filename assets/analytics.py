@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from assets.continuous import adjusted_through
 from assets.layers import Sources, Step, step_asset
 from assets.pictures import image
 from trading.analytics import correlation, covariance, volatility
@@ -26,15 +25,22 @@ from trading.frames import (
 from trading.market.daily import held_daily
 from trading.market.sessions import desk_dates
 from trading.reports import drawings
+from trading.strategies.prices import anchored_prices
+
+
+def _prices(sources: Sources, last: date) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Continuous prices that no later roll changes, so that a session measured alone or in a range is the same to the
+    last bit; and the held contracts' own prices. Both wide."""
+    daily = sources.frame(DAILY_PRICES, last)
+    return anchored_prices(daily.dropna(subset=["price"]), sources.frame(ROLL_GAPS, last)), held_daily(daily)
 
 
 def _volatility(sources: Sources, first: date, last: date) -> pd.DataFrame:
-    prices = adjusted_through(sources, last)
-    held = held_daily(sources.frame(DAILY_PRICES, last))
+    prices, held = _prices(sources, last)
     returns = volatility.returns_points(prices, over_gaps=sources.desk.market.calendar == "exchange")
     mixed = volatility.mixed(returns)
     measures = {
-        "price_points": prices,
+        "price_points": held.reindex(index=prices.index),
         "return_points": returns,
         "ewma_points": volatility.ewma(returns),
         "mixed_points": mixed,
@@ -53,9 +59,8 @@ def long_rows(measures: Mapping[str, pd.DataFrame], sessions: pd.DatetimeIndex) 
 
 
 def _correlation(sources: Sources, first: date, last: date) -> pd.DataFrame:
-    prices = adjusted_through(sources, last)
+    prices, held = _prices(sources, last)
     market = sources.desk.market
-    held = held_daily(sources.frame(DAILY_PRICES, last))
     returns = correlation.weekly_returns(prices, held, over_gaps=market.calendar == "exchange")
     sessions = prices.index.intersection(desk_dates(first, last))
     return correlation.through(returns, sessions, market.correlation_span_weeks, market.correlation_min_weeks)

@@ -200,8 +200,8 @@ FX_RATES = Dataset(
 VOLATILITY = Dataset(
     "volatility", "analytics", "Daily volatility of each instrument in price points, by method, and in percent a year.",
     pa.schema([INSTRUMENT, SESSION,
-               column("price_points", REAL, "daily adjusted price known that session"),
-               column("return_points", REAL, "change since the row before; NaN over a missing price"),
+               column("price_points", REAL, "price of the held contract, unadjusted"),
+               column("return_points", REAL, "change of the continuous price since the last session"),
                column("ewma_points", REAL, "exponentially weighted, span 35"),
                column("mixed_points", REAL, "30 % ten-year average, 70 % current"),
                column("robust_points", REAL, "with a floor at the 5 % quantile of the last 500"),
