@@ -40,9 +40,10 @@ def arrival(stamp: pd.Timestamp) -> dict[str, Any]:
 
 
 def bars() -> pd.DataFrame:
-    values = {"open": 4.0, "high": 5.0, "low": 3.0, "close": 4.5, "volume": 7.0}
     series = {"instrument": "CORN", "contract": 20240500, "frequency": "daily"}
-    return pd.DataFrame([{**arrival(pd.Timestamp(day)), **series, **values} for day in DAYS])
+    moves = [{"open": 4.0 + place / 8, "high": 5.0, "low": 3.0, "close": 4.5, "volume": 7.0} for place in range(5)]
+    stamps = map(pd.Timestamp, DAYS)
+    return pd.DataFrame([{**arrival(stamp), **series, **move} for stamp, move in zip(stamps, moves, strict=True)])
 
 
 def multiple() -> pd.DataFrame:
@@ -147,6 +148,8 @@ CASES: Mapping[str, Case] = {
     "volume": Case("raw_bars", bars(), put("volume", -1.0), needs=("volume",)),
     "gaps": Case("daily_prices", daily(), without(2), needs=("instrument",)),
     "spikes": Case("raw_multiple_prices", multiple(), put("price", 450.0, 30), needs=("price",)),
+    "jumps": Case("raw_multiple_prices", multiple(), put("price", 450.0, 39), needs=("price",)),
+    "repeated_bar": Case("raw_bars", bars(), put("open", 4.125), needs=("volume",)),
     "stuck": Case("raw_multiple_prices", multiple(), flat, found=35, needs=("price",)),
     "stale": Case("raw_multiple_prices", multiple(), one_session_old, needs=("price",)),
     "duplicates": Case("raw_fx_rates", fx(), put("occurrence", 1), needs=("occurrence",)),
@@ -273,6 +276,19 @@ def test_a_jump_that_stays_is_no_spike() -> None:
     assert (
         judged("spikes", rows.assign(price=rows["price"].where(pegged_until, rows["price"] + 80))).outcome == "passed"
     )
+
+
+def test_a_row_known_before_it_happened_is_quarantined() -> None:
+    early = put("event_at", pd.Timestamp("2024-03-06 00:01", tz="UTC"))(fx())
+    assert judged("future", early).findings == 1
+    assert judged("future", early.assign(event_at=pd.NaT)).outcome == "passed"
+
+
+def test_a_bar_at_the_close_before_is_stale_if_contracts_traded() -> None:
+    still = bars().assign(open=4.5, high=4.5, low=4.5, close=4.5)
+    assert judged("repeated_bar", still).findings == 4
+    assert judged("repeated_bar", still.assign(volume=0.0)).outcome == "passed"
+    assert judged("repeated_bar", still.assign(frequency="intraday")).outcome == "passed"
 
 
 def test_a_rate_below_zero_is_no_spike() -> None:

@@ -19,16 +19,34 @@ _PRICES = ("close", "price", "rate")
 _RATE_LIMIT_FRACTION = 0.03
 
 
-def reversing(values: pd.Series, step: pd.Series) -> pd.DataFrame:
-    """For each value: `size`, the smaller of the step to it and from it where they undo each other to more than half
-    (0 elsewhere), and `usual`, the local median absolute step before it."""
-    after = step.shift(-1)
-    undone = (np.sign(step) * np.sign(after) < 0) & ((step + after).abs() < 0.5 * step.abs())
-    size = pd.concat([step.abs(), after.abs()], axis=1).min(axis=1).where(undone & after.notna(), 0.0)
+def usual(step: pd.Series) -> pd.Series:
+    """The usual absolute step before each value of one series; NaN until 20 steps are known."""
     changes = step.abs()
     recent = changes.rolling(_RECENT, min_periods=_ENOUGH).median()
     floor = changes.where(changes > 0).rolling(_LONGER, min_periods=_ENOUGH).median() * _FLOOR
-    return pd.DataFrame({"size": size, "usual": pd.concat([recent, floor], axis=1).max(axis=1).shift(1)})
+    return pd.concat([recent, floor], axis=1).max(axis=1).shift(1)
+
+
+def steps(rows: pd.DataFrame, name: str) -> pd.Series:
+    """The change of a column from row to row of `ordered` rows: NaN at the first row of a series, and where a roll
+    changes the contract, since that step is the calendar spread and not a move."""
+    step = rows[name].diff().mask(rows["group"].ne(rows["group"].shift()))
+    if "price_contract" in rows:
+        step = step.mask(rows["price_contract"].ne(rows["price_contract"].shift()))
+    return step
+
+
+def usual_steps(rows: pd.DataFrame, step: pd.Series) -> pd.Series:
+    """`usual` of each series of `ordered` rows."""
+    parts = [usual(step[place]) for place in rows.groupby("group").groups.values()]
+    return pd.concat(parts).sort_index() if parts else step
+
+
+def _undone(step: pd.Series) -> pd.Series:
+    """The smaller of the step to a value and from it, where they undo each other to more than half; 0 elsewhere."""
+    after = step.shift(-1)
+    undone = (np.sign(step) * np.sign(after) < 0) & ((step + after).abs() < 0.5 * step.abs())
+    return pd.concat([step.abs(), after.abs()], axis=1).min(axis=1).where(undone & after.notna(), 0.0)
 
 
 @rule(
@@ -44,16 +62,11 @@ def spikes(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
 
 def _of_column(frame: pd.DataFrame, context: RuleContext, name: str) -> pd.DataFrame:
     rows = ordered(frame, context, name)
-    step = rows[name].diff().mask(rows["group"].ne(rows["group"].shift()))
-    if "price_contract" in rows:  # a roll changes the contract: the step is the calendar spread, not a move
-        step = step.mask(rows["price_contract"].ne(rows["price_contract"].shift()))
-    parts = [reversing(rows.loc[place, name], step[place]) for place in rows.groupby("group").groups.values()]
-    if not parts:
-        return found(rows, context, "", name)
-    moves = pd.concat(parts).sort_index()
-    spiky = (moves["size"] > LIMIT * moves["usual"]) & (moves["usual"] > 0)
+    step = steps(rows, name)
+    size, ordinary = _undone(step), usual_steps(rows, step)
+    spiky = (size > LIMIT * ordinary) & (ordinary > 0)
     if name == "rate":
-        spiky |= (moves["size"] > 0) & (moves["size"] > _RATE_LIMIT_FRACTION * rows[name].abs())
+        spiky |= (size > 0) & (size > _RATE_LIMIT_FRACTION * rows[name].abs())
     revealed = spiky & (rows["row"].shift(-1) != WHOLE_SERIES)
     said = "it jumps and comes back with the next row. Compare with the exchange and load a correction; it is kept."
     return found(rows.assign(session=rows["session"].shift(-1))[revealed], context, said, name)
