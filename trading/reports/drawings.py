@@ -100,7 +100,7 @@ def price_lines(wide: pd.DataFrame, unit: str = "points", title: str = "Adjusted
     across = min(4, max(1, len(names)))
     down = max(1, -(-len(names) // across))
     width, height = 2.3 * across + 0.4, 1.35 * down + 0.5
-    figure = _figure(width, height, layout="none")  # fitting 24 panels to their labels takes longer than drawing them
+    figure = _figure(width, height, layout=None)  # fitting 24 panels to their labels takes longer than drawing them
     figure.subplots_adjust(0.45 / width, 0.3 / height, 1 - 0.1 / width, 1 - 0.55 / height, wspace=0.25, hspace=0.5)
     figure.suptitle(f"{title}, {unit}", x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
     panels = figure.subplots(down, across, squeeze=False).ravel()
@@ -143,7 +143,7 @@ def _bars(values: pd.Series, title: str, unit: str, *, signed: bool = True) -> F
     return figure
 
 
-def _figure(width: float, height: float, layout: Literal["constrained", "none"] = "constrained") -> Figure:
+def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure on the Agg canvas, size in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Drawn
