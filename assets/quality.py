@@ -1,6 +1,8 @@
-"""The state of the data after a close: one table of three layers, from the checks of the same run.
+"""The state of the data after a close: one table of three layers, from the checks of the same run; and that what the
+rules found, and the rows they refused, are datasets of their own.
 
-Belongs here: gathering what the checks of the run found. Does not belong here: a rule, or judging rows again.
+Belongs here: gathering what the checks of the run found. Does not belong here: a rule, judging rows again, or writing
+findings: the checks of each dataset do (`checks/examined.py`), and the clean layer sets refused rows aside (`clean.py`).
 """
 
 from collections.abc import Iterator
@@ -8,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow as pa
 
-from assets.materialized import OWNERS, by_session, table
+from assets.materialized import OWNERS, by_session, described, table
 from trading.frames import DATASETS, QUARANTINE, VIOLATIONS
 from trading.quality.layers import LAYERS, LayerSummary, RuleOutcome, summarise
 from trading.quality.layers import table as summary_table
@@ -78,3 +80,4 @@ def _check(summary: LayerSummary) -> dg.AssetCheckResult:
 
 
 ASSETS = [data_quality]
+SPECS = [dg.AssetSpec(**described(dataset)) for dataset in (VIOLATIONS, QUARANTINE)]
