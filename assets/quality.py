@@ -2,7 +2,7 @@
 rules found, and the rows they refused, are datasets of their own.
 
 Belongs here: gathering what the checks of the run found. Does not belong here: a rule, judging rows again, or writing
-findings: the checks of each dataset do (`checks/examined.py`), and the clean layer sets refused rows aside (`clean.py`).
+findings: the checks of each dataset do (`checks/examined.py`), and the clean layer sets refused rows aside.
 """
 
 from collections.abc import Iterator

@@ -11,6 +11,8 @@ import dagster as dg
 for kind in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=kind)
 
+from assets import quality as quality_data
+from assets import reference as reference_data
 from checks import CHECKS
 from pipelines import jobs, orders, quality, schedules, sensors
 from pipelines.deployments import reference, resources
@@ -20,7 +22,9 @@ from pipelines.settings import place
 PLACE = place()
 
 defs = dg.Definitions(
-    assets=dg.with_source_code_references([*jobs.BY_SESSION, *jobs.UNPARTITIONED]),
+    assets=dg.with_source_code_references(
+        [*jobs.BY_SESSION, *jobs.UNPARTITIONED, *reference_data.SPECS, *quality_data.SPECS]
+    ),
     asset_checks=[*CHECKS, *quality.CHECKS],
     jobs=[*jobs.JOBS, orders.orders, quality.QUALITY],
     schedules=schedules.schedules(lambda: list(reference(PLACE).exchange_groups().values())),

@@ -19,6 +19,7 @@ import pyarrow as pa
 from assets.stitched import stitched
 from pipelines.deployments import Adapters, adapters, utc_now
 from pipelines.settings import Place, place
+from trading.config.models import DeskSettings
 from trading.errors import DatasetNotFound, NotASession, UnknownInstrument, UsageError
 from trading.frames import (
     BREAKS,
@@ -35,6 +36,7 @@ from trading.frames import (
     Dataset,
     to_pandas,
 )
+from trading.ports import PriceVendor, ReferenceStore
 
 Kind = Literal["adjusted", "multiple", "daily", "intraday"]
 SEARCHED_DAYS = 15  # how far around a date the sessions before and after it are looked for
@@ -182,9 +184,7 @@ class Desk:
 
     def exchange_groups(self, on: date) -> set[str]:
         """Exchange groups of the instruments the desk follows."""
-        instruments = self.adapters.reference.instruments(on)
-        followed = self.adapters.settings.vendor.instruments or self.adapters.vendor.instruments()
-        return {instruments[code].exchange_group for code in followed if code in instruments}
+        return followed_groups(on, self.adapters.reference, self.adapters.settings, self.adapters.vendor)
 
     def next_session(self) -> date:
         """What `daybook close` closes when nothing is said: the latest session there can be prices for."""
@@ -251,6 +251,13 @@ class Desk:
     def _session(self, dataset: Dataset, session: date | None) -> pd.DataFrame:
         day = self.closed_session(session)
         return self._history(dataset, day, day).drop(columns="session")
+
+
+def followed_groups(on: date, reference: ReferenceStore, desk: DeskSettings, vendor: PriceVendor) -> set[str]:
+    """Exchange groups of the instruments a desk follows: those its settings name, else all its vendor has."""
+    instruments = reference.instruments(on)
+    followed = desk.vendor.instruments or vendor.instruments()
+    return {instruments[code].exchange_group for code in followed if code in instruments}
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from assets import (
     clean,
     continuous,
     history,
+    quality,
     raw,
     reconciliation,
     reports,
@@ -28,7 +29,7 @@ from checks import expectations
 
 BY_SESSION = [
     *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, signals.forecasts, book.book,
-    reconciliation.breaks, reports.daily_report,
+    reconciliation.breaks, *quality.ASSETS, reports.daily_report,
 ]  # fmt: skip
 UNPARTITIONED = [history.history, backtests.backtest_curves, backups.backup]
 PRICES = [*raw.ASSETS, *clean.ASSETS, *continuous.ASSETS]
