@@ -360,3 +360,7 @@ def _write(frame: Any, out: Path) -> None:
     else:
         raise UsageError(f"{out}: unknown format {out.suffix!r}. Name a file that ends in .parquet or .csv.")
     draft.replace(out)
+
+
+if __name__ == "__main__":
+    main()

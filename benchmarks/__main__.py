@@ -1,0 +1,24 @@
+"""Runs every benchmark of this folder, one after the other: `make bench`, or `python -m benchmarks NAME ...`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    """Runs the named benchmarks, or all; returns how many failed."""
+    files = sorted(file for file in FOLDER.glob("*.py") if not file.name.startswith("__"))
+    chosen = [file for file in files if not sys.argv[1:] or file.stem in sys.argv[1:]]
+    failed = 0
+    for file in chosen:
+        print(f"== {file.stem}", flush=True)
+        failed += subprocess.run([sys.executable, str(file)]).returncode != 0
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
