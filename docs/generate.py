@@ -1,0 +1,217 @@
+"""Writes the pages of docs/reference/ from the code they are about: `make docs`. A test says when they are old.
+
+Belongs here: laying out what the code says of itself. Does not belong here: anything a person has to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import asset_graph
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from checks.expectations import suites
+from pipelines.cli import main
+from pipelines.settings import Place, read_settings
+from resources.vendors.simulated import FAULTS
+from trading.config.models import CsvColumns, DeskSettings, RuleSettings, StrategySettings
+from trading.frames import DATASETS, Dataset
+from trading.quality.examination import all_rules, rules_for
+from trading.quality.rule import Rule, layer_of
+
+DOCS = Path(__file__).resolve().parent
+WIDTH = 96
+NOTE = "*Written by `make docs` from the code. Change the code, not this page.*"
+ENVIRONMENT = {
+    "DAYBOOK_HOME": "the desk's folder; `--home` wins over it; default `./var`",
+    "DAYBOOK_DEPLOYMENT": "`local` (default: files only) or `services` (Redis is the cache); `--deployment` wins",
+    "DAYBOOK_BACKUPS": "where snapshots go; default: the home's name with `-backups`, beside it",
+    "REDIS_URL": "where Redis is, for deployment `services`, like `redis://host:6379/0`",
+}
+
+
+def pages() -> dict[str, str]:
+    """Every generated file by its path below docs/."""
+    made: Mapping[str, Callable[[], Iterator[str]]] = {
+        "reference/commands.md": commands,
+        "reference/settings.md": settings,
+        "reference/datasets.md": datasets,
+        "reference/rules.md": rules,
+        "reference/jobs.md": jobs,
+    }
+    texts = {name: "\n".join(lines()).rstrip() + "\n" for name, lines in made.items()}
+    return {**texts, "asset-graph.svg": asset_graph.svg()}
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+def commands() -> Iterator[str]:
+    """Every command with its help."""
+    yield from ("# Commands", "", NOTE, "")
+    yield from ("```", _help(main, "daybook"), "```", "")
+    for name, command in sorted(main.commands.items()):
+        yield from (f"## daybook {name}", "", "```", _help(command, f"daybook {name}"), "```", "")
+
+
+def _help(command: click.Command, name: str) -> str:
+    context = click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
+    return command.get_help(context)
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+def settings() -> Iterator[str]:
+    """Every setting with its bounds, shipped value and meaning."""
+    shipped = read_settings(Place(Path("no-such-home"), "local", Path("no-such-backups")))
+    yield from ("# Settings", "", NOTE, "")
+    yield "A setting is read from `config/base.toml`; over it lies `config/<deployment>.toml`, and over both the home's"
+    yield "own `desk.toml`. A strategy is a file of `config/strategies/`; one of the same name in `<home>/strategies/`"
+    yield "wins. Unknown settings are refused. `daybook status` shows the hash of what is in force."
+    yield from ("", "## Desk", "")
+    yield from _table(DeskSettings, "", shipped, skip=("strategies", "vendor.columns"))
+    yield from ("", "## Columns of contract files: `[vendor.columns]`", "")
+    yield from _table(CsvColumns, "vendor.columns.", shipped.vendor.columns)
+    yield from ("", "## A strategy", "")
+    yield from _table(StrategySettings, "", None, skip=("rules",))
+    yield from ("", "### Its rules: `[rules.NAME]`", "")
+    yield from _table(RuleSettings, "rules.NAME.", None)
+    yield from ("", "## Environment variables", "", "| variable | meaning |", "|---|---|")
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT.items())
+
+
+def _table(model: type[BaseModel], prefix: str, values: BaseModel | None, skip: tuple[str, ...] = ()) -> Iterator[str]:
+    yield from ("| setting | value | shipped | meaning |", "|---|---|---|---|")
+    yield from _rows(model, prefix, values, skip)
+
+
+def _rows(model: type[BaseModel], prefix: str, values: BaseModel | None, skip: tuple[str, ...]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        setting = prefix + name
+        kind = field.annotation
+        if setting in skip:
+            continue
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _rows(kind, f"{setting}.", getattr(values, name, None), skip)
+        else:
+            yield f"| `{setting}` | {_kind(field)} | {_shipped(field, name, values)} | {_cell(field.description)} |"
+
+
+def _kind(field: FieldInfo) -> str:
+    kind: Any = field.annotation
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(kind))
+    words = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    name = words.get(kind) or ("list of text" if get_origin(kind) is tuple else "text")
+    bounds = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    found = [f"{sign} {getattr(rule, word):g}" for rule in field.metadata for word, sign in bounds.items()
+             if getattr(rule, word, None) is not None]  # fmt: skip
+    return ", ".join([name, *found])
+
+
+def _shipped(field: FieldInfo, name: str, values: BaseModel | None) -> str:
+    if values is None and field.is_required():
+        return "must be given"
+    value = field.get_default(call_default_factory=True) if values is None else getattr(values, name)
+    return "none" if value in (None, ()) else "`" + _cell(value) + "`"
+
+
+# --- datasets ---------------------------------------------------------------------------------------------------------
+def datasets() -> Iterator[str]:
+    """Every dataset and column."""
+    yield from ("# Datasets", "", NOTE, "")
+    yield "`_points` are price points, `_contracts` numbers of contracts, `_base` base currency, `_local` the"
+    yield "instrument's currency, `_percent` hundredths. Every dataset is a table of `daybook sql`; a missing number is"
+    yield "null there, NaN in pandas. Append-only datasets keep every version of a row; others are replaced by session."
+    for layer in dict.fromkeys(dataset.layer for dataset in DATASETS.values()):
+        yield from ("", f"## Layer: {layer}")
+        for dataset in DATASETS.values():
+            if dataset.layer == layer:
+                yield from _dataset(dataset)
+
+
+def _dataset(dataset: Dataset) -> Iterator[str]:
+    kept = "Append-only. " if dataset.append_only else ""
+    yield from ("", f"### {dataset.name}", "", f"{dataset.description} {kept}Key: `{', '.join(dataset.key)}`.", "")
+    yield from ("| column | type | meaning |", "|---|---|---|")
+    for field in dataset.schema:
+        meaning = (field.metadata or {}).get(b"description", b"").decode()
+        yield f"| `{field.name}` | {field.type}{'' if field.nullable else ', never null'} | {meaning} |"
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+def rules() -> Iterator[str]:
+    """Every data rule, expectation and simulated fault."""
+    yield from ("# Data rules", "", NOTE, "")
+    yield "A rule looks at the rows of a dataset and returns findings; each is a row of `violations`"
+    yield "(`daybook violations`). *blocks* stops what comes after; *quarantines* sets the rows aside. Without its"
+    yield "columns, or without rows, a rule is *not applicable*, which is shown as a warning, never as passed."
+    yield "Add one: [write a rule](../how-to/write-a-rule.md)."
+    for rule in sorted(all_rules(), key=lambda found: found.name):
+        yield from _rule(rule)
+    yield from ("", "## By dataset", "", "| dataset | layer | rules |", "|---|---|---|")
+    for dataset in DATASETS.values():
+        names = ", ".join(f"`{rule.name}`" for rule in rules_for(dataset)) or "none"
+        yield f"| {dataset.name} | {layer_of(dataset)} | {names} |"
+    yield from ("", "## Beside the rules", "")
+    yield "- `ledger_fold` on `positions`, blocks: in the ledger, each position is the sum of the journal's fills."
+    yield "- `nothing_quarantined` on `history`: a bulk load refused no row."
+    yield from _expectations()
+    yield from ("", "## Faults of the simulated market", "")
+    yield "Switched on with `vendor.faults`; described in [the simulated market](../how-to/simulated-market.md):"
+    yield ", ".join(f"`{name}`" for name in FAULTS) + ", `vendor_down`."
+
+
+def _rule(rule: Rule) -> Iterator[str]:
+    traits = [rule.severity, *(["blocks"] if rule.blocking else []), *(["quarantines"] if rule.quarantine else [])]
+    needs = [f"`{name}`" for name in rule.needs]
+    needs += ["any of " + ", ".join(f"`{name}`" for name in rule.any_of)] if rule.any_of else []
+    needs += [f"the dataset {name}" for name in rule.companions]
+    yield from ("", f"### {rule.name}", "", rule.description, "")
+    yield f"- {', '.join(traits)}"
+    yield f"- on: {', '.join(rule.datasets)}"
+    if needs:
+        yield f"- needs: {', '.join(needs)}"
+
+
+def _expectations() -> Iterator[str]:
+    yield from ("", "## Second layer: Great Expectations", "")
+    yield "Job `quality` (`daybook quality`); the suites are plain data in `checks/suites/`."
+    yield from ("", "| asset | expectation | what | severity |", "|---|---|---|---|")
+    for suite in suites():
+        for each in suite.expectations:
+            arguments = ", ".join(f"{key} {value}" for key, value in each.kwargs.items()).replace("|", "\\|")
+            yield f"| {suite.asset} | `{each.name}` | {each.type.replace('_', ' ')}: {arguments} | {each.severity} |"
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------------
+def jobs() -> Iterator[str]:
+    """Every job, schedule and sensor."""
+    from pipelines.definitions import defs
+
+    yield from ("# Jobs, schedules and sensors", "", NOTE, "", "## Jobs", "", "| job | what it does |", "|---|---|")
+    for job in sorted(defs.jobs or (), key=lambda found: found.name):
+        yield f"| `{job.name}` | {_cell(job.description)} |"
+    yield from ("", "## Schedules", "", "| schedule | job | when |", "|---|---|---|")
+    for schedule in sorted(defs.schedules or (), key=lambda found: found.name):
+        yield f"| `{schedule.name}` | {schedule.job_name} | `{schedule.cron_schedule}`, {schedule.execution_timezone} |"
+    yield from ("", "## Sensors", "", "| sensor | what it does |", "|---|---|")
+    for sensor in sorted(defs.sensors or (), key=lambda found: found.name):
+        yield f"| `{sensor.name}` | {_cell(sensor.description)} |"
+
+
+def _cell(text: object) -> str:
+    """Text that may stand in a Markdown table."""
+    return str(text).replace("|", "\\|").replace(" <", " &lt;").replace("(<", "(&lt;")
+
+
+def write() -> None:
+    """Writes every page."""
+    for name, text in pages().items():
+        (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
+        (DOCS / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
