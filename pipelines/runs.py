@@ -78,6 +78,7 @@ def run(
 
         from pipelines.dead_runs import process_tags, reap
         from pipelines.definitions import defs
+        from pipelines.deployments import resources
 
         with dg.DagsterInstance.get() as instance:
             reap(instance)
@@ -87,6 +88,7 @@ def run(
                 run_config=_run_config(config, quiet),
                 tags={**process_tags(), **_span_tags(span)},
                 raise_on_error=False,
+                resources=resources(place),  # the definitions know the home of their import, which may be another
             )
             return _outcome(result, time.monotonic() - began)
 
