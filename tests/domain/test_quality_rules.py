@@ -224,7 +224,7 @@ def test_without_its_column_or_its_values_a_rule_is_not_applicable(name: str) ->
     assert judged(name, case.clean.assign(**dict.fromkeys(case.needs, None))).outcome == "not_applicable"
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "broker_breaks"])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ("broker_breaks", "positions_fold")])
 def test_without_rows_a_rule_is_not_applicable(name: str) -> None:
     assert judged(name, CASES[name].clean.iloc[:0]).outcome == "not_applicable"
 
@@ -337,6 +337,12 @@ def test_a_silent_pair_is_found_while_it_lasts() -> None:
     old = fx().assign(stamp=pd.to_datetime(fx()["stamp"]) - pd.Timedelta(days=20))
     result = judged("fx_gaps", fx().iloc[:0], earlier=old)
     assert (result.outcome, result.findings) == ("failed", 1)
+
+
+def test_positions_that_are_gone_are_found() -> None:
+    gone = judged("positions_fold", POSITIONS.iloc[:0])
+    assert (gone.outcome, gone.findings) == ("failed", 1)
+    assert judged("positions_fold", POSITIONS.iloc[:0], companions={"fills": FILLS.iloc[:0]}).outcome == "passed"
 
 
 def test_the_pnl_identity_holds_to_1e_9_of_the_money_that_moved() -> None:

@@ -9,14 +9,23 @@ from trading.quality.rule import RuleContext, finding, findings, rule
 _KEY = ["strategy", "instrument", "contract"]
 
 
-@rule(datasets=("positions",), companions=("fills",), needs=("quantity_contracts",), blocking=True)
+@rule(datasets=("positions",), companions=("fills",), needs=("quantity_contracts",), empty_is_good=True, blocking=True)
 def positions_fold(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
-    """On every session with positions, what the book holds of each contract is the sum of all fills through it."""
+    """On every session with positions or fills (and on the last, if none has), what the book holds of each contract is the sum of all
+    fills through it."""
     fills = context.companions["fills"]
     rows: list[dict[str, object]] = []
-    for session, held in frame.groupby("session"):
-        rows += _differences(held, fills[fills["session"] <= session], pd.Timestamp(str(session)))
+    last = pd.Timestamp(context.last)
+    traded = fills.loc[fills["session"].between(pd.Timestamp(context.first), last), "session"]
+    unheld = {last} if frame.empty and _any_open(context) else set()
+    for session in sorted({*frame["session"], *traded, *unheld}):
+        rows += _differences(frame[frame["session"] == session], fills[fills["session"] <= session], session)
     return findings(rows)
+
+
+def _any_open(context: RuleContext) -> bool:
+    """Whether any exchange group is open on the last session: on a holiday of all there may be no positions written."""
+    return not context.calendars or any(calendar.is_open(context.last) for calendar in context.calendars.values())
 
 
 def _differences(held: pd.DataFrame, fills: pd.DataFrame, session: pd.Timestamp) -> list[dict[str, object]]:
