@@ -11,8 +11,8 @@ _KEY = ["strategy", "instrument", "contract"]
 
 @rule(datasets=("positions",), companions=("fills",), needs=("quantity_contracts",), empty_is_good=True, blocking=True)
 def positions_fold(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
-    """On every session with positions or fills (and on the last, if none has), what the book holds of each contract is the sum of all
-    fills through it."""
+    """On every session with positions or fills (and on the last, if none has), what the book holds of each
+    contract is the sum of all fills through it."""
     fills = context.companions["fills"]
     rows: list[dict[str, object]] = []
     last = pd.Timestamp(context.last)
