@@ -141,11 +141,7 @@ def main() -> None:
     show(
         [
             ("load of all history, a process", loaded["load"], over_parse),
-            (
-                "close of one session, a process",
-                closed["close"],
-                f"{closed['close'] / closed['imports']:.1f} x imports",
-            ),
+            ("close of one session, a process", closed["close"], over_imports),
             ("its imports alone, a process", closed["imports"], ""),
             (f"backfill of {sessions} sessions, one run", seconds, f"{1000 * seconds / sessions:.0f} ms a session"),
             ("  of it in our own code", seconds * share, f"{share:.0%}"),
