@@ -7,7 +7,7 @@ export GX_ANALYTICS_ENABLED := false
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench ui lock clean
+.PHONY: help demo test check bench ui docs lock clean
 
 help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ check: .make/test  ## ruff, mypy, import rules, architecture tests, definitions
 
 bench: .make/test  ## the benchmarks, as ratios against the named peer or limit
 	@$(BIN)/python -m benchmarks
+
+docs: .make/main  ## write the pages of docs/reference and the asset graph from the code
+	@$(BIN)/python -W ignore docs/generate.py
 
 lock:  ## compile the requirements again from pyproject.toml
 	@$(PYTHON) -m venv .make/uv && .make/uv/bin/pip install --quiet uv

@@ -206,11 +206,11 @@ def _cell(text: object) -> str:
     return str(text).replace("|", "\\|").replace(" <", " &lt;").replace("(<", "(&lt;")
 
 
-def write() -> None:
+def write(folder: Path = DOCS) -> None:
     """Writes every page."""
     for name, text in pages().items():
-        (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
-        (DOCS / name).write_text(text, encoding="utf-8")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
