@@ -71,7 +71,7 @@ def summary(desk: Desk, first: date, last: date) -> dict[str, Any]:
     positions = desk.positions(last).drop(columns=["marked_on"], errors="ignore")
     return {
         "session": str(last),
-        "sessions": len(set(rows["session"])),
+        "sessions": len([day for day in desk.closed_sessions() if first <= day <= last]),
         "pnl_total": float(rows["total_base"].sum()),
         "base_currency": base,
         "breaks": len(desk.breaks(last)),
@@ -111,7 +111,7 @@ def quality(where: Place) -> dict[str, Any]:
 def backup(where: Place) -> dict[str, Any]:
     """Takes a snapshot."""
     outcome = run(where, "backup")
-    return {**finished(where, "backup", outcome, (None, None)), **outcome.metadata("backup")}
+    return {**finished(where, "backup", outcome, (None, None)), **outcome.metadata("snapshot")}
 
 
 def restore(where: Place, snapshot: str, into: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Runs whose process died without a word: kill -9 and a loss of power leave a Dagster run STARTED for ever.
 
 Belongs here: the tags by which a run names its process, and marking as failed those whose process is gone. Does not
-belong here: runs launched from the UI, which carry no such tags and are watched by Dagster's own run monitoring.
+belong here: when that is done (`runs.py` before each command, `web.py` around the UI).
 """
 
 import os
@@ -14,6 +14,7 @@ import dagster as dg
 PID_TAG = "daybook/pid"
 HOST_TAG = "daybook/host"
 STARTED_TAG = "daybook/process_started"
+LAUNCHED_TAG = ".dagster/grpc_info"  # Dagster's own, on runs that its launcher started
 
 # Not started too: a process killed while it planned a long backfill leaves its run there, its partitions in progress.
 ALIVE_FOR_DAGSTER = [
@@ -42,8 +43,22 @@ def reap(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in dead]
 
 
+def reap_launched(instance: dg.DagsterInstance) -> list[str]:
+    """Mark as failed the runs that a UI or its daemon launched and that have not ended; returns their ids.
+
+    Only for when no UI of this home runs: its runs are its processes, and ended with it. Queued runs stay queued.
+    """
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=ALIVE_FOR_DAGSTER))
+    dead = [run for run in reversed(runs) if LAUNCHED_TAG in run.tags]
+    for run in dead:
+        instance.report_run_failed(run, "The UI that this run belonged to ended before it. Launch it again.")
+    return [run.run_id for run in dead]
+
+
 def _is_ours(run: dg.DagsterRun) -> bool:
-    return PID_TAG in run.tags and run.tags.get(HOST_TAG) == socket.gethostname()
+    """A run of one of our commands on this host; one executed again from the UI has its tags, and is the UI's."""
+    mine = PID_TAG in run.tags and run.tags.get(HOST_TAG) == socket.gethostname()
+    return mine and LAUNCHED_TAG not in run.tags
 
 
 def _lives(run: dg.DagsterRun) -> bool:
