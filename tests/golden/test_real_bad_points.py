@@ -6,7 +6,7 @@ Expected points: ../shared/golden/data_quality.csv and DATA_QUALITY.md, found th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -121,7 +121,10 @@ def test_every_gap_in_exchange_rates_is_found_and_no_other(shared: Path, fx: Exa
 
 
 def test_the_missing_rate_is_found(fx: Examination) -> None:
-    assert points(fx, "missing_price") == {("KRWUSD", "2014-01-20 00:00:00")}
+    found = next(result for result in fx.results if result.rule.name == "missing_price").violations
+    assert [(row.series, row.session.date(), row.value) for row in found.itertuples()] == [
+        ("pysystemtrade/KRWUSD", date(2014, 1, 20), "1")
+    ]
 
 
 def unmistaken(found: Examination) -> Iterator[str]:
