@@ -123,7 +123,7 @@ def test_every_gap_in_exchange_rates_is_found_and_no_other(shared: Path, fx: Exa
 def test_the_missing_rate_is_found(fx: Examination) -> None:
     found = next(result for result in fx.results if result.rule.name == "missing_price").violations
     assert [(row.series, row.session.date(), row.value) for row in found.itertuples()] == [
-        ("pysystemtrade/KRWUSD", date(2014, 1, 20), "1")
+        ("v/KRWUSD", date(2014, 1, 20), "1")
     ]
 
 
