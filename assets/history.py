@@ -20,10 +20,21 @@ from assets.clean import CLEANINGS
 from assets.judging import codes_in, rule_context
 from assets.layers import Sources, Written
 from assets.materialized import OWNERS
-from assets.raw import arrive
+from assets.raw import Arrived, Fetched, fetch, keep, refuse_failed
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
-from trading.frames import DATASETS, INSTANT, VIOLATIONS, Dataset, to_pandas, to_table
+from trading.frames import (
+    CLEAN_FX_RATES,
+    DATASETS,
+    INSTANT,
+    RAW_FX_RATES,
+    VIOLATIONS,
+    Dataset,
+    empty,
+    to_pandas,
+    to_table,
+)
+from trading.market.fx import require_pairs
 from trading.ports import FrameStore, PriceVendor, ReferenceStore, Span
 from trading.quality.examination import Examination, examine
 
@@ -60,13 +71,20 @@ Say = Callable[[str], None]
 
 
 def load(sources: Sources, vendor: PriceVendor, span: tuple[date | None, date | None], say: Say) -> Loaded:
-    """Loads a span from a vendor, all layers in order. Raises UsageError where the vendor has nothing for it."""
-    arrivals = {name: arrive(DATASETS[name], span, vendor, sources) for name in vendor.delivers}
-    for name, arrived in arrivals.items():
-        say(f"{name}: {arrived.placed.num_rows:,} rows delivered, {arrived.new.num_rows:,} new")
-    placed = [arrived.placed["session"] for arrived in arrivals.values() if arrived.placed.num_rows]
+    """Loads a span from a vendor, all layers in order. Everything is asked for, and read, before the first row is
+    written. Raises UsageError where the vendor has nothing for it, BadInput, MissingFxPair, UnknownInstrument."""
+    fetched = {name: fetch(DATASETS[name], span, vendor, sources) for name in vendor.delivers}
+    placed = [answer.placed["session"] for answer in fetched.values() if answer.placed.num_rows]
     if not placed:
-        raise UsageError(f"vendor {vendor.name} has no data from {span[0] or 'the start'} to {span[1] or 'the end'}.")
+        raise UsageError(
+            f"vendor {vendor.name} has no data from {span[0] or 'the start'} to {span[1] or 'the end'}. "
+            "Choose other dates, or other instruments."
+        )
+    _refuse_unconvertible(fetched, sources)
+    arrivals = {name: keep(DATASETS[name], answer, sources) for name, answer in fetched.items()}
+    for name, arrived in arrivals.items():
+        say(f"{name}: {arrived.placed.num_rows:,} rows delivered, {arrived.new.num_rows:,} new{_without(arrived)}")
+    refuse_failed(vendor.name, arrivals)
     first = min(pc.min(sessions).as_py() for sessions in placed)
     last = max(pc.max(sessions).as_py() for sessions in placed)
     rows = {name: arrived.new.num_rows for name, arrived in arrivals.items()}
@@ -74,6 +92,21 @@ def load(sources: Sources, vendor: PriceVendor, span: tuple[date | None, date | 
         rows[dataset.name] = update(sources, first, last).rows.num_rows
         say(f"{dataset.name}: {rows[dataset.name]:,} rows")
     return Loaded(first, last, rows, tuple(_examined(sources, name, arrivals[name].placed) for name in arrivals))
+
+
+def _without(arrived: Arrived) -> str:
+    return f"; no data for {', '.join(arrived.delivery.no_data)}" if arrived.delivery.no_data else ""
+
+
+def _refuse_unconvertible(fetched: Mapping[str, Fetched], sources: Sources) -> None:
+    """Raises MissingFxPair before anything is written, where an instrument's currency has no way to the base's."""
+    codes = {code for answer in fetched.values() for code in codes_in(answer.placed)}
+    instruments = sources.reference.instruments(sources.now.date())
+    base = sources.desk.capital.base_currency
+    rates = fetched[RAW_FX_RATES.name].placed if RAW_FX_RATES.name in fetched else empty(RAW_FX_RATES)
+    stored = sources.rows(CLEAN_FX_RATES, date.max, columns=["pair"])
+    pairs = {*rates["pair"].unique().to_pylist(), *stored["pair"].unique().to_pylist()}
+    require_pairs(pairs, {instruments[code].currency for code in codes}, base)
 
 
 def _updates(vendor: PriceVendor) -> Iterator[tuple[Callable[[Sources, date, date], Written], Dataset]]:
@@ -140,6 +173,3 @@ def _counts(loaded: Loaded) -> dict[str, int]:
     found = {f"rows {name}": count for name, count in loaded.rows.items()}
     outcomes = Counter(name for examination in loaded.examinations for name in examination.outcomes().elements())
     return {**found, **{f"rules {name}": count for name, count in outcomes.items()}, "quarantined": loaded.refused()}
-
-
-

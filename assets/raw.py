@@ -37,6 +37,14 @@ MARGIN = timedelta(days=30)  # calendars reach this far beyond the rows they pla
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a vendor answered, and its rows of the asked sessions; nothing of it is written yet."""
+
+    delivery: Delivery
+    placed: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """What one request brought: the vendor's answer, its rows with their sessions, those of them that are new to the
     desk, and the version they made (None: nothing new)."""
@@ -61,9 +69,16 @@ def arrive(dataset: Dataset, span: tuple[date | None, date | None], vendor: Pric
 
     Raises VendorError, after keeping what did come, where the vendor failed on a series.
     """
-    first, last = span
     if dataset.name not in vendor.delivers:
         return Arrived(Delivery(empty(dataset)), empty(dataset), empty(dataset), None)
+    arrived = keep(dataset, fetch(dataset, span, vendor, sources), sources)
+    refuse_failed(vendor.name, {dataset.name: arrived})
+    return arrived
+
+
+def fetch(dataset: Dataset, span: tuple[date | None, date | None], vendor: PriceVendor, sources: Sources) -> Fetched:
+    """Asks for one raw dataset over a span of sessions (None: open end); nothing is written."""
+    first, last = span
     request = Request(
         sources.desk.vendor.instruments or None,
         first - timedelta(days=DAYS_BEFORE) if first else None,
@@ -71,10 +86,22 @@ def arrive(dataset: Dataset, span: tuple[date | None, date | None], vendor: Pric
     )
     delivery = vendor.fetch(dataset, request)
     rows = in_span(_placed(delivery.rows, dataset, sources), first or date.min, last or date.max)
-    fresh, version = _kept(rows, dataset, sources)
-    if delivery.failed:
-        raise VendorError(_failed(vendor.name, dataset, delivery))
-    return Arrived(delivery, rows, fresh, version)
+    return Fetched(delivery, rows)
+
+
+def keep(dataset: Dataset, fetched: Fetched, sources: Sources) -> Arrived:
+    """Appends the rows of an answer that the desk does not have."""
+    fresh, version = _kept(fetched.placed, dataset, sources)
+    return Arrived(fetched.delivery, fetched.placed, fresh, version)
+
+
+def refuse_failed(vendor: str, arrivals: Mapping[str, Arrived]) -> None:
+    """Raises VendorError naming every series the vendor failed on, if there is one."""
+    sentences = [
+        _failed(vendor, name, arrived.delivery) for name, arrived in arrivals.items() if arrived.delivery.failed
+    ]
+    if sentences:
+        raise VendorError(" ".join(sentences))
 
 
 def _placed(rows: pa.Table, dataset: Dataset, sources: Sources) -> pa.Table:
@@ -99,10 +126,10 @@ def _kept(rows: pa.Table, dataset: Dataset, sources: Sources) -> tuple[pa.Table,
     return fresh, sources.frames.append(dataset, fresh)
 
 
-def _failed(vendor: str, dataset: Dataset, delivery: Delivery) -> str:
+def _failed(vendor: str, dataset: str, delivery: Delivery) -> str:
     named = "; ".join(f"{failure.series}: {failure.reason}" for failure in delivery.failed)
     return (
-        f"vendor {vendor} failed on {len(delivery.failed)} series of {dataset.name} ({named}). "
+        f"vendor {vendor} failed on {len(delivery.failed)} series of {dataset} ({named}). "
         "The rest was kept. Run the same command again, or take the series out of vendor.instruments."
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -45,28 +46,51 @@ def answering(function: Command) -> Command:
     @functools.wraps(function)
     def wrapped(context: click.Context, as_json: bool, home: Path | None, deployment: str | None, **words: Any) -> None:
         given = context.obj or {}
+        as_json = as_json or given.get("as_json", False)
+        where = None
         try:
             where = place(home or given.get("home"), deployment or given.get("deployment"))
             answer = function(where, **words)
+            _print(answer, as_json)
         except DaybookError as error:
-            _fail(error, as_json or given.get("as_json", False))
+            _fail(error, as_json)
+        except Exception as cause:
+            _fail(_explained(cause, where), as_json)
         else:
-            _print(answer, as_json or given.get("as_json", False))
             context.exit(answer.exit_code)
 
     return wrapped  # type: ignore[return-value]
 
 
+def _explained(cause: Exception, where: Place | None) -> DaybookError:
+    from pipelines.mishaps import explained
+
+    return explained(cause, where)
+
+
 def _fail(error: DaybookError, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"ok": False, "error": type(error).__name__, "message": str(error)}))
+        _document({"ok": False, "error": type(error).__name__, "message": str(error), "exit_code": error.exit_code})
     click.echo(f"daybook: {error}", err=True)
     sys.exit(error.exit_code)
 
 
+def _document(data: Mapping[str, Any]) -> None:
+    """One JSON document; JSON has no infinity, so it becomes text."""
+    click.echo(json.dumps(_plain(data), default=str, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _print(answer: Answer, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"ok": answer.exit_code == 0, **answer.data}, default=str, allow_nan=False))
+        _document({"ok": answer.exit_code == 0, **answer.data})
     elif answer.shown is not None:
         answer.shown()
 
@@ -81,7 +105,27 @@ def _desk(where: Place) -> Desk:
     return Desk.open(where)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Says in JSON what was wrong with the command line, where JSON was asked for."""
+
+    def main(self, args: Any = None, prog_name: str | None = None, *more: Any, **extra: Any) -> Any:
+        """As click's, which would print wrong usage for people only."""
+        words = list(sys.argv[1:] if args is None else args)
+        if "--json" not in words:
+            return super().main(words, prog_name, *more, **extra)
+        try:
+            code = super().main(words, prog_name, *more, **{**extra, "standalone_mode": False})
+        except click.ClickException as wrong:
+            wrong.show()
+            said = {"error": "UsageError", "message": wrong.format_message(), "exit_code": wrong.exit_code}
+            _document({"ok": False, **said})
+            sys.exit(wrong.exit_code)
+        except click.Abort:
+            _fail(DaybookError("interrupted. Run the same command again."), as_json=True)
+        sys.exit(code or 0)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output; logs stay on stderr.")
 @click.option("--home", type=click.Path(path_type=Path), help="The desk's folder [DAYBOOK_HOME, default ./var].")
 @click.option(
@@ -352,14 +396,19 @@ def _rows(title: str, frame: Any, facts: Mapping[str, Any], out: Path | None = N
 
 def _write(frame: Any, out: Path) -> None:
     """Writes whole or not at all."""
-    draft = out.with_name(f".{out.name}.new")
-    if out.suffix == ".parquet":
-        frame.to_parquet(draft, index=False)
-    elif out.suffix == ".csv":
-        frame.to_csv(draft, index=False, date_format="%Y-%m-%d %H:%M:%S")
-    else:
+    if out.suffix not in (".parquet", ".csv"):
         raise UsageError(f"{out}: unknown format {out.suffix!r}. Name a file that ends in .parquet or .csv.")
-    draft.replace(out)
+    draft = out.with_name(f".{out.name}.new")
+    try:
+        if out.suffix == ".parquet":
+            frame.to_parquet(draft, index=False)
+        else:
+            frame.to_csv(draft, index=False, date_format="%Y-%m-%d %H:%M:%S")
+        draft.replace(out)
+    except OSError as cause:
+        draft.unlink(missing_ok=True)
+        reason = cause.strerror or cause
+        raise UsageError(f"{out} cannot be written: {reason}. Name a file in a folder you may write to.") from cause
 
 
 if __name__ == "__main__":

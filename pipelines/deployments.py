@@ -23,7 +23,7 @@ from resources.vended import (
     Vended,
 )
 from trading.config.models import DeskSettings
-from trading.errors import ConfigError
+from trading.errors import ConfigError, StoreUnavailable
 from trading.ports import Backups, BlobStore, Broker, Cache, FrameStore, Ledger, Notifier, PriceVendor, ReferenceStore
 
 
@@ -221,6 +221,13 @@ def snapshots(where: Place) -> Backups:
 
     blobs = DiskBlobsResource(root=str(where.backups / "blobs")).adapter()
     return Snapshots(where.home, where.backups, blobs, DeltaFrames, SqliteLedger)
+
+
+def disk_refusal(cause: Exception, home: Path) -> StoreUnavailable | None:
+    """StoreUnavailable where an error says the disk of a home is full or may not be written, else None."""
+    from resources.disk_errors import refusal
+
+    return refusal(cause, home)
 
 
 def adapters(where: Place) -> Adapters:

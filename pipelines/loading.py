@@ -73,14 +73,25 @@ def _folder(source: Path | None, vendor: str) -> Path:
 
 @contextmanager
 def _undone_on_failure(where: Place) -> Iterator[dict[str, int]]:
-    """Puts desk.toml back as it was when what is inside raises or ends with bad input."""
-    before = where.desk_file.read_text() if where.desk_file.exists() else None
+    """Puts desk.toml and the home's reference data back when what is inside raises or ends with bad input."""
+    before = {file: file.read_bytes() if file.exists() else None for file in _bound_files(where)}
     ended = {"exit_code": 2}
     try:
         yield ended
     finally:
         if ended["exit_code"] == 2:
-            if before is None:
-                where.desk_file.unlink(missing_ok=True)
-            else:
-                where.desk_file.write_text(before)
+            for file, content in before.items():
+                _put_back(file, content)
+
+
+def _bound_files(where: Place) -> list[Path]:
+    return [where.desk_file, *(where.home / "reference" / name for name in ("instruments.csv", "roll_parameters.csv"))]
+
+
+def _put_back(file: Path, content: bytes | None) -> None:
+    if content is None:
+        file.unlink(missing_ok=True)
+    elif file.read_bytes() != content:
+        draft = file.with_name(f".{file.name}.old")
+        draft.write_bytes(content)
+        draft.replace(file)

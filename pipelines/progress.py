@@ -10,6 +10,8 @@ from typing import TextIO
 
 import dagster as dg
 
+from pipelines.mishaps import root_cause
+
 
 class StepLines(logging.Handler):
     """Prints a line when a step ends, a check fails, or an asset says something."""
@@ -51,10 +53,7 @@ class StepLines(logging.Handler):
 
 
 def _reason(event: dg.DagsterEvent) -> str:
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error else "unknown"
+    return root_cause(event.step_failure_data.error)[1]
 
 
 @dg.logger(config_schema={}, description="One line a step on standard error.")

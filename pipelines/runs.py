@@ -19,6 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipelines.mishaps import root_cause
 from pipelines.settings import Place, project_folder
 from pipelines.telemetry import structured_log, write_metrics
 from trading import errors
@@ -140,7 +141,7 @@ def _outcome(result: Any, seconds: float) -> Outcome:
     made: dict[str, Mapping[str, Any]] = {}
     for event in result.all_events:
         if event.event_type_value == "STEP_FAILURE":
-            name, message = _root_cause(event.step_failure_data.error)
+            name, message = root_cause(event.step_failure_data.error)
             steps[event.step_key or "?"] = message
             codes.append(_exit_code(name))
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
@@ -155,16 +156,6 @@ def _outcome(result: Any, seconds: float) -> Outcome:
         codes.append(1)
     code = 2 if 2 in codes else max(codes)
     return Outcome(result.run_id, result.success, seconds, steps, checks, code, made)
-
-
-def _root_cause(error: Any) -> tuple[str, str]:
-    """Class name and message of the Daybook error in a chain, else of its innermost cause."""
-    chain = [error]
-    while chain[-1] is not None and chain[-1].cause is not None:
-        chain.append(chain[-1].cause)
-    ours = [link for link in chain if hasattr(errors, link.cls_name or "")]
-    chosen = ours[0] if ours else chain[-1]
-    return chosen.cls_name or "", chosen.message.strip().split(": ", 1)[-1]
 
 
 def _exit_code(class_name: str) -> int:

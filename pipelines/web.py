@@ -28,6 +28,9 @@ PATIENCE_S = 8.0  # for a run in progress to note that it was interrupted
 POLL_S = 0.1
 
 
+STANDARD_ERROR = 2
+
+
 def serve(where: Place, port: int) -> int:
     """Runs the UI until it is ended; all its processes end with it. Returns its exit code, 0 when it was asked to end.
 

@@ -5,7 +5,7 @@ Belongs here: direct, inverse and cross rates. Does not belong here: valuing pos
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pandas as pd
 
@@ -26,6 +26,19 @@ def to_base(rates: pd.DataFrame, currencies: Iterable[str], base: str, sessions:
     if not parts:
         return pd.DataFrame(columns=["currency", "session", "rate", "quoted_on"])
     return pd.concat(parts, ignore_index=True)
+
+
+def require_pairs(pairs: Collection[str], currencies: Iterable[str], base: str) -> None:
+    """Raises MissingFxPair for the first currency that no pair, inverse or cross through USD leads to the base."""
+    for currency in sorted(set(currencies) - {base}):
+        direct = _quoted(pairs, currency, base)
+        crossed = _quoted(pairs, currency, CROSS) and _quoted(pairs, CROSS, base)
+        if not direct and (CROSS in (currency, base) or not crossed):
+            raise MissingFxPair(currency, base)
+
+
+def _quoted(pairs: Collection[str], one: str, other: str) -> bool:
+    return one + other in pairs or other + one in pairs
 
 
 def _quotes(rates: pd.DataFrame) -> dict[str, pd.DataFrame]:
