@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ import pyarrow as pa
 from trading.book.journal import Event
 from trading.book.orders import Fill, Order
 from trading.book.reconciliation import Statement
+from trading.continuity.manifest import Identity, Manifest
 from trading.frames import Dataset
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
 from trading.market.sessions import SessionCalendar
@@ -252,7 +254,7 @@ class PriceVendor(Protocol):
         ...
 
 
-# --- hot values, files, messages --------------------------------------------------------------------------------------
+# --- hot values and files ---------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
     """Counts since the cache was made, and entries held now."""
@@ -325,6 +327,41 @@ class BlobStore(Protocol):
         ...
 
 
+# --- backups ----------------------------------------------------------------------------------------------------------
+Progress = Callable[[int, int, str], None]  # done, total, what is being done
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A snapshot that was taken, files whose content was new to the destination, files reused, and bytes added."""
+
+    manifest: Manifest
+    new: int
+    reused: int
+    new_bytes: int
+
+
+@runtime_checkable
+class Backups(Protocol):
+    """Snapshots of a desk's home. Raises BackupError (a snapshot is missing, damaged, or came back different),
+    StoreBusy, StoreUnavailable."""
+
+    destination: Path
+
+    def take(self, identity: Identity, at: datetime, progress: Progress = ...) -> Taken:
+        """A new snapshot, complete when it returns; `at` is UTC. Stopped at any point, it leaves none."""
+        ...
+
+    def snapshots(self) -> Sequence[Manifest]:
+        """All there are, oldest first."""
+        ...
+
+    def restore(self, name: str, into: Path, progress: Progress = ...) -> Manifest:
+        """Makes `into` the home that was, verified, or leaves it as it was. Raises UsageError if it is not empty."""
+        ...
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One message to people."""

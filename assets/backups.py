@@ -1,0 +1,62 @@
+"""The backup: a snapshot of the desk's home, as an asset.
+
+Belongs here: taking one and saying what became of it. Does not belong here: what is in a snapshot
+(`trading/continuity/`), or how it is stored.
+"""
+
+import importlib.metadata
+from collections.abc import Callable
+from datetime import datetime
+
+import dagster as dg
+
+from assets.materialized import OWNERS
+from trading.config.models import DeskSettings
+from trading.continuity.manifest import Identity, Manifest
+from trading.ports import Backups, ReferenceStore, Taken
+
+
+def identity(desk: DeskSettings, reference: ReferenceStore) -> Identity:
+    """What the desk runs with now."""
+    return Identity(desk.content_hash(), reference.content_hash(), importlib.metadata.version("daybook"))
+
+
+def hashes(manifest: Manifest) -> dg.TableMetadataValue:
+    """Version and content hash of everything in the snapshot."""
+    rows = [("configuration", "", manifest.identity.configuration_hash)]
+    rows += [("reference data", "", manifest.identity.reference_hash)]
+    if manifest.ledger:
+        rows += [("ledger", f"sequence {manifest.ledger.sequence}", manifest.ledger.content_hash)]
+    rows += [(name, str(state.version), state.content_hash) for name, state in sorted(manifest.datasets.items())]
+    records = [dg.TableRecord({"what": what, "version": version, "hash": hash_}) for what, version, hash_ in rows]
+    return dg.MetadataValue.table(records)
+
+
+@dg.asset(
+    name="snapshot",  # not `backup`: Dagster wants jobs and assets to have different names
+    description="A snapshot of every dataset, the ledger, the configuration, reference data and reports.",
+    group_name="backups",
+    owners=OWNERS,
+    kinds={"python", "file"},
+    tags={"daybook/layer": "backups"},
+    deps=["pnl", "equity", "positions", "daily_report"],
+)
+def backup(
+    backups: dg.ResourceParam[Backups],
+    reference: dg.ResourceParam[ReferenceStore],
+    desk: dg.ResourceParam[DeskSettings],
+    clock: dg.ResourceParam[Callable[[], datetime]],
+) -> dg.MaterializeResult[None]:
+    taken: Taken = backups.take(identity(desk, reference), clock())
+    return dg.MaterializeResult(
+        metadata={
+            "snapshot": taken.manifest.name,
+            "destination": dg.MetadataValue.path(backups.destination),
+            "files": len(taken.manifest.files),
+            "files new": taken.new,
+            "files reused": taken.reused,
+            "bytes": taken.manifest.size,
+            "bytes added": taken.new_bytes,
+            "hashes": hashes(taken.manifest),
+        }
+    )
