@@ -98,7 +98,10 @@ def backtest(where: Place, strategy: str | None, since: date | None, until: date
     config = {"strategy": strategy or names[0]}
     config |= {name: str(day) for name, day in (("first", since), ("last", until)) if day}
     outcome = run(where, "backtest", config={"ops": {"backtest_curves": {"config": config}}})
-    return {**finished(where, "backtest", outcome, (since, until)), **config, **outcome.metadata("backtest_curves")}
+    figures = {
+        key: value for key, value in outcome.metadata("backtest_curves").items() if not str(value).startswith("![")
+    }
+    return {**finished(where, "backtest", outcome, (since, until)), **config, **figures}
 
 
 def quality(where: Place) -> dict[str, Any]:
