@@ -147,7 +147,7 @@ def main(context: click.Context, **given: Any) -> None:
 # --- work -------------------------------------------------------------------------------------------------------------
 @main.command()
 @click.option("--sessions", default=10, show_default=True, help="How many of the last sessions to close.")
-@click.option("--years", default=4, show_default=True, help="Years of simulated history to load.")
+@click.option("--years", default=3, show_default=True, help="Years of simulated history to load.")
 @answering
 def demo(where: Place, sessions: int, years: int) -> Answer:
     """Load the simulated market, close its last sessions, print a summary, write the report."""
