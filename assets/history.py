@@ -25,6 +25,7 @@ from trading.config.models import DeskSettings
 from trading.errors import UsageError
 from trading.frames import (
     CLEAN_FX_RATES,
+    DAILY_PRICES,
     DATASETS,
     INSTANT,
     RAW_FX_RATES,
@@ -85,6 +86,9 @@ def load(sources: Sources, vendor: PriceVendor, span: tuple[date | None, date | 
     for name, arrived in arrivals.items():
         say(f"{name}: {arrived.placed.num_rows:,} rows delivered, {arrived.new.num_rows:,} new{_without(arrived)}")
     refuse_failed(vendor.name, arrivals)
+    gone = _gone(arrivals, sources)
+    if gone:
+        say(f"no data for {', '.join(gone)}, of which this desk holds prices: was a file taken away?")
     first = min(pc.min(sessions).as_py() for sessions in placed)
     last = max(pc.max(sessions).as_py() for sessions in placed)
     rows = {name: arrived.new.num_rows for name, arrived in arrivals.items()}
@@ -92,6 +96,14 @@ def load(sources: Sources, vendor: PriceVendor, span: tuple[date | None, date | 
         rows[dataset.name] = update(sources, first, last).rows.num_rows
         say(f"{dataset.name}: {rows[dataset.name]:,} rows")
     return Loaded(first, last, rows, tuple(_examined(sources, name, arrivals[name].placed) for name in arrivals))
+
+
+def _gone(arrivals: Mapping[str, Arrived], sources: Sources) -> list[str]:
+    """Instruments the desk holds prices of and follows, and of which nothing came."""
+    held = set(codes_in(sources.rows(DAILY_PRICES, date.max, columns=["instrument"])))
+    came = {code for arrived in arrivals.values() for code in codes_in(arrived.placed)}
+    followed = set(sources.desk.vendor.instruments) or held
+    return sorted((held & followed) - came)
 
 
 def _without(arrived: Arrived) -> str:

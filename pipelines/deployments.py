@@ -223,7 +223,7 @@ def snapshots(where: Place) -> Backups:
     return Snapshots(where.home, where.backups, blobs, DeltaFrames, SqliteLedger)
 
 
-def disk_refusal(cause: Exception, home: Path) -> StoreUnavailable | None:
+def disk_refusal(cause: BaseException, home: Path) -> StoreUnavailable | None:
     """StoreUnavailable where an error says the disk of a home is full or may not be written, else None."""
     from resources.disk_errors import refusal
 

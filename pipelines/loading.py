@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipelines.deployments import bring_reference
+from pipelines.deployments import bring_reference, reference, vendor_of
 from pipelines.desk import Desk
 from pipelines.runs import finished, run
 from pipelines.settings import Place, read_settings, write_desk
@@ -37,7 +37,7 @@ def load(
         write_desk(where, changes)
         if vendor == "pysystemtrade":
             bring_reference(where, Path(changes["vendor"]["source"]))
-        read_settings(where)
+        _refuse_instruments_it_has_not(where, instruments)
         outcome = run(where, "ingest", config={"ops": {"history": {"config": config}}})
         kept["exit_code"] = outcome.exit_code
     found = finished(where, "load", outcome, span)
@@ -60,6 +60,16 @@ def _refuse_other_vendor(where: Place, vendor: str) -> None:
         raise UsageError(
             f"{where.home} holds prices of vendor {bound}; mixing vendors in one desk would mix their sessions. "
             f"Give another --home for {vendor}, or remove {where.home} if you do not need it."
+        )
+
+
+def _refuse_instruments_it_has_not(where: Place, asked: tuple[str, ...]) -> None:
+    vendor = vendor_of(read_settings(where), reference(where))
+    has = vendor.instruments() if asked else []
+    missing = sorted(set(asked) - set(has))
+    if missing:
+        raise UsageError(
+            f"vendor {vendor.name} has nothing of {', '.join(missing)} (--instruments). It has: {', '.join(has)}."
         )
 
 

@@ -26,7 +26,7 @@ def explained(cause: BaseException, where: Place | None) -> DaybookError:
     if ours is not None:
         return ours
     home = where.home if where else Path.cwd()
-    refused = next((found for link in chain if (found := disk_refusal(_named(link), home))), None)
+    refused = next((found for link in chain if (found := disk_refusal(link, home))), None)
     return refused or _unforeseen(cause, home)
 
 
@@ -51,14 +51,6 @@ def _chain(cause: BaseException | None) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
-
-
-def _named(cause: BaseException) -> Exception:
-    """SQLite says only that it cannot open a file or write: that is a disk that may not be written."""
-    words = str(cause).lower()
-    if "unable to open database file" in words or "attempt to write a readonly database" in words:
-        return PermissionError(13, "permission denied")
-    return cause if isinstance(cause, Exception) else Exception(str(cause))
 
 
 def _unforeseen(cause: BaseException, home: Path) -> DaybookError:

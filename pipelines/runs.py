@@ -152,6 +152,9 @@ def _outcome(result: Any, seconds: float) -> Outcome:
                 codes.append(1)
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             made[event.asset_key.to_user_string()] = event.materialization.metadata
+        elif event.event_type_value == "PIPELINE_FAILURE" and not steps and event.job_failure_data.error is not None:
+            name, steps["start"] = root_cause(event.job_failure_data.error)
+            codes.append(_exit_code(name))
     if not result.success:
         codes.append(1)
     code = 2 if 2 in codes else max(codes)

@@ -125,7 +125,7 @@ def copied(tmp_path: Path) -> Callable[[Path], Path]:
     return copy
 
 
-# --- a small folder in pysystemtrade's layout ---------------------------------------------------------------------------
+# --- a small folder in pysystemtrade's layout -------------------------------------------------------------------------
 MULTIPLE_HEADER = "DATETIME,CARRY,CARRY_CONTRACT,PRICE,PRICE_CONTRACT,FORWARD,FORWARD_CONTRACT"
 CONFIG = """Instrument,Pointsize,Percentage,PerBlock,PerTrade,AssetClass,Currency,Description,Slippage
 CORN,50,0,2,0,Ags,USD,Corn,0.125
@@ -134,6 +134,15 @@ BUND,1000,0,1,0,Bond,EUR,German bond,0.005
 ROLLS = """Instrument,HoldRollCycle,RollOffsetDays,CarryOffset,PricedRollCycle,ExpiryOffset
 CORN,Z,-45,-1,HKNUZ,14
 BUND,HMUZ,-5,-1,HMUZ,7
+"""
+
+
+STRATEGY = """name = "trend"
+[rules.fast]
+fast = 2
+slow = 8
+scalar = 10.6
+weight = 1.0
 """
 
 
@@ -171,8 +180,10 @@ def two_instruments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def loaded_two(tmp_path_factory: pytest.TempPathFactory, two_instruments: Path, daybook: Callable[..., Ended]) -> Path:
-    """A home that loaded them. Not to be changed: copy it."""
+    """A home that loaded them, with a strategy fast enough for a quarter. Not to be changed: copy it."""
     home = tmp_path_factory.mktemp("two") / "home"
+    (home / "strategies").mkdir(parents=True)
+    (home / "strategies" / "trend.toml").write_text(STRATEGY)
     words = ("--vendor", "pysystemtrade", "--source", two_instruments, "--calendar", "weekdays")
     ended = daybook("load", "--home", home, *words)
     assert ended.code == 0, ended.err
