@@ -36,5 +36,5 @@ def _missing(seen: pd.DataFrame, context: RuleContext) -> Iterator[dict[str, obj
 def _said(code: str, session: date) -> str:
     return (
         f"{code} has no price on {session}, when its exchange was open. "
-        "Load the session again, or add the holiday to reference/sessions.csv."
+        "Load the session again, or add the holiday to reference/session_overrides.csv."
     )
