@@ -15,6 +15,7 @@ import dagster as dg
 from assets.judging import rule_context
 from assets.layers import Sources
 from assets.materialized import table
+from assets.partitions import SESSIONS
 from checks.sessions import examined_sessions
 from trading.config.models import DeskSettings
 from trading.frames import DATASETS, VIOLATIONS, Dataset, to_pandas, to_table
@@ -90,6 +91,8 @@ def _spec(rule: Rule, dataset: Dataset) -> dg.AssetCheckSpec:
         asset=dg.AssetKey(dataset.name),
         description=rule.description,
         blocking=rule.blocking,
+        # Without this Dagster looks up the data version of every partition since 2000, for each dataset's checks.
+        partitions_def=SESSIONS if dataset.layer != "backtests" else None,
         metadata={"severity": rule.severity, "quarantines rows": rule.quarantine},
     )
 
