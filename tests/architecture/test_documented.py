@@ -70,7 +70,7 @@ def test_every_setting_is_documented(page: Callable[[str], str]) -> None:
     text = page("reference/settings.md")
     names = [*setting_names(DeskSettings, ""), *setting_names(StrategySettings, "")]
     names += setting_names(RuleSettings, "rules.NAME.")
-    assert len(names) > 40
+    assert len(names) >= 40
     assert not [name for name in names if f"`{name}`" not in text]
 
 
