@@ -8,9 +8,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
+import pandas as pd
 import pytest
 
 from pipelines.cli import main
@@ -18,6 +20,7 @@ from resources.vendors.simulated import FAULTS
 from trading.config.models import DeskSettings, RuleSettings, Settings, StrategySettings
 from trading.frames import DATASETS
 from trading.quality.examination import all_rules
+from trading.quality.rule import Rule, RuleContext
 
 GENERATED = (
     "asset-graph.svg",
@@ -186,3 +189,20 @@ def test_the_day_in_plain_python_needs_no_framework(root: Path) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert imported == {"datetime", "pathlib", "resources", "trading"}
+
+
+def test_the_rule_that_a_page_shows_is_a_rule_and_finds_what_it_says(page: Callable[[str], str]) -> None:
+    program = re.findall(r"```python\n(.*?)```", page("how-to/write-a-rule.md"), re.DOTALL)[0]
+    names: dict[str, object] = {}
+    exec(compile(program, "write-a-rule.md", "exec"), names)
+    shown = names["whole_volume"]
+    assert isinstance(shown, Rule)
+    rows = pd.DataFrame(
+        {
+            "vendor": "v", "instrument": "US10", "contract": 20220300, "frequency": "daily", "label": ["a", "b", "c"],
+            "session": pd.Timestamp("2022-02-25"), "volume": [10.0, 2.5, None],
+        }
+    )  # fmt: skip
+    day, seen_at = date(2022, 2, 25), datetime(2022, 2, 25, 22, tzinfo=UTC)
+    found = shown.judge(rows, RuleContext(DATASETS["raw_bars"], day, day, seen_at))
+    assert list(found["label"]) == ["b"]
