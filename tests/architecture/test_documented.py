@@ -44,7 +44,11 @@ def made_now(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     program = "import sys, pathlib, generate; generate.write(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-W", "ignore", "-c", program, str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(root / "docs"), "DAYBOOK_HOME": str(folder.parent / "no-home")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(root / "docs"), str(root)]),
+        "DAYBOOK_HOME": str(folder.parent / "no-home"),
+    }
     answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env=environment)
     assert answer.returncode == 0, answer.stderr
     return folder
