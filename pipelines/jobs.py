@@ -24,7 +24,6 @@ from assets import (
     reports,
     signals,
 )
-from assets.partitions import SESSIONS
 from checks import expectations
 
 BY_SESSION = [
@@ -35,21 +34,20 @@ UNPARTITIONED = [history.history, backtests.backtest_curves, backups.backup]
 PRICES = [*raw.ASSETS, *clean.ASSETS, *continuous.ASSETS]
 
 
-def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str, *, by_session: bool = True) -> Any:
+def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> Any:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(*expectations.CHECKS),
         description=description,
-        partitions_def=SESSIONS if by_session else None,
         executor_def=dg.in_process_executor,
         tags={"daybook/job": name},
     )
 
 
-INGEST = _job("ingest", [history.history], "Loads all history of the desk's vendor.", by_session=False)
+INGEST = _job("ingest", [history.history], "Loads all history of the desk's vendor.")
 PRICES_OF_SESSION = _job("prices", PRICES, "Takes in one session's prices: raw, clean and continuous.")
 CLOSE = _job("close", BY_SESSION, "The end of the day: prices checked, measured, traded on paper, valued, reported.")
 BACKFILL = _job("backfill", BY_SESSION, "The close of many sessions, in order, in one run.")
-BACKTEST = _job("backtest", [backtests.backtest_curves], "A strategy over history, its curve drawn.", by_session=False)
-BACKUP = _job("backup", [backups.backup], "A snapshot of the whole desk.", by_session=False)
+BACKTEST = _job("backtest", [backtests.backtest_curves], "A strategy over history, its curve drawn.")
+BACKUP = _job("backup", [backups.backup], "A snapshot of the whole desk.")
 JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, BACKTEST, BACKUP]

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipelines.jobs import BACKFILL, BACKTEST, BACKUP, CLOSE, INGEST, PRICES_OF_SESSION
+from pipelines.jobs import INGEST, JOBS
+from pipelines.orders import orders
+from pipelines.quality import QUALITY
 from trading.config.models import DeskSettings
 from trading.ports import Notice, Notifier
 
+WATCHED = [*JOBS, orders, QUALITY]
 SETTLED_S = 10.0  # a file younger than this may still be written
 
 
@@ -52,7 +55,7 @@ def drop_folder(
 
 
 @dg.run_failure_sensor(
-    monitored_jobs=[INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, BACKTEST, BACKUP],
+    monitored_jobs=WATCHED,
     description="Tells people that a run failed: in the log, and at the webhook where one is configured.",
 )
 def run_failed(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
