@@ -13,7 +13,25 @@ import dagster as dg
 from assets.materialized import OWNERS
 from trading.config.models import DeskSettings
 from trading.continuity.manifest import Identity, Manifest
+from trading.continuity.progress import told
+from trading.continuity.retention import Retention
+from trading.errors import BackupError
 from trading.ports import Backups, ReferenceStore, Taken
+
+_USUAL = Retention()
+
+
+class RetentionConfig(dg.Config):
+    """How many snapshots to keep, as `trading.continuity.retention.Retention` says; those of a day old always stay."""
+
+    newest: int = _USUAL.newest
+    days: int = _USUAL.days
+    weeks: int = _USUAL.weeks
+    months: int = _USUAL.months
+
+    def policy(self) -> Retention:
+        """As a value."""
+        return Retention(self.newest, self.days, self.weeks, self.months)
 
 
 def identity(desk: DeskSettings, reference: ReferenceStore) -> Identity:
@@ -32,9 +50,18 @@ def hashes(manifest: Manifest) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records)
 
 
+def forgotten(context: dg.AssetExecutionContext, backups: Backups, policy: Retention, now: datetime) -> str:
+    """Snapshots let go, by name. A damaged one stops that, not the backup: what it needs must not be deleted."""
+    try:
+        return ", ".join(backups.prune(policy, now)) or "none"
+    except BackupError as error:
+        context.log.warning(f"no old snapshot was let go: {error}")
+        return f"none: {error}"
+
+
 @dg.asset(
     name="snapshot",  # not `backup`: Dagster wants jobs and assets to have different names
-    description="A snapshot of every dataset, the ledger, the configuration, reference data and reports.",
+    description="A snapshot of every dataset, the ledger, the broker's books, configuration, reference data, reports.",
     group_name="backups",
     owners=OWNERS,
     kinds={"python", "file"},
@@ -42,12 +69,15 @@ def hashes(manifest: Manifest) -> dg.TableMetadataValue:
     deps=["pnl", "equity", "positions", "daily_report"],
 )
 def backup(
+    context: dg.AssetExecutionContext,
+    config: RetentionConfig,
     backups: dg.ResourceParam[Backups],
     reference: dg.ResourceParam[ReferenceStore],
     desk: dg.ResourceParam[DeskSettings],
     clock: dg.ResourceParam[Callable[[], datetime]],
 ) -> dg.MaterializeResult[None]:
-    taken: Taken = backups.take(identity(desk, reference), clock())
+    now = clock()
+    taken: Taken = backups.take(identity(desk, reference), now, told(context.log.info))
     return dg.MaterializeResult(
         metadata={
             "snapshot": taken.manifest.name,
@@ -58,5 +88,6 @@ def backup(
             "bytes": taken.manifest.size,
             "bytes added": taken.new_bytes,
             "hashes": hashes(taken.manifest),
+            "let go": forgotten(context, backups, config.policy(), now),
         }
     )

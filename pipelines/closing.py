@@ -6,6 +6,8 @@ or how a job is run (`runs.py`).
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from typing import Any
 from pipelines.deployments import snapshots
 from pipelines.desk import Desk, records
 from pipelines.runs import finished, run
-from pipelines.settings import Place
+from pipelines.settings import Place, read_settings
+from trading.continuity.progress import told
 from trading.errors import BackupError, UsageError
 from trading.frames import PNL, VIOLATIONS, to_pandas
 
@@ -54,9 +57,34 @@ def _refuse_outside(*sessions: date) -> None:
 
 
 def _sessions(where: Place, job: str, first: date, last: date) -> dict[str, Any]:
+    desk = Desk.open(where)
+    _refuse_before_the_book(desk, first)
+    note = _not_traded(desk, first, last)
     outcome = run(where, job, span=(first, last))
     found = finished(where, job, outcome, (first, last))
-    return {**found, **summary(Desk.open(where), first, last)}
+    return {**found, **summary(Desk.open(where), first, last), **({"note": note} if note else {})}
+
+
+def _refuse_before_the_book(desk: Desk, first: date) -> None:
+    """Orders were decided with what was known then, so that a book cannot begin earlier than it did."""
+    closed, journal = desk.closed_sessions(), desk.book_sessions()
+    begins = min(closed[:1] + journal[:1], default=None)
+    if closed and journal and first < begins:
+        raise UsageError(
+            f"the book of this desk begins on {begins}; sessions before it cannot be traded any more. Close from "
+            f"{begins} on, or use another --home for history."
+        )
+
+
+def _not_traded(desk: Desk, first: date, last: date) -> str | None:
+    """What to say of sessions that were skipped once and are closed now: the journal has gone on without them."""
+    closed = desk.closed_sessions()
+    newest = closed[-1] if closed else first
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    skipped = [day for day in days if day < newest and day not in closed and desk.is_session(day)]
+    if not skipped or not desk.book_sessions():
+        return None
+    return f"{len(skipped)} sessions from {skipped[0]} on are valued, not traded: the book had gone on to {newest}"
 
 
 def summary(desk: Desk, first: date, last: date) -> dict[str, Any]:
@@ -117,14 +145,19 @@ def backup(where: Place) -> dict[str, Any]:
     return {**finished(where, "backup", outcome, (None, None)), **outcome.metadata("snapshot")}
 
 
+def _aside(line: str) -> None:
+    sys.stderr.write(f"  {line}\n")
+    sys.stderr.flush()
+
+
 def restore(where: Place, snapshot: str, into: Path) -> dict[str, Any]:
     """Rebuilds a home from a snapshot; nothing is left behind where that fails."""
     store = snapshots(where)
-    names = [manifest.name for manifest in store.snapshots()]
+    names = store.names()
     if not names:
         raise BackupError(f"there are no snapshots in {where.backups}. Point DAYBOOK_BACKUPS at the backup folder.")
     chosen = names[-1] if snapshot == "latest" else snapshot
-    manifest = store.restore(chosen, into)
+    manifest = store.restore(chosen, into, told(_aside))
     return {
         "snapshot": manifest.name,
         "into": str(into),
@@ -132,5 +165,6 @@ def restore(where: Place, snapshot: str, into: Path) -> dict[str, Any]:
         "datasets": {name: state.content_hash for name, state in sorted(manifest.datasets.items())},
         "ledger": manifest.ledger.content_hash if manifest.ledger else None,
         "configuration": manifest.identity.configuration_hash,
+        "configuration_now": read_settings(replace(where, home=into.resolve())).content_hash(),
         "verified": "every file and content hash equals the snapshot's",
     }

@@ -3,11 +3,12 @@
 Belongs here: which files of a home are a snapshot, copying them out and back, and proving that they came back. Does not
 belong here: what a manifest says (`trading/continuity/`), or how blobs are kept (a `BlobStore`).
 
-A home is <home>/frames/<dataset>/ (Delta tables), ledger.sqlite, broker.sqlite, desk.toml, strategies/, reference/ and
-reports/. Caches, locks and Dagster's own storage are left out: losing them loses nothing. Writers may go on meanwhile:
-a table's log is read first and its files are immutable, a database is copied by SQLite itself, and the ledger comes
-after the datasets that follow from it, the broker last, so nothing in a snapshot points at what is not in it. The
-manifest is written last, by one rename: a killed backup leaves blobs that the next one uses, and no snapshot.
+A home is <home>/frames/<dataset>/ (Delta tables), ledger.sqlite, broker.sqlite, desk.toml, strategies/, reference/,
+reports/ and blobs/. Caches, locks, logs and Dagster's own storage are left out: losing them loses nothing that was
+decided. Writers may go on meanwhile: a table's log is read first and its files are immutable, a database is copied by
+SQLite itself, what follows from other things is looked at before them (P&L before prices, all datasets before the
+ledger, the ledger before the broker), so a snapshot holds everything that something in it was made of. The manifest is
+written last, by one rename: a killed backup leaves blobs that the next one uses, and no snapshot.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from trading.continuity.manifest import (
     snapshot_name,
 )
 from trading.continuity.retention import Retention, retained
-from trading.errors import BackupError, DatasetNotFound, StoreError, UsageError
+from trading.errors import BackupError, DatasetNotFound, StoreError, StoreUnavailable, UsageError
 from trading.frames import DATASETS
 from trading.ports import BlobStore, FrameStore, Ledger, Progress, Taken
 
@@ -48,7 +49,9 @@ _PLAIN = (
     ("configuration", "strategies/**/*.toml"),
     ("reference", "reference/**/*.csv"),
     ("reports", "reports/**/*.html"),
+    ("blobs", "blobs/??/[0-9a-f]*"),  # pages by content, as runs name them; earlier renderings of a report too
 )
+_ORDER = {name: place for place, name in enumerate(DATASETS)}  # what follows from other datasets comes after them
 _DATABASES = ("ledger", "broker")  # copies of live files: their time stamps do not tell whether they changed
 _COMMIT = re.compile(r"\d{20}\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint.*\.parquet")
@@ -107,8 +110,9 @@ class Snapshots:
 
     def _sources(self, staging: Path) -> Iterator[_Source]:
         """Files in the order that keeps a snapshot consistent while others write."""
-        for table in sorted((self.home / FRAMES).glob("*/_delta_log")):
-            yield from self._table(table.parent)
+        tables = [log.parent for log in (self.home / FRAMES).glob("*/_delta_log")]
+        for table in sorted(tables, key=lambda table: (-_ORDER.get(table.name, len(_ORDER)), table.name)):
+            yield from self._table(table)
         for part, pattern in _PLAIN:
             for file in sorted(self.home.glob(pattern)):
                 yield _Source(file, file.relative_to(self.home).as_posix(), part)
@@ -187,13 +191,17 @@ class Snapshots:
     # --- looking ---
     def snapshots(self) -> list[Manifest]:
         """As the port. Raises BackupError naming a damaged manifest."""
-        return [self._read(path.stem) for path in sorted((self.destination / "snapshots").glob("*.json"))]
+        return [self._read(name) for name in self.names()]
+
+    def names(self) -> list[str]:
+        """As the port."""
+        return sorted((path.stem for path in (self.destination / "snapshots").glob("*.json")), key=_by_time)
 
     def newest(self) -> Manifest | None:
         """The last snapshot taken that can be read; None if there is none."""
-        for path in sorted((self.destination / "snapshots").glob("*.json"), reverse=True):
+        for name in reversed(self.names()):
             try:
-                return self._read(path.stem)
+                return self._read(name)
             except BackupError:  # a damaged manifest must not stop the next backup; `snapshots` reports it
                 continue
         return None
@@ -255,14 +263,17 @@ class Snapshots:
             raise BackupError(
                 f"snapshot {name}: the content of {file.path} (blob {file.sha256[:12]}) is missing. {self._cure(name)}"
             ) from cause
+        except StoreUnavailable:
+            raise
         except StoreError as cause:
             raise BackupError(
-                f"snapshot {name}: the content of {file.path} (blob {file.sha256[:12]}) is damaged: {cause} "
-                f"{self._cure(name)}"
+                f"snapshot {name}: the content of {file.path} (blob {file.sha256[:12]}) was changed after it was "
+                f"written. {self._cure(name)} If the desk itself still lives: delete {file.sha256} from the blobs, "
+                "and the next backup writes it anew."
             ) from cause
 
     def _cure(self, name: str) -> str:
-        others = [path.stem for path in sorted((self.destination / "snapshots").glob("*.json")) if path.stem != name]
+        others = [other for other in self.names() if other != name]
         instead = f"restore another snapshot ({', '.join(others[-3:])})" if others else "there is no other snapshot"
         return f"Copy the blob back from another copy of {self.destination}, or {instead}. Nothing was restored."
 
@@ -275,7 +286,7 @@ class Snapshots:
 
     # --- forgetting ---
     def prune(self, policy: Retention, now: datetime) -> tuple[str, ...]:
-        """Deletes snapshots that the policy lets go, and blobs that no snapshot names. Returns the names deleted."""
+        """As the port. Manifests go before blobs: whoever is stopped in between leaves blobs, never half a snapshot."""
         with self._translated(self.destination), self._alone():
             manifests = self.snapshots()
             kept = retained(manifests, policy, now)
@@ -297,7 +308,7 @@ class Snapshots:
         try:
             text = place.read_text()
         except (OSError, UnicodeDecodeError) as cause:
-            there = ", ".join(path.stem for path in sorted(place.parent.glob("*.json"))[-5:]) or "none"
+            there = ", ".join(self.names()[-5:]) or "none"
             raise BackupError(
                 f"there is no readable snapshot {name} in {self.destination}. Newest there: {there}."
             ) from cause
@@ -333,11 +344,18 @@ class Snapshots:
 
 def _copied_database(source: Path, target: Path) -> Path:
     """SQLite's own copy: whole transactions only, whoever writes meanwhile."""
-    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as live, closing(sqlite3.connect(target)) as copy:
+    address = f"{source.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True)) as live, closing(sqlite3.connect(target)) as copy:
         live.backup(copy)
     found = source.stat()
     os.utime(target, ns=(found.st_mtime_ns, found.st_mtime_ns))
     return target
+
+
+def _by_time(name: str) -> tuple[str, int]:
+    """Order of snapshot names: by time, then by the number among those of one second."""
+    time, _, number = name.partition("_")
+    return time, int(number) if number.isdigit() else 1
 
 
 def _added(commit: Path) -> Iterator[str]:

@@ -21,6 +21,7 @@ from trading.book.journal import Event
 from trading.book.orders import Fill, Order
 from trading.book.reconciliation import Statement
 from trading.continuity.manifest import Identity, Manifest
+from trading.continuity.retention import Retention
 from trading.frames import Dataset
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
 from trading.market.sessions import SessionCalendar
@@ -352,8 +353,19 @@ class Backups(Protocol):
         """A new snapshot, complete when it returns; `at` is UTC. Stopped at any point, it leaves none."""
         ...
 
+    def names(self) -> Sequence[str]:
+        """Names of all there are, oldest first, damaged ones too."""
+        ...
+
     def snapshots(self) -> Sequence[Manifest]:
-        """All there are, oldest first."""
+        """All there are, oldest first. Raises BackupError if one is damaged."""
+        ...
+
+    def prune(self, policy: Retention, now: datetime) -> Sequence[str]:
+        """Deletes the snapshots that the policy lets go, and what only they held. Returns their names.
+
+        Raises BackupError, and deletes nothing, while a damaged manifest does not tell what it needs.
+        """
         ...
 
     def restore(self, name: str, into: Path, progress: Progress = ...) -> Manifest:
