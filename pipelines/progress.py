@@ -25,9 +25,7 @@ class StepLines(logging.Handler):
         """Reads the Dagster event that a log record carries."""
         event = (getattr(record, "dagster_meta", None) or {}).get("dagster_event")
         if event is None:
-            mark = "  ! " if record.levelno >= logging.WARNING else "    "
-            if record.levelno >= logging.INFO:
-                self._line(mark + record.getMessage().rsplit(" - ", 1)[-1])
+            self._said(record)
             return
         kind, step = event.event_type_value, event.step_key or ""
         if kind == "STEP_START":
@@ -38,6 +36,13 @@ class StepLines(logging.Handler):
             self._line(f"  {step:<28}{self._elapsed(step)}  FAILED: {_reason(event)}")
         elif kind == "ASSET_CHECK_EVALUATION":
             self._check(event.asset_check_evaluation_data)
+
+    def _said(self, record: logging.LogRecord) -> None:
+        """What an asset says; not the line Dagster writes for each step that a failed one keeps from running."""
+        text = record.getMessage().rsplit(" - ", 1)[-1]
+        if record.levelno < logging.INFO or text.startswith("Dependencies for step"):
+            return
+        self._line(("  ! " if record.levelno >= logging.WARNING else "    ") + text)
 
     def _check(self, evaluation: dg.AssetCheckEvaluation) -> None:
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
