@@ -14,7 +14,7 @@ from typing import Any
 
 from pipelines.deployments import snapshots
 from pipelines.desk import Desk, records
-from pipelines.runs import finished, run
+from pipelines.runs import Outcome, finished, run
 from pipelines.settings import Place, read_settings
 from trading.continuity.progress import told
 from trading.errors import BackupError, UsageError
@@ -62,7 +62,16 @@ def _sessions(where: Place, job: str, first: date, last: date) -> dict[str, Any]
     note = _not_traded(desk, first, last)
     outcome = run(where, job, span=(first, last))
     found = finished(where, job, outcome, (first, last))
-    return {**found, **summary(Desk.open(where), first, last), **({"note": note} if note else {})}
+    return {**found, **_result(Desk.open(where), outcome, first, last), **({"note": note} if note else {})}
+
+
+def _result(desk: Desk, outcome: Outcome, first: date, last: date) -> dict[str, Any]:
+    """The summary of what this very run valued, and not what an earlier run of the same session left."""
+    if "pnl" not in outcome.materialized:
+        stood = "its figures are those of an earlier run" if last in desk.closed_sessions() else "it is not closed"
+        return {"session": str(last), "stopped": f"the run stopped before {last} was valued; {stood}"}
+    found = summary(desk, first, last)
+    return found if "daily_report" in outcome.materialized else {**found, "report": None}
 
 
 def _refuse_before_the_book(desk: Desk, first: date) -> None:
