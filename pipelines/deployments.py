@@ -161,6 +161,12 @@ def cache_resource(where: Place) -> Vended:
     return RedisCacheResource(url=where.redis_url)
 
 
+def shown_cache(where: Place) -> Vended:
+    """The same for Dagster, whose UI shows settings: the address may hold a password and stays in the environment."""
+    found = cache_resource(where)
+    return RedisCacheResource(url=dg.EnvVar("REDIS_URL")) if isinstance(found, RedisCacheResource) else found
+
+
 def vendor_of(settings: DeskSettings, reference_store: ReferenceStore) -> PriceVendor:
     """The vendor that the settings name. Raises ConfigError where it needs a folder and none is given."""
     chosen = settings.vendor
@@ -255,7 +261,7 @@ def resources(where: Place) -> Mapping[str, Any]:
         "frames": frame_resource(where),
         "ledger": ledger_resource(where),
         "reference": reference_resource(where),
-        "cache": cache_resource(where),
+        "cache": shown_cache(where),
         "blobs": DiskBlobsResource(root=str(where.home / "blobs")),
         "desk": DeskResource(**own),
         "vendor": VendorResource(**own),
