@@ -157,7 +157,9 @@ def demo(where: Place, sessions: int, years: int) -> Answer:
 
 
 @main.command()
-@click.option("--vendor", type=click.Choice(["simulated", "pysystemtrade", "csv_folder"]), required=True)
+@click.option(
+    "--vendor", type=click.Choice(["simulated", "pysystemtrade", "csv_folder"]), required=True, help="Whose prices."
+)
 @click.option("--source", type=click.Path(path_type=Path), help="The vendor's folder.")
 @click.option("--instruments", help="Comma-separated codes; without it, all the vendor has.")
 @click.option("--since", type=DAY, help="First session.")
@@ -248,7 +250,7 @@ def restore(where: Place, snapshot: str, into: Path) -> Answer:
 
 
 @main.command()
-@click.option("--port", default=3000, show_default=True)
+@click.option("--port", default=3000, show_default=True, help="Where the UI listens on this machine.")
 @answering
 def ui(where: Place, port: int) -> Answer:
     """Open the Dagster UI on this desk's data."""
@@ -268,7 +270,13 @@ def status(where: Place) -> Answer:
 
 @main.command()
 @click.argument("instrument")
-@click.option("--kind", type=click.Choice(["adjusted", "multiple", "daily", "intraday"]), default="adjusted")
+@click.option(
+    "--kind",
+    type=click.Choice(["adjusted", "multiple", "daily", "intraday"]),
+    default="adjusted",
+    show_default=True,
+    help="Which prices.",
+)
 @click.option("--since", type=DAY, help="First session.")
 @click.option("--until", type=DAY, help="Last session.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write all rows to FILE.parquet or FILE.csv.")

@@ -19,6 +19,7 @@ import pyarrow as pa
 from assets.stitched import stitched
 from pipelines.deployments import Adapters, adapters, utc_now
 from pipelines.settings import Place, place
+from trading.book.booking import BOOK_KINDS
 from trading.config.models import DeskSettings
 from trading.errors import DatasetNotFound, NotASession, UnknownInstrument, UsageError
 from trading.frames import (
@@ -66,11 +67,11 @@ class Desk:
         Raises UnknownInstrument where nothing of that name is held.
         """
         through = until or FAR
-        if kind == "intraday" or (kind == "daily" and self._written(CLEAN_BARS)):
+        if kind in ("intraday", "daily"):
             rows = self._history(CLEAN_BARS, through, since, [instrument])
             rows = rows[rows["frequency"] == kind]
-        elif kind == "daily":
-            rows = self._history(DAILY_PRICES, through, since, [instrument])
+            if kind == "daily" and rows.empty:
+                rows = self._history(DAILY_PRICES, through, since, [instrument])
         else:
             rows = self._continuous(instrument, kind, through)
             rows = rows if since is None else rows[rows["session"] >= pd.Timestamp(since)]
@@ -154,6 +155,10 @@ class Desk:
             return []
         rows = self.adapters.frames.history(EQUITY, through=FAR, columns=["session"])
         return sorted(set(rows["session"].to_pylist()))
+
+    def book_sessions(self) -> list[date]:
+        """Sessions of which the journal has orders or fills, ascending."""
+        return sorted({entry.event.session for entry in self.adapters.ledger.entries(kinds=BOOK_KINDS)})
 
     def refuse_non_session(self, day: date) -> None:
         """Raises NotASession on a weekend, and on a day on which no followed exchange group trades."""

@@ -153,10 +153,10 @@ def weekdays(first: date, last: date) -> list[date]:
 
 
 def multiple_rows(level: float, days: list[date]) -> list[str]:
-    """Rising prices of one contract, with a wave; the next contract one point dearer."""
+    """Prices of one contract that rise and fall over fourteen days; the next contract one point dearer."""
     rows = []
     for number, day in enumerate(days):
-        price = level + 0.5 * number + 0.25 * ((number * 7) % 5)
+        price = level + 0.25 * (number % 5) + level / 50 * abs(number % 14 - 7)
         rows.append(f"{day} 23:00:00,{price - 1},20211200,{price},20221200,{price + 1},20231200")
     return rows
 
