@@ -35,7 +35,7 @@ from trading.frames import (
 )
 from trading.ports import BlobStore, FrameStore, ReferenceStore
 from trading.reports import drawings
-from trading.reports.daily import DailyReport, account_curve, correlation_matrix, render, summary
+from trading.reports.daily import DailyReport, account_curve, render, summary
 from trading.reports.html import number
 
 SHOWN = (PNL, EQUITY, POSITIONS, ORDERS, BREAKS, VIOLATIONS, VOLATILITY, CORRELATION, ROLL_STATES)
@@ -96,15 +96,12 @@ def write_page(home: Path, session: date, page: bytes) -> Path:
 
 
 def facts(report: DailyReport) -> dict[str, Any]:
-    """The page's numbers and pictures, as metadata."""
+    """The page's numbers and the account, as metadata; the assets of the other pictures show those themselves."""
     unit = report.base_currency
     rows = [dg.TableRecord({"what": name, "value": number(value, 0)}) for name, value in summary(report).items()]
     return {
         "summary": dg.MetadataValue.table(rows),
         "account": image(drawings.equity_curve(account_curve(report.equity), unit, "Account"), "account"),
-        "profit and loss": image(drawings.pnl_bars(report.pnl, unit=unit), "P&L by instrument"),
-        "volatility": image(drawings.volatility_bars(report.volatility), "volatility"),
-        "correlation": image(drawings.correlation_heat_map(correlation_matrix(report.correlation)), "correlation"),
     }
 
 
