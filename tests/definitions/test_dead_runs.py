@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from pipelines.dead_runs import HOST_TAG, PID_TAG, STARTED_TAG, process_tags, reap  # noqa: E402
+from pipelines.dead_runs import HOST_TAG, LAUNCHED_TAG, PID_TAG, STARTED_TAG, process_tags, reap, reap_launched  # noqa: E402
 
 STARTED, FAILED = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
 
@@ -137,3 +137,17 @@ def test_the_tags_name_this_process() -> None:
 if __name__ == "__main__":
     with dg.DagsterInstance.get() as here:
         close.execute_in_process(instance=here, tags=process_tags())
+
+
+def test_a_run_that_the_ui_executes_again_has_old_tags_and_lives(instance: dg.DagsterInstance) -> None:
+    run_id = started(instance, {**process_tags(), STARTED_TAG: "long ago", LAUNCHED_TAG: "{}"})
+    assert reap(instance) == []
+    assert status(instance, run_id) == STARTED
+
+
+def test_runs_of_a_ui_that_ended_are_marked_failed_and_others_are_not(instance: dg.DagsterInstance) -> None:
+    its, another = started(instance, {LAUNCHED_TAG: "{}"}), started(instance, process_tags())
+    queued = started(instance, {LAUNCHED_TAG: "{}"}, dg.DagsterRunStatus.QUEUED)
+    assert reap_launched(instance) == [its]
+    assert [status(instance, run_id) for run_id in (its, another)] == [FAILED, STARTED]
+    assert status(instance, queued) == dg.DagsterRunStatus.QUEUED
