@@ -147,7 +147,5 @@ def test_a_run_that_the_ui_executes_again_has_old_tags_and_lives(instance: dg.Da
 
 def test_runs_of_a_ui_that_ended_are_marked_failed_and_others_are_not(instance: dg.DagsterInstance) -> None:
     its, another = started(instance, {LAUNCHED_TAG: "{}"}), started(instance, process_tags())
-    queued = started(instance, {LAUNCHED_TAG: "{}"}, dg.DagsterRunStatus.QUEUED)
     assert reap_launched(instance) == [its]
     assert [status(instance, run_id) for run_id in (its, another)] == [FAILED, STARTED]
-    assert status(instance, queued) == dg.DagsterRunStatus.QUEUED
