@@ -7,6 +7,7 @@ Belongs here: reading the frames of a report, writing the page. Does not belong 
 import importlib.metadata
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,8 @@ def write_page(home: Path, session: date, page: bytes) -> Path:
         begun.write_bytes(page)
         begun.replace(place)
     except OSError as cause:
-        begun.unlink(missing_ok=True)
+        with suppress(OSError):  # what refused the page may refuse this too
+            begun.unlink()
         raise StoreUnavailable(
             f"the report {place} could not be written: {cause.strerror}. Free space or fix the permissions of "
             f"{place.parent}, then run the session's daily_report again."
