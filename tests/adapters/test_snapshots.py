@@ -27,7 +27,7 @@ from trading.book.journal import Event
 from trading.continuity.manifest import Identity, Manifest
 from trading.continuity.retention import Retention
 from trading.errors import BackupError, StoreBusy, StoreUnavailable, UsageError
-from trading.frames import FORECASTS, RAW_FX_RATES
+from trading.frames import CLEAN_FX_RATES, FORECASTS, RAW_FX_RATES, empty
 from trading.ports import Span
 
 FIRST = date(2020, 1, 1)
@@ -237,11 +237,12 @@ def test_a_snapshot_taken_while_others_write_is_consistent(home: Path, backups: 
 
 
 def test_what_follows_is_looked_at_before_what_it_follows_from(home: Path, backups: Path) -> None:
+    nothing = empty(CLEAN_FX_RATES)
+    DeltaFrames(home / "frames").replace(CLEAN_FX_RATES, nothing, Span(FIRST, ALL))
     paths = [file.path for file in store_of(home, backups).take(WHO, AT).manifest.files]
-    places = [max(number for number, path in enumerate(paths) if path.startswith(start)) for start in (
-        "frames/forecasts/", "frames/raw_fx_rates/", "ledger.sqlite", "broker.sqlite",
-    )]  # fmt: skip
-    assert places == sorted(places)
+    starts = ("frames/forecasts/", "frames/clean_fx_rates/", "frames/raw_fx_rates/", "ledger.sqlite", "broker.sqlite")
+    firsts = [min(number for number, path in enumerate(paths) if path.startswith(start)) for start in starts]
+    assert firsts == sorted(firsts)
 
 
 def test_two_backups_at_once_wait_for_each_other(home: Path, backups: Path) -> None:
@@ -393,11 +394,11 @@ def test_old_snapshots_go_and_what_only_they_held(home: Path, backups: Path, tmp
 # --- the disk ---
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 200 kB."""
+    """A disk of 600 kB."""
     place = tmp_path / "tiny"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", place], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", place], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here (needs root): {mounted.stderr.strip()}")
@@ -409,7 +410,7 @@ def test_a_full_backup_disk_is_said_and_harms_nothing(home: Path, tiny_disk: Pat
     store = store_of(home, tiny_disk / "backups")
     first = store.take(WHO, AT)
     before = contents(home)
-    (home / "reports" / "big.html").write_bytes(bytes(range(256)) * 2_000)
+    (home / "reports" / "big.html").write_bytes(bytes(range(256)) * 4_000)
     with pytest.raises(StoreUnavailable, match="is full"):
         store.take(WHO, AT + timedelta(days=1))
     assert store.names() == [first.manifest.name]
@@ -420,7 +421,7 @@ def test_a_full_backup_disk_is_said_and_harms_nothing(home: Path, tiny_disk: Pat
 
 
 def test_a_full_disk_at_the_restore_leaves_nothing_behind(home: Path, backups: Path, tiny_disk: Path) -> None:
-    (home / "reports" / "big.html").write_bytes(bytes(range(256)) * 2_000)
+    (home / "reports" / "big.html").write_bytes(bytes(range(256)) * 4_000)
     name = store_of(home, backups).take(WHO, AT).manifest.name
     with pytest.raises(StoreUnavailable, match="is full"):
         store_of(home, backups).restore(name, tiny_disk / "new")
