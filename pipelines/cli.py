@@ -296,8 +296,11 @@ def _reading(name: str, text: str) -> None:
     @answering
     def command(where: Place, session: Any) -> Answer:
         desk = _desk(where)
-        day = desk.closed_session(_day(session))
-        return _rows(f"{name} on {day}", getattr(desk, name)(day), {"session": day})
+        if name == "violations":  # a load finds some too, before anything is closed
+            day = _day(session) or next(reversed(desk.closed_sessions()), None)
+        else:
+            day = desk.closed_session(_day(session))
+        return _rows(f"{name} on {day or 'any session'}", getattr(desk, name)(day), {"session": day})
 
     main.command(name, help=text)(command)
 

@@ -121,8 +121,13 @@ class Desk:
         return self._session(BREAKS, session)
 
     def violations(self, session: date | None = None) -> pd.DataFrame:
-        """Findings of data rules on a session."""
-        return self._session(VIOLATIONS, session)
+        """Findings of data rules on a session, closed or only loaded; without one those of the latest closed, or all
+        where nothing is closed yet (then with a column `session`)."""
+        day = session or next(reversed(self.closed_sessions()), None)
+        if day is None:
+            return self._history(VIOLATIONS, FAR)
+        self.refuse_non_session(day)
+        return self._history(VIOLATIONS, day, day).drop(columns="session")
 
     def sql(self, query: str, as_of: str | None = None) -> pd.DataFrame:
         """Rows of a read-only query over every dataset and ledger projection."""

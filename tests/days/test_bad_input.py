@@ -171,8 +171,10 @@ def test_of_duplicated_times_the_last_row_counts_and_the_finding_is_kept(
     assert ended.code == 0, ended.err
     assert raw[0]["n"] == 2
     assert clean == [{"n": 1, "price": 512.25}]
-    found = daybook("sql", "select rule, series, message from violations", "--home", home, "--json").document["rows"]
-    assert [row["rule"] for row in found] == ["duplicates"], found
+    found = daybook("violations", "--home", home, "--json").document["rows"]
+    assert [(row["rule"], row["severity"]) for row in found] == [("duplicates", "warning")], found
+    assert daybook("violations", "--session", stamp[:10], "--home", home, "--json").document["count"] == 1
+    assert daybook("violations", "--session", "2021-03-30", "--home", home, "--json").document["count"] == 0
 
 
 def test_an_infinite_price_is_quarantined_and_the_rest_loaded(
