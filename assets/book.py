@@ -17,7 +17,7 @@ import dagster as dg
 import pandas as pd
 
 from assets.book_inputs import Opening, opening, session_inputs
-from assets.materialized import by_session, described, facts
+from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from assets.pictures import image
 from trading.book.booking import Entered
@@ -156,7 +156,7 @@ def book(
     rows = close_range(sessions, frames, reference, Desk(ledger, broker, desk, clock))
     for name, (table, version) in write(frames, rows, Span(first, last)).items():
         more = pictures(name, rows[name], desk.capital.base_currency) if rows[name] else {}
-        yield dg.MaterializeResult(asset_key=name, metadata=facts(table, version, more))
+        yield session_result(context, facts(table, version, more), name)
 
 
 def pictures(name: str, rows: list[Row], unit: str) -> dict[str, Any]:

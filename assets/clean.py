@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from assets.judging import codes_in, rule_context
 from assets.layers import Sources, Written
-from assets.materialized import by_session, described, facts
+from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from trading.config.models import DeskSettings
 from trading.frames import (
@@ -87,7 +87,7 @@ def _clean_asset(cleaning: Cleaning) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         sources = Sources(frames, reference, desk, clock())
         written = cleaning.update(sources, *session_range(context))
-        return dg.MaterializeResult(metadata=facts(written.rows, written.version, written.shown))
+        return session_result(context, facts(written.rows, written.version, written.shown))
 
     return asset
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from assets.layers import Sources, Step, step_asset
-from assets.materialized import OWNERS, by_session
+from assets.materialized import OWNERS, by_session, session_result
 from assets.partitions import session_range
 from assets.pictures import image
 from assets.stitched import warm
@@ -156,7 +156,7 @@ def adjusted_prices(
     warmed = warm(frames, cache, last, desk.market.stitching)
     picture = image(drawings.price_lines(wide.tail(500)))
     shown = {"instruments": len(wide.columns), "sessions": len(wide), "series in the cache": warmed}
-    return dg.MaterializeResult(metadata={**shown, "last two years": picture})
+    return session_result(context, {**shown, "last two years": picture})
 
 
 ASSETS = [*(step_asset(step) for step in STEPS), adjusted_prices]

@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from assets.materialized import by_session, described, facts
+from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from trading.config.models import DeskSettings
 from trading.errors import DatasetNotFound
@@ -104,6 +104,6 @@ def step_asset(step: Step) -> dg.AssetsDefinition:
         sources = Sources(frames, reference, desk, clock())
         written = step.update(sources, first, last)
         shown = step.pictures(sources, written.rows, last) if step.pictures else {}
-        return dg.MaterializeResult(metadata=facts(written.rows, written.version, shown))
+        return session_result(context, facts(written.rows, written.version, shown))
 
     return asset

@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.partitions import SESSIONS
+from assets.partitions import SESSIONS, session_range
 from trading.frames import Dataset
 from trading.ports import Version
 
@@ -51,6 +51,26 @@ def column_schema(dataset: Dataset) -> dg.TableSchema:
             for field in dataset.schema
         ]
     )
+
+
+def session_result(
+    context: dg.AssetExecutionContext, metadata: Mapping[str, Any], asset_key: str | None = None
+) -> dg.MaterializeResult:
+    """The result of a session asset. Dagster writes a result's metadata once for every session of a range: there the
+    tables and pictures are observed once, on the last session, and only short values stay with each."""
+    first, last = session_range(context)
+    if first == last:
+        return dg.MaterializeResult(asset_key=asset_key, metadata=metadata)
+    shown = {**metadata, "run covers": f"{first} to {last}"}
+    key = dg.AssetKey(asset_key) if asset_key else context.asset_key
+    context.log_event(dg.AssetObservation(asset_key=key, partition=last.isoformat(), metadata=shown))
+    brief = {name: value for name, value in shown.items() if _is_brief(name, value)}
+    return dg.MaterializeResult(asset_key=asset_key, metadata=brief)
+
+
+def _is_brief(name: str, value: Any) -> bool:
+    """Short, and as true of one session of a range as of all of it."""
+    return not isinstance(value, dg.TableMetadataValue | dg.MarkdownMetadataValue) and name != "dagster/row_count"
 
 
 def facts(rows: pa.Table, version: Version | None, more: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.layers import Sources
-from assets.materialized import by_session, described, facts, in_span
+from assets.materialized import by_session, described, facts, in_span, session_result
 from assets.partitions import session_range
 from trading.config.models import DeskSettings
 from trading.errors import VendorError
@@ -147,7 +147,7 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
         arrived = arrive(dataset, session_range(context), vendor, Sources(frames, reference, desk, clock()))
         answer = "delivered" if dataset.name in vendor.delivers else "this vendor does not deliver it"
         more = {"vendor": vendor.name, "answer": answer, "no data": ", ".join(arrived.delivery.no_data) or "none"}
-        return dg.MaterializeResult(metadata=facts(arrived.new, arrived.version, more))
+        return session_result(context, facts(arrived.new, arrived.version, more))
 
     return asset
 

@@ -10,7 +10,7 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from assets.materialized import by_session, described, facts
+from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from trading.book.account import account, cash_local
 from trading.book.booking import fill_of
@@ -54,7 +54,7 @@ def breaks(
         else empty(BREAKS)
     )
     version = frames.replace(BREAKS, rows, Span(first, last))
-    return dg.MaterializeResult(metadata=facts(rows, version))
+    return session_result(context, facts(rows, version))
 
 
 def _difference(item: Break) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from assets.materialized import OWNERS, by_session
+from assets.materialized import OWNERS, by_session, session_result
 from assets.partitions import session_range
 from assets.pictures import image
 from trading.config.models import DeskSettings
@@ -131,4 +131,4 @@ def daily_report(
     metadata = {"report": dg.MetadataValue.path(place), "blob": blobs.put(page), "bytes": len(page), **facts(report)}
     if first != last:
         metadata["rendered"] = f"{last} only, the last session of the range {first} to {last}"
-    return dg.MaterializeResult(metadata=metadata)
+    return session_result(context, metadata)

@@ -9,7 +9,7 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from assets.materialized import by_session, described, facts
+from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from trading.config.models import DeskSettings
 from trading.frames import DAILY_PRICES, FORECASTS, ROLL_GAPS, VOLATILITY, Dataset, to_pandas, to_table
@@ -48,4 +48,4 @@ def forecasts(
     first, last = session_range(context)
     rows = to_table(calculated(frames, desk, first, last), FORECASTS)
     version = frames.replace(FORECASTS, rows, Span(first, last))
-    return dg.MaterializeResult(metadata=facts(rows, version))
+    return session_result(context, facts(rows, version))
