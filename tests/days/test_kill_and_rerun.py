@@ -19,13 +19,17 @@ from typing import Any
 import pytest
 
 KILLS = 10
+IMPORTED = [
+    "pipelines.cli", "pipelines.definitions", "pipelines.closing", "pipelines.loading", "deltalake", "rich.table",
+    "matplotlib.figure", "matplotlib.dates", "matplotlib.backends.backend_agg", "sqlalchemy.dialects.sqlite",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def forked() -> Callable[..., BaseProcess]:
     """Starts the command line in a process of its own."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipelines.cli", "pipelines.definitions", "pipelines.closing", "deltalake"])
+    context.set_forkserver_preload(IMPORTED)
 
     def start(*words: object) -> BaseProcess:
         program = "from pipelines.cli import main; main(words)"
