@@ -1,8 +1,9 @@
 """The state of the data after a close: one table of three layers, from the checks of the same run; and that what the
 rules found, and the rows they refused, are datasets of their own.
 
-Belongs here: gathering what the checks of the run found. Does not belong here: a rule, judging rows again, or writing
-findings: the checks of each dataset do (`checks/examined.py`), and the clean layer sets refused rows aside.
+Belongs here: gathering what the checks of the run found, and what they found lately. Does not belong here: a rule,
+judging rows again, or writing findings: the checks of each dataset do (`checks/examined.py`), and the clean layer sets
+refused rows aside.
 """
 
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow as pa
 
-from assets.materialized import OWNERS, by_session, described, table
+from assets.materialized import OWNERS, by_session, described, session_result, table
+from assets.partitions import session_range
 from trading.frames import DATASETS, QUARANTINE, VIOLATIONS
+from trading.ports import Sql
 from trading.quality.layers import LAYERS, LayerSummary, RuleOutcome, summarise
 from trading.quality.layers import table as summary_table
 from trading.quality.rule import layer_of
@@ -21,6 +24,14 @@ JUDGED = [
     for name, dataset in DATASETS.items()
     if dataset not in (QUARANTINE, VIOLATIONS) and dataset.layer != "backtests"
 ]
+
+# Six weeks are thirty sessions.
+BY_RULE = """
+    select dataset, rule, severity, count(*) as violations, count(distinct session) as sessions, max(session) as newest
+    from violations
+    where session > date '{last}' - 42 and session <= date '{last}'
+    group by all order by severity, violations desc, dataset, rule
+"""
 
 
 def outcomes_of_run(context: dg.AssetExecutionContext) -> Iterator[RuleOutcome]:
@@ -54,13 +65,15 @@ def outcomes_of_run(context: dg.AssetExecutionContext) -> Iterator[RuleOutcome]:
     ],
     **by_session(),
 )
-def data_quality(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """Sums up the run's checks by layer."""
+def data_quality(context: dg.AssetExecutionContext, sql: dg.ResourceParam[Sql]) -> dg.MaterializeResult:
+    """Sums up the run's checks by layer, and shows what they found lately."""
     summaries = summarise(outcomes_of_run(context))
     rows = pa.Table.from_pandas(summary_table(summaries), preserve_index=False)
     scores = {f"score {summary.layer}": summary.score for summary in summaries if summary.score == summary.score}
+    lately = sql.query(BY_RULE.format(last=session_range(context)[1]))
+    shown = session_result(context, {"layers": table(rows), "violations by rule, last 30 sessions": table(lately)})
     return dg.MaterializeResult(
-        metadata={"layers": table(rows), **scores}, check_results=[_check(summary) for summary in summaries]
+        metadata={**(shown.metadata or {}), **scores}, check_results=[_check(summary) for summary in summaries]
     )
 
 

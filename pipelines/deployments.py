@@ -4,7 +4,8 @@ Belongs here: which backend serves which port in which deployment, as typed Dags
 plain Python. Does not belong here: reading the environment (`settings.py`) or using a port.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,18 @@ from resources.vended import (
 )
 from trading.config.models import DeskSettings
 from trading.errors import ConfigError, StoreUnavailable
-from trading.ports import Backups, BlobStore, Broker, Cache, FrameStore, Ledger, Notifier, PriceVendor, ReferenceStore
+from trading.ports import (
+    Backups,
+    BlobStore,
+    Broker,
+    Cache,
+    FrameStore,
+    Ledger,
+    Notifier,
+    PriceVendor,
+    ReferenceStore,
+    Sql,
+)
 
 
 def utc_now() -> datetime:
@@ -45,8 +57,11 @@ class Adapters:
     vendor: PriceVendor
     broker: Broker
     notifier: Notifier
-    sql: Any
+    sql: Sql
     backups: Backups
+
+
+READING = frozenset({"backtest", "backup", "quality"})  # jobs that need not be alone: they change nothing others read
 
 
 class HomeResource(Vended):
@@ -65,7 +80,20 @@ class HomeResource(Vended):
 
 
 class DeskResource(HomeResource):
-    """The desk's settings."""
+    """The desk's settings; while a run has them, no other run writes to the same home. Every job that writes uses them,
+    and one process executes a run, so that they are made once for all its steps. `alone`: who started the run holds
+    the lock already."""
+
+    alone: bool = False
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[DeskSettings]:
+        """The settings, after other runs have ended. Raises StoreBusy naming the process that would not end."""
+        if self.alone or context.run is None or context.run.job_name in READING:  # sensors and schedules have no run
+            yield self.adapter()
+            return
+        with sole_run(self.where(), context.log.info if context.log else None):
+            yield self.adapter()
 
     def adapter(self) -> DeskSettings:
         """Settings in force."""
@@ -100,7 +128,7 @@ class NotifierResource(HomeResource):
 class SqlResource(HomeResource):
     """Read-only DuckDB SQL over every dataset and ledger projection."""
 
-    def adapter(self) -> Any:
+    def adapter(self) -> Sql:
         """The reader."""
         where = self.where()
         return sql_reader(frame_store(where), ledger(where))
@@ -212,7 +240,7 @@ def paper_broker(where: Place, frames: FrameStore, found: ReferenceStore) -> Bro
     return PaperBroker(where.home / "broker.sqlite", DailyQuotes(frames), found.instruments)
 
 
-def sql_reader(frames: FrameStore, book: Ledger) -> Any:
+def sql_reader(frames: FrameStore, book: Ledger) -> Sql:
     """Read-only SQL over datasets and projections."""
     from resources.duckdb_sql import SqlReader
 
@@ -227,6 +255,19 @@ def snapshots(where: Place) -> Backups:
 
     blobs = DiskBlobsResource(root=str(where.backups / "blobs")).adapter()
     return Snapshots(where.home, where.backups, blobs, DeltaFrames, SqliteLedger)
+
+
+@contextmanager
+def sole_run(where: Place, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Keeps other runs that write off a home; waits for one at work, and raises StoreBusy where that takes too long.
+
+    The kernel drops the lock when this process ends, however it ends.
+    """
+    from resources.file_lock import held
+
+    wait_s = read_settings(where).runs.wait_seconds
+    with held(where.home / "run.lock", f"the desk {where.home}", wait_s, say):
+        yield
 
 
 def disk_refusal(cause: BaseException, home: Path) -> StoreUnavailable | None:
@@ -254,8 +295,9 @@ def adapters(where: Place) -> Adapters:
     )
 
 
-def resources(where: Place) -> Mapping[str, Any]:
-    """Every port of a desk, as Dagster resources by the names assets and checks ask for."""
+def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
+    """Every port of a desk, as Dagster resources by the names assets and checks ask for. `alone`: the caller holds
+    the desk by `sole_run`."""
     own = {"home": str(where.home), "deployment": where.deployment}
     return {
         "frames": frame_resource(where),
@@ -263,7 +305,7 @@ def resources(where: Place) -> Mapping[str, Any]:
         "reference": reference_resource(where),
         "cache": shown_cache(where),
         "blobs": DiskBlobsResource(root=str(where.home / "blobs")),
-        "desk": DeskResource(**own),
+        "desk": DeskResource(**own, alone=alone),
         "vendor": VendorResource(**own),
         "broker": PaperBrokerResource(**own),
         "notifier": NotifierResource(**own),

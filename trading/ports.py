@@ -108,6 +108,20 @@ class FrameStore(Protocol):
         ...
 
 
+@runtime_checkable
+class Sql(Protocol):
+    """Read-only queries over every dataset by its name, the ledger's projections and the journal."""
+
+    def query(self, sql: str, as_of: AsOf = None) -> pa.Table:
+        """The answer to one SELECT; `as_of` holds for every dataset it names. A dataset that was never written has no
+        rows. Raises UsageError, with the reason, on anything but one query."""
+        ...
+
+    def tables(self) -> Sequence[str]:
+        """Names a query may use, sorted."""
+        ...
+
+
 # --- the book ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Recorded:

@@ -13,7 +13,7 @@ from resources.memory import MemoryFrames, MemoryLedger
 from trading.book.journal import Event
 from trading.errors import UsageError
 from trading.frames import FORECASTS, RAW_FX_RATES, Dataset
-from trading.ports import AsOf, Span
+from trading.ports import AsOf, Span, Sql
 
 FRIDAY = date(2022, 2, 25)
 
@@ -48,6 +48,11 @@ def sql(frames: CountingFrames) -> SqlReader:
     }  # fmt: skip
     ledger.record([Event("fill/f1", "fill", FRIDAY, datetime(2022, 2, 25, 22, tzinfo=UTC), "broker", payload)])
     return SqlReader(frames, ledger)
+
+
+def test_it_is_the_port(sql: SqlReader) -> None:
+    assert isinstance(sql, Sql)
+    assert set(sql.tables()) >= {"forecasts", "violations", "ledger_positions", "journal"}
 
 
 def test_datasets_and_projections_join_with_their_types(sql: SqlReader) -> None:
