@@ -252,13 +252,25 @@ def test_a_missed_session_is_made_up_for_by_the_next(whole: Desk) -> None:
 
 
 def test_pictures_are_where_people_look(whole: Desk) -> None:
-    result = Desk().run(FIRST, LAST)
+    desk = Desk()
+    desk.run(FIRST, LAST)
+    result = desk.run(LAST, LAST)
     shown = {event.asset_key.to_user_string(): set(event.materialization.metadata)
              for event in result.get_asset_materialization_events()}  # fmt: skip
     assert "profit and loss" in shown["pnl"]
     assert "exposure" in shown["positions"]
     assert "account" in shown["equity"]
     assert all("dagster/row_count" in names for names in shown.values())
+
+
+def test_pictures_of_a_range_are_kept_once(whole: Desk) -> None:
+    result = Desk().run(FIRST, LAST)
+    each = [event.materialization.metadata for event in result.get_asset_materialization_events()]
+    seen = [event.asset_observation_data.asset_observation for event in result.get_asset_observation_events()]
+    once = [found for found in seen if found.asset_key.to_user_string() == "pnl"]
+    assert [found.partition for found in once] == [LAST.isoformat()]
+    assert "profit and loss" in once[0].metadata
+    assert not any("profit and loss" in metadata or "dagster/row_count" in metadata for metadata in each)
 
 
 class Dying:
