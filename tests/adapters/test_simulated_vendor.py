@@ -146,6 +146,30 @@ def test_listings_follow_the_cycles() -> None:
     assert contract_of(2013 * 12 + 11) == 20131200
 
 
+def test_ten_years_come_in_one_answer(reference: CsvReference) -> None:
+    """Fourteen futures and more, every asset class and currency, rolled many times, from the first year to the last."""
+    vendor = SimulatedVendor(reference, intraday_since=None)
+    first, last = date(2012, 1, 2), date(2021, 12, 31)
+    delivery = vendor.fetch(RAW_BARS, Request(None, first, last))
+    rows = bars(delivery)
+    assert delivery.failed == delivery.no_data == ()
+    listed = [reference.instruments(last)[code] for code in rows["instrument"].unique()]
+    assert len(listed) >= 12
+    assert {row.currency for row in listed} == {"USD", "EUR", "GBP", "JPY"}
+    assert {row.asset_class for row in listed} == {
+        "equity", "bond", "stir", "fx", "metals", "energy", "agriculture", "volatility",
+    }  # fmt: skip
+    days = rows.groupby("instrument")["stamp"].agg(lambda stamps: stamps.dt.normalize().nunique())
+    assert days.between(2400, 2600).all()  # ten years of about 250 sessions
+    ends = rows.groupby("instrument")["stamp"].agg(["min", "max"])
+    assert (ends["min"] < pd.Timestamp(2012, 1, 8)).all()
+    assert (ends["max"] > pd.Timestamp(2021, 12, 24)).all()
+    assert (rows.groupby("instrument")["contract"].nunique() >= 10).all()
+    rates = vendor.fetch(RAW_FX_RATES, Request(None, first, last)).rows.to_pandas()
+    assert {"EURUSD", "GBPUSD", "JPYUSD"} <= set(rates["pair"])
+    assert (rates.groupby("pair").size() > 2500).all()
+
+
 # --- faults -----------------------------------------------------------------------------------------------------------
 def changed_rows(clean: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the faulty delivery that the clean one does not have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -113,3 +114,20 @@ def test_every_target_of_make_says_what_it_does(root: Path) -> None:
     phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)[1].split()
     told = re.findall(r"^([a-z-]+):.*## \S", text, re.MULTILINE)
     assert sorted(phony) == sorted(told)
+
+
+def test_the_license_is_apache_2(root: Path) -> None:
+    lines = [line.strip() for line in (root / "LICENSE").read_text("utf-8").splitlines() if line.strip()]
+    assert lines[:2] == ["Apache License", "Version 2.0, January 2004"]
+    assert "END OF TERMS AND CONDITIONS" in lines
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["license"] == "Apache-2.0"
+
+
+def test_what_runs_on_every_change_checks_and_then_tests(root: Path) -> None:
+    script = root / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    lines = script.read_text("utf-8").splitlines()
+    assert lines[0].startswith("#!")
+    assert "set -euo pipefail" in lines, "a check that fails must end it"
+    assert [line.strip() for line in lines if line.strip()][-2:] == ["make check", "make test"]
