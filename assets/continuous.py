@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -28,88 +27,56 @@ from trading.frames import (
     ROLL_CALENDAR,
     ROLL_GAPS,
     ROLL_STATES,
-    to_table,
+    Dataset,
+    to_pandas,
 )
-from trading.market import continuous, daily, fx, rolls
+from trading.market import continuous, daily, fx, multiple, rolls
 from trading.market.sessions import desk_dates
 from trading.ports import Cache, FrameStore, ReferenceStore
 from trading.reports import drawings
 
-LOOK_BACK = timedelta(days=30)  # covers the longest run of days on which an instrument has no price
+ROWS_BEFORE = 30  # so that the last with a held contract is among them
 
 
-def _multiple_prices(sources: Sources, first: date, last: date) -> pa.Table:
-    delivered = sources.rows(CLEAN_MULTIPLE_PRICES, last, first)
-    have = delivered["instrument"].unique().to_pylist()
-    built = _stitched_contracts(sources, first, last)
-    ours = to_table(built[~built["instrument"].isin(have)], MULTIPLE_PRICES)
-    return pa.concat_tables([delivered.cast(MULTIPLE_PRICES.schema), ours.cast(MULTIPLE_PRICES.schema)])
+def _multiple_prices(sources: Sources, first: date, last: date) -> pd.DataFrame:
+    bars, delivered = sources.frame(CLEAN_BARS, last), sources.frame(CLEAN_MULTIPLE_PRICES, last, first)
+    return multiple.multiple_prices(bars, delivered, sources.reference.roll_parameters(last), first, last)
 
 
-def _stitched_contracts(sources: Sources, first: date, last: date) -> pd.DataFrame:
-    """Multiple prices of a span, built from contracts through its last session by our own roll calendars."""
-    bars = sources.frame(CLEAN_BARS, last)
-    bars = bars[bars["frequency"] == "daily"]
-    parameters = sources.reference.roll_parameters(last)
-    built = [pd.DataFrame(columns=MULTIPLE_PRICES.schema.names)]
-    for code, mine in bars.groupby("instrument"):
-        finals = mine.pivot(index="stamp", columns="contract", values="close")
-        calendar = _reaching(rolls.roll_calendar(parameters[str(code)], finals), first)
-        rows = rolls.multiple_prices(calendar, finals, from_first=True)
-        sessions = mine.drop_duplicates("stamp").set_index("stamp")["session"]
-        built.append(rows.assign(instrument=code, session=rows["stamp"].map(sessions)))
-    rows = pd.concat(built, ignore_index=True) if len(built) > 1 else built[0]
-    return rows[_inside(rows["session"], first, last)]
-
-
-def _reaching(calendar: pd.DataFrame, first: date) -> pd.DataFrame:
-    """The part of a calendar that says what is held from `first` on: the roll before it and all later ones."""
-    later = calendar["roll_at"] >= pd.Timestamp(first - LOOK_BACK)
-    return calendar[later | later.shift(-1, fill_value=False)]
-
-
-def _inside(sessions: pd.Series, first: date, last: date) -> pd.Series:
-    return (sessions >= pd.Timestamp(first)) & (sessions <= pd.Timestamp(last))
-
-
-def _calendar(sources: Sources, last: date) -> pd.DataFrame:
-    return rolls.implied_calendar(sources.frame(MULTIPLE_PRICES, last))
+def _with_those_before(sources: Sources, dataset: Dataset, first: date, last: date) -> pd.DataFrame:
+    """Rows of a span and the last ones of each series before it, however long ago: what a roll is told from."""
+    before = sources.latest(dataset, first - timedelta(days=1), ROWS_BEFORE)
+    return to_pandas(pa.concat_tables([before, sources.rows(dataset, last, first)]))
 
 
 def _roll_calendar(sources: Sources, first: date, last: date) -> pd.DataFrame:
-    rows = _calendar(sources, last)
-    return rows[_inside(rows["session"], first, last)]
+    calendar = rolls.implied_calendar(_with_those_before(sources, MULTIPLE_PRICES, first, last))
+    return multiple.inside(calendar, first, last)
 
 
 def _roll_gaps(sources: Sources, first: date, last: date) -> pd.DataFrame:
-    rows = sources.frame(MULTIPLE_PRICES, last, first - LOOK_BACK)
-    gaps = continuous.roll_gaps(rows)
-    return gaps[_inside(gaps["session"], first, last)]
+    rows = _with_those_before(sources, MULTIPLE_PRICES, first, last)
+    return multiple.inside(continuous.roll_gaps(rows), first, last)
 
 
 def _daily_prices(sources: Sources, first: date, last: date) -> pd.DataFrame:
     rows = daily.daily_rows(sources.frame(MULTIPLE_PRICES, last, first))
-    bars = sources.frame(CLEAN_BARS, last, first)
-    bars = bars[bars["frequency"] == "daily"]
-    if bars.empty:
-        return rows.assign(volume=np.nan)
-    keys = ["instrument", "session", "contract"]
-    volumes = bars.groupby(keys, as_index=False)["volume"].sum(min_count=1)
-    return rows.merge(volumes.rename(columns={"contract": "price_contract"}), how="left")
+    return daily.with_volume(rows, sources.frame(CLEAN_BARS, last, first))
 
 
 def _roll_states(sources: Sources, first: date, last: date) -> pd.DataFrame:
-    prices = sources.frame(DAILY_PRICES, last, first - LOOK_BACK)
-    parameters = sources.reference.roll_parameters(last)
-    return rolls.roll_states(prices, _calendar(sources, last), desk_dates(first, last), parameters)
+    prices = _with_those_before(sources, DAILY_PRICES, first, last)
+    return rolls.roll_states(prices, desk_dates(first, last), sources.reference.roll_parameters(last))
 
 
 def _fx_rates(sources: Sources, first: date, last: date) -> pd.DataFrame:
-    followed = sources.rows(DAILY_PRICES, last, last - timedelta(days=365), columns=["instrument"])
-    instruments = sources.reference.instruments(last)
-    base = sources.desk.capital.base_currency
-    currencies = {instruments[code].currency for code in followed["instrument"].unique().to_pylist()} | {base}
-    return fx.to_base(sources.frame(CLEAN_FX_RATES, last), sorted(currencies), base, desk_dates(first, last))
+    """Of the whole span: an instrument that ended early in it needs its rate in its own sessions."""
+    priced = sources.rows(DAILY_PRICES, last, first - fx.YEAR, columns=["instrument", "session"])
+    instruments, base = sources.reference.instruments(last), sources.desk.capital.base_currency
+    currency_of = {code: instruments[code].currency for code in priced["instrument"].unique().to_pylist()}
+    quotes = sources.frame(CLEAN_FX_RATES, last)
+    rates = fx.to_base(quotes, {*currency_of.values(), base}, base, desk_dates(first, last))
+    return fx.in_use(rates, to_pandas(priced), currency_of, base)
 
 
 def adjusted_through(sources: Sources, last: date) -> pd.DataFrame:
@@ -127,7 +94,7 @@ STEPS = (
     Step(ROLL_CALENDAR, (MULTIPLE_PRICES.name,), _roll_calendar),
     Step(ROLL_GAPS, (MULTIPLE_PRICES.name,), _roll_gaps, _gap_pictures),
     Step(DAILY_PRICES, (MULTIPLE_PRICES.name, CLEAN_BARS.name), _daily_prices),
-    Step(ROLL_STATES, (DAILY_PRICES.name, ROLL_CALENDAR.name), _roll_states),
+    Step(ROLL_STATES, (DAILY_PRICES.name,), _roll_states),
     Step(FX_RATES, (CLEAN_FX_RATES.name, DAILY_PRICES.name), _fx_rates),
 )
 

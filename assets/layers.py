@@ -54,6 +54,13 @@ class Sources:
         """The same as pandas."""
         return to_pandas(self.rows(dataset, through, since, columns, series))
 
+    def latest(self, dataset: Dataset, through: date, rows: int) -> pa.Table:
+        """The last `rows` rows of each series through a session; no rows where it was never written."""
+        try:
+            return self.frames.latest(dataset, through=through, rows=rows)
+        except DatasetNotFound:
+            return empty(dataset)
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -82,11 +89,6 @@ class Step:
         found = self.calculate(sources, first, last)
         rows = to_table(found, self.dataset) if isinstance(found, pd.DataFrame) else found
         return Written(rows, sources.frames.replace(self.dataset, rows, Span(first, last)))
-
-
-def update_all(steps: Sequence[Step], sources: Sources, first: date, last: date) -> dict[str, int]:
-    """Every step in order over a span of sessions; rows written by dataset."""
-    return {step.dataset.name: step.update(sources, first, last).rows.num_rows for step in steps}
 
 
 def step_asset(step: Step) -> dg.AssetsDefinition:

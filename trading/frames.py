@@ -161,7 +161,8 @@ MULTIPLE_PRICES = Dataset(
     pa.schema([INSTRUMENT, _STAMP, SESSION, *_MULTIPLE]), ("instrument",), ("stamp",),
 )  # fmt: skip
 ROLL_CALENDAR = Dataset(
-    "roll_calendar", "continuous", "When each contract stops being held, and what follows it.",
+    "roll_calendar", "continuous",
+    "When each contract stops being held, and what follows it; dated by the session in which that became known.",
     pa.schema([INSTRUMENT, SESSION, column("roll_at", STAMP, "last time `current` is held", required=True), *_ROLL]),
     ("instrument",), ("roll_at",),
 )  # fmt: skip
@@ -169,7 +170,7 @@ ROLL_STATES = Dataset(
     "roll_states", "continuous", "Where each instrument stands in its roll, by session.",
     pa.schema([INSTRUMENT, SESSION, column("held_contract", CONTRACT, "contract held at the close", required=True),
                column("next_contract", CONTRACT, "contract rolled into next"),
-               column("roll_on", DAY, "session after which `held` is no longer held; null where unknown"),
+               column("roll_on", DAY, "session in which the parameters want `held` rolled; null without"),
                column("days_to_roll", pa.int32(), "calendar days to `roll_on`"),
                column("state", TEXT, "hold, roll_soon or rolled_today", required=True)]),
     ("instrument",),

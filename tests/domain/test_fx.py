@@ -7,7 +7,7 @@ import pytest
 
 from trading.errors import MissingFxPair
 from trading.frames import FX_RATES, to_table
-from trading.market.fx import to_base
+from trading.market.fx import in_use, to_base
 
 RATES = pd.DataFrame(
     [
@@ -71,3 +71,19 @@ def test_a_missing_pair_is_named(currency: str, base: str) -> None:
 def test_no_currencies_no_rows() -> None:
     assert to_base(RATES, [], "USD", SESSIONS).empty
     assert listed(to_base(RATES.iloc[:0], ["USD"], "USD", SESSIONS[:1])) == [("USD", "02-28", 1.0, "02-28")]
+
+
+def test_a_currency_is_in_use_for_a_year_after_the_last_price_of_its_instruments() -> None:
+    sessions = pd.DatetimeIndex(["2019-12-31", "2020-01-02", "2021-01-01", "2021-01-04"]).as_unit("us")
+    rates = pd.DataFrame(
+        [(currency, day, 1.0, day) for currency in ("CHF", "EUR", "USD") for day in sessions],
+        columns=["currency", "session", "rate", "quoted_on"],
+    )
+    priced = pd.DataFrame({"instrument": ["BUND", "GOLD"], "session": [sessions[1], sessions[3]]})
+    found = in_use(rates, priced, {"BUND": "EUR", "GOLD": "CHF"}, "USD")
+    # BUND's only price is of 2 January 2020, 366 days before the 2nd of 2021: used to 1 January 2021.
+    assert found.groupby("currency")["session"].apply(list).to_dict() == {
+        "CHF": [sessions[3]],
+        "EUR": [sessions[1], sessions[2]],
+        "USD": list(sessions),
+    }

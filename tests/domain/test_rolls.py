@@ -12,8 +12,8 @@ from trading.errors import CalculationError
 from trading.frames import ROLL_CALENDAR, ROLL_STATES, to_table
 from trading.market.continuous import roll_gaps
 from trading.market.instruments import RollParameters
+from trading.market.multiple import reaching
 from trading.market.rolls import (
-    approximate_calendar,
     desired_roll,
     implied_calendar,
     multiple_prices,
@@ -74,26 +74,10 @@ def test_the_wanted_roll_is_expiry_plus_offset() -> None:
     assert desired_roll(DECEMBER, 20211200) == pd.Timestamp("2021-10-16")
 
 
-def test_the_first_pass() -> None:
-    days = {contract: pd.DatetimeIndex(prices.index) for contract, prices in FINALS.items()}
-    days[20220400] = at("2022-03-01")  # not in the hold cycle
-    days[20230600] = at()  # no prices
-    found = approximate_calendar(QUARTERLY, days)
-    assert found["desired_on"].dt.strftime("%Y-%m-%d").tolist() == [
-        "2022-03-05", "2022-06-05", "2022-09-05", "2022-12-05",
-    ]  # fmt: skip
-    assert found["current_contract"].tolist() == [H, M, U, Z]
-    assert found["next_contract"].tolist() == [M, U, Z, NEXT]
-    assert found["carry_contract"].tolist() == [M, U, Z, NEXT]
-
-
-def test_a_held_contract_without_prices_is_passed_over() -> None:
-    days = {contract: pd.DatetimeIndex(FINALS[contract].index) for contract in (H, U)}
-    found = approximate_calendar(QUARTERLY, days)
-    assert found[["current_contract", "next_contract", "carry_contract"]].to_numpy().tolist() == [
-        [H, U, M],
-        [U, Z, Z],
-    ]
+def test_contracts_out_of_the_cycle_and_without_prices_are_passed_over() -> None:
+    finals = {H: FINALS[H], U: FINALS[U], 20220400: series({"2022-03-01": 1.0}), M: series({})}
+    found = roll_calendar(QUARTERLY, finals)
+    assert found[["current_contract", "next_contract", "carry_contract"]].to_numpy().tolist() == [[H, U, M], [U, Z, Z]]
 
 
 def test_the_calendar_by_hand() -> None:
@@ -227,7 +211,16 @@ def test_the_calendar_implied_by_multiple_prices_is_the_one_they_came_from() -> 
     both = pd.concat([found, found.assign(instrument="A")]).iloc[::-1]
     implied = implied_calendar(both)
     assert implied["instrument"].tolist() == ["A"] * 3 + ["Q"] * 3
-    assert listed(implied[implied["instrument"] == "Q"]) == CALENDAR[:3]
+    # The same rolls, each dated by the first session of the next contract, in which it became known.
+    known = {"2022-03-03": "2022-03-07", "2022-06-06": "2022-06-07", "2022-09-05": "2022-09-06"}
+    assert listed(implied[implied["instrument"] == "Q"]) == [(row[0], known[row[1]], *row[2:]) for row in CALENDAR[:3]]
+
+
+def test_a_roll_long_overdue_is_still_held_and_older_rolls_are_left_out() -> None:
+    calendar = roll_calendar(QUARTERLY, FINALS)
+    assert listed(reaching(calendar, date(2022, 6, 20))) == CALENDAR[:]  # 6 June is near, so 3 March is needed
+    assert listed(reaching(calendar, date(2022, 8, 1))) == CALENDAR[1:]
+    assert listed(reaching(calendar, date(2023, 6, 1))) == CALENDAR[2:]
 
 
 DAILY = pd.DataFrame(
@@ -255,15 +248,14 @@ def shown(states: pd.DataFrame) -> list[tuple[object, ...]]:
 
 
 def test_roll_states_by_hand() -> None:
-    calendar = roll_calendar(QUARTERLY, FINALS)
-    states = roll_states(DAILY, calendar, ASKED)
+    states = roll_states(DAILY, ASKED, {"Q": QUARTERLY})
     assert shown(states) == [
-        ("Q", "06-01", M, "06-06", 5, "roll_soon"),
-        ("Q", "06-03", M, "06-06", 3, "roll_soon"),  # no row that day: the contract of 2 June is still held
-        ("Q", "06-06", M, "06-06", 0, "roll_soon"),
+        ("Q", "06-01", M, "06-03", 2, "roll_soon"),  # wanted Sunday 5 June, so on Friday
+        ("Q", "06-03", M, "06-03", 0, "roll_soon"),  # no row that day: the contract of 2 June is still held
+        ("Q", "06-06", M, "06-03", -3, "roll_soon"),
         ("Q", "06-07", U, "09-05", 90, "rolled_today"),
         ("Q", "06-08", U, "09-05", 89, "hold"),
-        ("W", "06-07", H, "", None, "hold"),  # not in the calendar
+        ("W", "06-07", H, "", None, "hold"),  # no parameters
         ("W", "06-08", H, "", None, "hold"),
     ]
     assert states["next_contract"].astype("object").tolist()[:5] == [U, U, U, Z, Z]
@@ -271,13 +263,12 @@ def test_roll_states_by_hand() -> None:
     assert to_table(states, ROLL_STATES).num_rows == 7
 
 
-def test_without_a_calendar_row_the_parameters_say_when() -> None:
-    nothing = roll_calendar(QUARTERLY, {})
-    states = roll_states(DAILY, nothing, ASKED[-2:], {"Q": QUARTERLY, "W": QUARTERLY})
+def test_an_overdue_roll_and_no_prices_at_all() -> None:
+    states = roll_states(DAILY, ASKED[-2:], {"Q": QUARTERLY, "W": QUARTERLY})
     assert shown(states) == [
         ("Q", "06-07", U, "09-05", 90, "rolled_today"),
         ("Q", "06-08", U, "09-05", 89, "hold"),
         ("W", "06-07", H, "03-04", -95, "roll_soon"),  # wanted Saturday 5 March, overdue since Friday the 4th
         ("W", "06-08", H, "03-04", -96, "roll_soon"),
     ]
-    assert roll_states(DAILY.iloc[:0], nothing, ASKED).empty
+    assert roll_states(DAILY.iloc[:0], ASKED, {}).empty

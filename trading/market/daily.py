@@ -33,6 +33,17 @@ def daily_rows(multiple: pd.DataFrame) -> pd.DataFrame:
     return last.reset_index(drop=True)[DAILY_COLUMNS]
 
 
+def with_volume(rows: pd.DataFrame, bars: pd.DataFrame) -> pd.DataFrame:
+    """DAILY_PRICES: daily rows with the session's `volume` of their held contract, summed over its daily bars
+    (CLEAN_BARS of the same sessions); NaN where there is none."""
+    bars = bars[bars["frequency"] == "daily"]
+    if bars.empty:
+        return rows.assign(volume=np.nan)
+    keys = ["instrument", "session", "contract"]
+    volumes = bars.groupby(keys)["volume"].sum(min_count=1).rename_axis(index={"contract": "price_contract"})
+    return rows.merge(volumes.reset_index(), how="left")
+
+
 def adjusted_daily(daily: pd.DataFrame, gaps: pd.DataFrame, method: Stitching = "panama") -> pd.DataFrame:
     """Wide back-adjusted daily prices in points, stitched from DAILY_PRICES and ROLL_GAPS rows as known together.
 

@@ -5,13 +5,14 @@ Belongs here: direct, inverse and cross rates. Does not belong here: valuing pos
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import pandas as pd
 
 from trading.errors import MissingFxPair
 
 CROSS = "USD"  # nearly every pair is quoted against it
+YEAR = pd.Timedelta(days=365)
 
 
 def to_base(rates: pd.DataFrame, currencies: Iterable[str], base: str, sessions: pd.DatetimeIndex) -> pd.DataFrame:
@@ -26,6 +27,21 @@ def to_base(rates: pd.DataFrame, currencies: Iterable[str], base: str, sessions:
     if not parts:
         return pd.DataFrame(columns=["currency", "session", "rate", "quoted_on"])
     return pd.concat(parts, ignore_index=True)
+
+
+def in_use(rates: pd.DataFrame, daily: pd.DataFrame, currency_of: Mapping[str, str], base: str) -> pd.DataFrame:
+    """The rows of `to_base` that a desk needs: of the base, and of each currency on sessions up to a year after a
+    price (`daily`: instrument and session, as DAILY_PRICES) of an instrument quoted in it.
+
+    Judged session by session, so that a session has the same rows whether it is made alone or in a range.
+    """
+    priced = pd.DataFrame({"currency": daily["instrument"].map(currency_of), "priced_on": daily["session"]})
+    priced = priced.drop_duplicates().sort_values("priced_on", kind="stable").astype({"currency": "str"})
+    both = pd.merge_asof(
+        rates.sort_values("session", kind="stable").astype({"currency": "str"}), priced,
+        left_on="session", right_on="priced_on", by="currency", tolerance=YEAR,
+    ).sort_values(["currency", "session"], ignore_index=True)  # fmt: skip
+    return both.loc[both["priced_on"].notna() | (both["currency"] == base), rates.columns].reset_index(drop=True)
 
 
 def require_pairs(pairs: Collection[str], currencies: Iterable[str], base: str) -> None:

@@ -53,32 +53,21 @@ def desired_roll(parameters: RollParameters, contract: int) -> pd.Timestamp:
     return first_of_month(contract) + pd.Timedelta(days=days)
 
 
-def approximate_calendar(parameters: RollParameters, contract_days: Mapping[int, pd.DatetimeIndex]) -> pd.DataFrame:
-    """The first pass: a row for each contract of the hold cycle that has prices, oldest first.
-
-    Columns: desired_on, current_contract, next_contract, carry_contract, and next_carry_contract (the carry contract
-    once `next` is held). `contract_days` are the stamps at which each contract has a price. `next` is the next contract
-    of the hold cycle with prices; for the last row, which has none yet, the next of the cycle. The carry contract is
-    the neighbour in the priced cycle, whether it has prices or not.
-    """
-    rows = [asdict(holding) for holding in _holdings(parameters, contract_days)]
-    columns = ["desired_on", "current_contract", "next_contract", "carry_contract", "next_carry_contract"]
-    return pd.DataFrame(rows, columns=columns).astype({"desired_on": "datetime64[us]"})
-
-
 def roll_calendar(parameters: RollParameters, finals: Finals, sessions: SessionCalendar | None = None) -> pd.DataFrame:
     """Both passes: the columns of ROLL_CALENDAR and `planned`, oldest first, for the instrument of the parameters.
 
-    Each approximate date moves to the nearest date (whole days, the earlier of two as near) on which current and next,
-    and where carry lies before current both carry contracts, all have prices, later than the roll before. Without such
-    a date the carry contracts are let go; still without, the row is skipped at the start and ends the calendar later.
+    First pass: each contract of the hold cycle that has prices, the next of those, and for carry its neighbour in the
+    priced cycle. Second: each wanted date moves to the nearest date (whole days, the earlier of two as near) on which
+    current and next, and where carry lies before current both carry contracts, all have prices, later than the roll
+    before. Without such a date the carry contracts are let go; still without, the row is skipped at the start and ends
+    the calendar later.
 
     The last row is `planned`: the contract held at the end of the prices, `roll_at` the date its roll is wanted (in the
     past: overdue). A roll is done only once prices have reached its wanted date, so that a calendar made at any session
     does not roll early because its data end there. Where the nearest date lies before the wanted one (a carry contract
     that expires early), the roll is known only once the wanted date is there: prices kept by sessions in between stay
-    with the old contract, as they were known. Store the rows that are not planned. `session` is that of `roll_at`,
-    by `sessions` or by weekdays.
+    with the old contract, as they were known. `session` is that of `roll_at`, by `sessions` or by weekdays. Not what is
+    stored: ROLL_CALENDAR is the `implied_calendar` of the prices kept.
     """
     prices = _by_contract(finals)
     holdings = _holdings(parameters, {contract: pd.DatetimeIndex(series.index) for contract, series in prices.items()})
@@ -116,8 +105,9 @@ def multiple_prices(calendar: pd.DataFrame, finals: Finals, *, from_first: bool 
 def implied_calendar(multiple: pd.DataFrame) -> pd.DataFrame:
     """The columns of ROLL_CALENDAR and `planned` (always False), as a vendor's own multiple prices imply them.
 
-    `roll_at` is the last row before each change of held contract. Rows with the columns of MULTIPLE_PRICES, any number
-    of instruments, in any order.
+    `roll_at` is the last row before each change of held contract, `session` that of the first row after it, in which
+    the roll became known: a session says the same of itself whether it is closed alone or in a range. Rows with the
+    columns of MULTIPLE_PRICES, any number of instruments, in any order.
     """
     rows = multiple[multiple["price_contract"].notna()]
     rows = rows.sort_values(["instrument", "stamp"], kind="stable", ignore_index=True)
@@ -127,7 +117,7 @@ def implied_calendar(multiple: pd.DataFrame) -> pd.DataFrame:
     calendar = pd.DataFrame(
         {
             "instrument": before["instrument"],
-            "session": before["session"],
+            "session": after.loc[last, "session"],
             "roll_at": before["stamp"],
             "current_contract": before["price_contract"].astype("int64"),
             "next_contract": after.loc[last, "price_contract"].astype("int64"),
@@ -139,23 +129,20 @@ def implied_calendar(multiple: pd.DataFrame) -> pd.DataFrame:
 
 
 def roll_states(
-    daily: pd.DataFrame,
-    calendar: pd.DataFrame,
-    sessions: pd.DatetimeIndex,
-    parameters: Mapping[str, RollParameters] | None = None,
+    daily: pd.DataFrame, sessions: pd.DatetimeIndex, parameters: Mapping[str, RollParameters]
 ) -> pd.DataFrame:
     """The columns of ROLL_STATES: a row for each session and each instrument that has a daily price by then.
 
     `held_contract` and `next_contract` (the forward) are those of the last DAILY_PRICES row at or before the session.
-    `roll_on` is the calendar's roll of that contract at or after the session; without one the date that `parameters`
-    (by instrument) want, which may be past (`days_to_roll` negative: overdue); without those, missing.
+    `roll_on` is the session that `parameters` (by instrument) want, which may be past (`days_to_roll` negative:
+    overdue); without those, missing. A roll's own day is known only afterwards, so it is not looked at.
     State: rolled_today where the contract differs from the one before the session; else roll_soon at 10 days or fewer;
     else hold.
     """
     rows = [_standing(own, sessions) for _, own in daily.groupby("instrument", sort=True)]
     if not rows:
         return pd.DataFrame(columns=STATE_COLUMNS)
-    states = _with_roll_on(pd.concat(rows, ignore_index=True), calendar, parameters or {})
+    states = _with_roll_on(pd.concat(rows, ignore_index=True), parameters)
     states["days_to_roll"] = (states["roll_on"] - states["session"]).dt.days.astype("Int32")
     soon = (states["days_to_roll"] <= SOON_DAYS).fillna(False).to_numpy(dtype=bool)
     states["state"] = np.select([states["rolled"].to_numpy(dtype=bool), soon], ["rolled_today", "roll_soon"], "hold")
@@ -278,25 +265,13 @@ def _standing(own: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
     )
 
 
-def _with_roll_on(
-    states: pd.DataFrame, calendar: pd.DataFrame, parameters: Mapping[str, RollParameters]
-) -> pd.DataFrame:
-    """The states with `roll_on`: from the calendar, else from the parameters, else missing."""
-    rolls = calendar[["instrument", "current_contract", "session"]].rename(
-        columns={"current_contract": "held_contract", "session": "roll_on"}
-    )
-    rolls = rolls.astype(
-        {"held_contract": "int64", "roll_on": "datetime64[us]", "instrument": states["instrument"].dtype}
-    )
-    joined = pd.merge_asof(
-        states.sort_values("session", kind="stable"), rolls.sort_values("roll_on"),
-        left_on="session", right_on="roll_on", by=["instrument", "held_contract"], direction="forward",
-    ).sort_values(["instrument", "session"], ignore_index=True)  # fmt: skip
-    held = zip(joined["instrument"], joined["held_contract"], strict=True)
+def _with_roll_on(states: pd.DataFrame, parameters: Mapping[str, RollParameters]) -> pd.DataFrame:
+    """The states with `roll_on`, the session that the parameters want; missing without parameters."""
+    held = zip(states["instrument"], states["held_contract"], strict=True)
     wanted = pd.Series(
         [desired_roll(parameters[code], contract) if code in parameters else pd.NaT for code, contract in held],
-        index=joined.index, dtype="datetime64[us]",
+        index=states.index, dtype="datetime64[us]",
     )  # fmt: skip
     known = wanted.notna()
     wanted[known] = assign_sessions(wanted[known])
-    return joined.assign(roll_on=joined["roll_on"].fillna(wanted))
+    return states.assign(roll_on=wanted)
