@@ -6,15 +6,14 @@ or how a job is run (`runs.py`).
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipelines.deployments import snapshots
+from pipelines.deployments import snapshots, sole_run
 from pipelines.desk import Desk, records
-from pipelines.runs import Outcome, finished, run
+from pipelines.runs import Outcome, aside, finished, run
 from pipelines.settings import Place, read_settings
 from trading.continuity.progress import told
 from trading.errors import BackupError, UsageError
@@ -23,6 +22,11 @@ from trading.frames import PNL, VIOLATIONS, to_pandas
 
 def close(where: Place, session: date | None) -> dict[str, Any]:
     """Closes one session. Raises NotASession on a weekend or a holiday of all followed exchanges."""
+    with sole_run(where, aside):
+        return _close(where, session)
+
+
+def _close(where: Place, session: date | None) -> dict[str, Any]:
     desk = Desk.open(where)
     if session is None:
         session = desk.next_session()
@@ -33,9 +37,14 @@ def close(where: Place, session: date | None) -> dict[str, Any]:
 
 def backfill(where: Place, first: date, last: date) -> dict[str, Any]:
     """Closes every session from `first` to `last` in one run; ends that are no sessions are moved inwards."""
-    desk = Desk.open(where)
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}. Give the earlier date first.")
+    with sole_run(where, aside):
+        return _backfill(where, first, last)
+
+
+def _backfill(where: Place, first: date, last: date) -> dict[str, Any]:
+    desk = Desk.open(where)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     start = next((day for day in days if desk.is_session(day)), None)
     end = next((day for day in reversed(days) if desk.is_session(day)), None)
@@ -60,7 +69,7 @@ def _sessions(where: Place, job: str, first: date, last: date) -> dict[str, Any]
     desk = Desk.open(where)
     _refuse_before_the_book(desk, first)
     note = _not_traded(desk, first, last)
-    outcome = run(where, job, span=(first, last))
+    outcome = run(where, job, span=(first, last), alone=True)
     found = finished(where, job, outcome, (first, last))
     return {**found, **_result(Desk.open(where), outcome, first, last), **({"note": note} if note else {})}
 
@@ -154,11 +163,6 @@ def backup(where: Place) -> dict[str, Any]:
     return {**finished(where, "backup", outcome, (None, None)), **outcome.metadata("snapshot")}
 
 
-def _aside(line: str) -> None:
-    sys.stderr.write(f"  {line}\n")
-    sys.stderr.flush()
-
-
 def restore(where: Place, snapshot: str, into: Path) -> dict[str, Any]:
     """Rebuilds a home from a snapshot; nothing is left behind where that fails."""
     store = snapshots(where)
@@ -166,7 +170,7 @@ def restore(where: Place, snapshot: str, into: Path) -> dict[str, Any]:
     if not names:
         raise BackupError(f"there are no snapshots in {where.backups}. Point DAYBOOK_BACKUPS at the backup folder.")
     chosen = names[-1] if snapshot == "latest" else snapshot
-    manifest = store.restore(chosen, into, told(_aside))
+    manifest = store.restore(chosen, into, told(aside))
     return {
         "snapshot": manifest.name,
         "into": str(into),

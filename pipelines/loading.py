@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipelines.deployments import bring_reference, reference, vendor_of
+from pipelines.deployments import bring_reference, reference, sole_run, vendor_of
 from pipelines.desk import Desk
-from pipelines.runs import finished, run
+from pipelines.runs import aside, finished, run
 from pipelines.settings import Place, read_settings, write_desk
 from trading.errors import UsageError
 
@@ -26,6 +26,13 @@ def load(
 ) -> dict[str, Any]:
     """Loads a span of a vendor's history into a home. Raises UsageError where the home belongs to another vendor."""
     _refuse_reversed(span)
+    with sole_run(where, aside):
+        return _load(where, vendor, source, instruments, span, calendar)
+
+
+def _load(
+    where: Place, vendor: str, source: Path | None, instruments: tuple[str, ...], span: Span, calendar: str | None
+) -> dict[str, Any]:
     _refuse_other_vendor(where, vendor)
     changes: dict[str, dict[str, Any]] = {"vendor": {"name": vendor, "instruments": list(instruments)}}
     if vendor != "simulated":
@@ -38,7 +45,7 @@ def load(
         if vendor == "pysystemtrade":
             bring_reference(where, Path(changes["vendor"]["source"]))
         _refuse_instruments_it_has_not(where, instruments)
-        outcome = run(where, "ingest", config={"ops": {"history": {"config": config}}})
+        outcome = run(where, "ingest", config={"ops": {"history": {"config": config}}}, alone=True)
         kept["exit_code"] = outcome.exit_code
     found = finished(where, "load", outcome, span)
     if outcome.exit_code != 2:

@@ -68,10 +68,12 @@ def run(
     span: tuple[date, date] | None = None,
     config: Mapping[str, Any] | None = None,
     quiet: bool = False,
+    alone: bool = False,
 ) -> Outcome:
     """Runs a job of the project in this process: over a span of sessions, or unpartitioned.
 
-    Dead runs of the same home are marked failed first. Never raises for a failing step: see `Outcome`.
+    Dead runs of the same home are marked failed first. `alone`: the caller holds the desk (`deployments.sole_run`); a
+    run that writes takes it by itself otherwise. Never raises for a failing step: see `Outcome`.
     """
     with _calm():
         prepare(place)
@@ -89,9 +91,16 @@ def run(
                 run_config=_run_config(config, quiet),
                 tags={**process_tags(), **_span_tags(span)},
                 raise_on_error=False,
-                resources=resources(place),  # the definitions know the home of their import, which may be another
+                # The definitions know the home of their import, which may be another.
+                resources=resources(place, alone=alone),
             )
             return _outcome(result, time.monotonic() - began)
+
+
+def aside(line: str) -> None:
+    """Says something that is no result: on standard error."""
+    sys.stderr.write(f"  {line}\n")
+    sys.stderr.flush()
 
 
 def finished(place: Place, process: str, outcome: Outcome, span: tuple[date | None, date | None]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,15 +19,16 @@ _BETWEEN_TRIES_S = 0.01
 
 
 @contextmanager
-def held(path: Path, what: str, wait_s: float) -> Iterator[None]:
-    """Holds the lock at `path` while the block runs; raises StoreBusy naming the holder after `wait_s` seconds.
+def held(path: Path, what: str, wait_s: float, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Holds the lock at `path` while the block runs; raises StoreBusy naming the holder after `wait_s` seconds. `say`
+    hears once, when there is something to wait for, who holds it.
 
     flock belongs to the open file: two threads of a process exclude each other too, and kill -9 releases it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        _take(handle, what, wait_s)
+        _take(handle, what, wait_s, say)
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -35,7 +36,7 @@ def held(path: Path, what: str, wait_s: float) -> Iterator[None]:
         os.close(handle)
 
 
-def _take(handle: int, what: str, wait_s: float) -> None:
+def _take(handle: int, what: str, wait_s: float, say: Callable[[str], None] | None) -> None:
     deadline = time.monotonic() + wait_s
     pause = threading.Event()
     while True:
@@ -44,9 +45,16 @@ def _take(handle: int, what: str, wait_s: float) -> None:
             return
         except BlockingIOError as cause:
             if time.monotonic() >= deadline:
-                holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
                 raise StoreBusy(
-                    f"{what} is being written by process {holder} and was not free within {wait_s:g} s. "
+                    f"{what} is being written by process {_holder(handle)} and was not free within {wait_s:g} s. "
                     "Wait for that process to end, or stop it, and run the same command again."
                 ) from cause
+            if say is not None:
+                say(f"waiting up to {wait_s:g} s: {what} is being written by process {_holder(handle)}")
+                say = None
         pause.wait(_BETWEEN_TRIES_S)
+
+
+def _holder(handle: int) -> str:
+    """The process that last took the lock, as it wrote itself down."""
+    return os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"

@@ -101,6 +101,14 @@ class VendorSettings(Settings):
     columns: CsvColumns = Field(default_factory=CsvColumns, description="mapping of the csv_folder vendor")
 
 
+class RunSettings(Settings):
+    """How runs share one desk."""
+
+    wait_seconds: float = Field(
+        30.0, ge=0, le=3600, description="how long a run waits for another one of the same desk, seconds"
+    )
+
+
 class NotifierSettings(Settings):
     """Who is told when something fails."""
 
@@ -115,6 +123,7 @@ class DeskSettings(Settings):
     market: Market = Field(default_factory=Market, description="calendar and measures")
     limits: Limits = Field(default_factory=Limits, description="risk limits")
     vendor: VendorSettings = Field(default_factory=VendorSettings, description="market data")
+    runs: RunSettings = Field(default_factory=RunSettings, description="runs beside each other")
     notifier: NotifierSettings = Field(default_factory=NotifierSettings, description="notifications")
     strategies: tuple[StrategySettings, ...] = Field((), max_length=200, description="strategies that trade")
 
