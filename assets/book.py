@@ -23,7 +23,7 @@ from assets.pictures import image
 from trading.book.booking import Entered
 from trading.book.close import Decided, all_fills, decide, decision_rows, replay, roll, settle, wanted
 from trading.book.entries import Step
-from trading.book.state import SessionInputs
+from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Row, before
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
@@ -100,7 +100,8 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
         replay(state, recorded)
     else:
         rolled = roll(state, inputs, entry, recorded)
-        desk.broker.cancel(rolled.cancel)
+    tell(state, desk.broker)
+    if not is_history:
         desk.broker.place(list(state.working.values()))
     fills = all_fills(recorded, desk.broker.fills(inputs.session))
     booked = [*rolled.events, *map(entry.filled, fills)]
@@ -116,13 +117,20 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
 
 
 def hand_over(step: Step, desk: Desk) -> None:
-    """Records a step, then tells the broker. Dying in between loses nothing: the next close places what is at work."""
+    """Records a step, then tells the broker. What a run that dies in between did not tell, the next close does before
+    it asks for fills: it places all that is at work and withdraws all that was cancelled."""
     if step.events:
         desk.ledger.record(step.events)
     if step.cancel:
         desk.broker.cancel(step.cancel)
     if step.place:
         desk.broker.place(step.place)
+
+
+def tell(state: BookState, broker: Broker) -> None:
+    """Withdraws every order that the journal holds as cancelled; the broker leaves what it knows already."""
+    broker.cancel(sorted(state.withdrawn))
+    state.withdrawn.clear()
 
 
 def write(frames: FrameStore, rows: dict[str, list[Row]], span: Span) -> dict[str, tuple[Any, Version]]:

@@ -14,15 +14,16 @@ from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from trading.book.account import account, cash_local
 from trading.book.booking import fill_of
-from trading.book.orders import Fill
-from trading.book.reconciliation import Break, reconcile
+from trading.book.reconciliation import Break, reconcile, withdrawn_fills
 from trading.frames import BREAKS, FILLS, POSITIONS, empty, to_table
 from trading.ports import Broker, FrameStore, Ledger, ReferenceStore, Span
 
 
 def breaks_of(sessions: Sequence[date], ledger: Ledger, broker: Broker, reference: ReferenceStore) -> Iterator[Break]:
     """Breaks of each session, in order. Ours is the fold of the journal's fills through the session."""
-    fills = sorted(_fills(ledger, sessions[-1]), key=lambda fill: fill.session)
+    events = [entry.event for entry in ledger.entries(kinds=["fill", "order_cancelled"], through=sessions[-1])]
+    yield from (found for found in withdrawn_fills(events) if found.session in set(sessions))
+    fills = sorted((fill_of(event) for event in events if event.kind == "fill"), key=lambda fill: fill.session)
     ours, place = account(()), 0
     for session in sessions:
         while place < len(fills) and fills[place].session <= session:
@@ -30,10 +31,6 @@ def breaks_of(sessions: Sequence[date], ledger: Ledger, broker: Broker, referenc
             place += 1
         cash = cash_local(ours, reference.instruments(session))
         yield from reconcile(ours.contracts, cash, broker.statement(session), session, broker.name)
-
-
-def _fills(ledger: Ledger, through: date) -> list[Fill]:
-    return [fill_of(entry.event) for entry in ledger.entries(kinds=["fill"], through=through)]
 
 
 @dg.asset(**described(BREAKS, deps=[POSITIONS.name, FILLS.name], kinds=("delta", "sqlite")), **by_session())

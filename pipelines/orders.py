@@ -133,7 +133,7 @@ def place(
     steps = Step(
         (*draft.rolled.events, *step.events),
         (*draft.rolled.place, *step.place),
-        (*draft.rolled.cancel, *step.cancel),
+        tuple(sorted({*draft.state.withdrawn, *draft.rolled.cancel, *step.cancel})),
     )
     before = ledger.sequence()
     hand_over(steps, Desk(ledger, broker, desk, clock))

@@ -290,7 +290,8 @@ EQUITY = Dataset(
 )  # fmt: skip
 BREAKS = Dataset(
     "breaks", "reconciliation", "Differences between our book and the broker's statement.",
-    pa.schema([column("kind", TEXT, "missing_here, missing_there, quantity, cash or statement_missing", required=True),
+    pa.schema([column("kind", TEXT, "missing_here, missing_there, quantity, cash, withdrawn_filled or statement_missing",
+                      required=True),
                column("item", TEXT, "instrument/contract, or currency", required=True), SESSION,
                column("ours", REAL, "what the book says"), column("theirs", REAL, "what the broker says"),
                column("difference", REAL, "theirs - ours"),

@@ -340,3 +340,53 @@ def test_a_correction_before_the_fill_replaces_the_order_and_after_it_does_not()
     desk.run(date(2022, 3, 1))
     assert desk.rows(POSITIONS, date(2022, 3, 1)).equals(held)
     assert desk.rows(BREAKS, date(2022, 3, 1)).empty
+
+
+class Cut:
+    """A broker to whom cancels do not come through: they kill the run (`dies`), or get lost on the way."""
+
+    name = "paper"
+
+    def __init__(self, broker: PaperBroker, dies: bool) -> None:
+        self._broker, self._dies = broker, dies
+
+    def cancel(self, order_ids: list[str]) -> None:
+        if order_ids and self._dies:
+            raise KeyboardInterrupt
+
+    def __getattr__(self, name: str):
+        return getattr(self._broker, name)
+
+
+def decided_anew(dies: bool) -> tuple[Desk, object]:
+    """A desk that decided, then decided half of it anew with a broker that never heard of the cancels."""
+    desk = Desk()
+    desk.run(FIRST)
+    desk.settings = DESK.model_copy(update={"capital": Capital(capital_base=2_500_000.0)})
+    return desk, Cut(desk.broker, dies)
+
+
+def test_a_run_killed_before_the_broker_heard_of_a_cancel_is_made_up_for() -> None:
+    desk, cut = decided_anew(dies=True)
+    with pytest.raises(KeyboardInterrupt):
+        desk.run(FIRST, broker=cut)
+    desk.run(FIRST)
+    orders = desk.rows(ORDERS, FIRST).query("status == 'placed'").set_index("instrument")["quantity_contracts"]
+    desk.run(date(2022, 3, 1))
+    held = desk.rows(POSITIONS, date(2022, 3, 1)).set_index("instrument")["quantity_contracts"]
+    assert held.to_dict() == orders.to_dict()
+    assert len(held) == 2
+    assert desk.rows(BREAKS, date(2022, 3, 1)).empty
+
+
+def test_a_fill_of_a_withdrawn_order_is_a_break() -> None:
+    desk, deaf = decided_anew(dies=False)
+    desk.run(FIRST, broker=deaf)
+    desk.run(date(2022, 3, 1), broker=deaf)
+    found = desk.rows(BREAKS, date(2022, 3, 1)).set_index("item")
+    assert set(found["kind"]) == {"withdrawn_filled"}
+    assert set(found.index) == {
+        "2022-02-28:trend:GOLD:20220400:target",
+        "2022-02-28:trend:BUND:20220400:target",
+    }
+    assert "agree with the broker whose trade it is" in found["message"].iloc[0]

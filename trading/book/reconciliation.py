@@ -5,9 +5,11 @@ Belongs here: values and pure comparison. Does not belong here: asking a broker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+
+from trading.book.journal import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """One difference. `kind`: missing_here, missing_there, quantity, cash or statement_missing."""
+    """One difference. `kind`: missing_here, missing_there, quantity, cash, withdrawn_filled or
+    statement_missing."""
 
     kind: str
     item: str
@@ -55,6 +58,23 @@ def reconcile(
     breaks += [_cash(name, cash_local.get(name, 0.0), statement.cash_local.get(name, 0.0), session)
                for name in currencies]  # fmt: skip
     return sorted((found for found in breaks if found), key=lambda found: (found.kind, found.item))
+
+
+def withdrawn_fills(events: Iterable[Event]) -> list[Break]:
+    """Fills of orders that were cancelled before, in the order of the journal. `events` are all of it, in order."""
+    cancelled: set[str] = set()
+    found: list[Break] = []
+    for event in events:
+        name, quantity = str(event.payload.get("order_id")), event.payload.get("quantity_contracts")
+        if event.kind == "order_cancelled":
+            cancelled.add(name)
+        elif event.kind == "fill" and name in cancelled and isinstance(quantity, int):
+            text = (
+                f"order {name} was withdrawn, yet the broker filled it ({quantity:+d}). The position counts the fill: "
+                "agree with the broker whose trade it is."
+            )
+            found.append(Break("withdrawn_filled", name, event.session, 0.0, float(quantity), text))
+    return found
 
 
 def _no_statement(session: date, broker: str) -> Break:

@@ -60,7 +60,10 @@ class SessionInputs:
 
 @dataclass(slots=True)
 class BookState:
-    """Positions, orders at work, account, marks and the contract to hold, after the events so far."""
+    """Positions, orders at work, account, marks and the contract to hold, after the events so far.
+
+    `withdrawn` are ids of cancelled orders of which it is not certain that the broker was told.
+    """
 
     account_base: float
     positions: dict[Key, int] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class BookState:
     account: Account = field(default_factory=Account)
     marks: dict[Contract, Mark] = field(default_factory=dict)
     held_contracts: dict[str, int] = field(default_factory=dict)
+    withdrawn: set[str] = field(default_factory=set)
 
     def apply(self, events: Iterable[Event]) -> None:
         """Folds events in, in the order of the journal. Other kinds than orders and fills change nothing here."""
@@ -77,6 +81,7 @@ class BookState:
                 self.working[order.order_id] = order
             elif event.kind == "order_cancelled":
                 self.working.pop(str(event.payload["order_id"]), None)
+                self.withdrawn.add(str(event.payload["order_id"]))
             elif event.kind == "fill":
                 self._fill(fill_of(event))
 
