@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from assets.layers import Sources
 from assets.raw import calendars
-from trading.frames import DAILY_PRICES, DATASETS, Dataset
+from trading.frames import DAILY_PRICES, DATASETS, Dataset, day, to_pandas
 from trading.quality.examination import rules_for
 from trading.quality.rule import RuleContext
 
@@ -27,7 +27,9 @@ def rule_context(sources: Sources, dataset: Dataset, first: date, last: date, co
     instruments = sources.reference.instruments(last)
     followed = set(codes) or _followed(sources, last)
     groups = {code: instruments[code].exchange_group for code in followed if code in instruments}
-    found = calendars(groups, first - EARLIER - AROUND, last + AROUND, sources.reference, sources.desk)
+    earlier = _earlier(sources, dataset, first)
+    reach = min([first - EARLIER, *map(day, earlier["session"].dropna())])
+    found = calendars(groups, reach - AROUND, last + AROUND, sources.reference, sources.desk)
     desk = sources.desk
     return RuleContext(
         dataset=dataset,
@@ -36,7 +38,7 @@ def rule_context(sources: Sources, dataset: Dataset, first: date, last: date, co
         as_of=sources.now,
         instruments=instruments,
         calendars={group: calendar for group, calendar in found.items() if calendar is not None},
-        earlier=sources.frame(dataset, first - timedelta(days=1), first - EARLIER),
+        earlier=earlier,
         companions=_companions(sources, dataset, last),
         base_currency=desk.capital.base_currency,
         forecast_cap=max((strategy.forecast_cap for strategy in desk.strategies), default=20.0),
@@ -52,7 +54,19 @@ def codes_in(rows: pa.Table) -> list[str]:
 
 def _followed(sources: Sources, last: date) -> set[str]:
     rows = sources.rows(DAILY_PRICES, last, last - EARLIER, columns=["instrument"])
+    if not rows.num_rows and DAILY_PRICES.name in sources.frames.written():
+        rows = sources.frames.latest(DAILY_PRICES, through=last)
     return set(rows["instrument"].unique().to_pylist())
+
+
+def _earlier(sources: Sources, dataset: Dataset, first: date) -> pd.DataFrame:
+    """Rows of the weeks before `first`; where there are none, the newest of each series whatever its age, so that a
+    dataset that stopped long ago does not look like one that never began."""
+    before = first - timedelta(days=1)
+    rows = sources.frame(dataset, before, first - EARLIER)
+    if len(rows) or dataset.name not in sources.frames.written():
+        return rows
+    return to_pandas(sources.frames.latest(dataset, through=before))
 
 
 def _companions(sources: Sources, dataset: Dataset, last: date) -> dict[str, pd.DataFrame]:

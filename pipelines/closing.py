@@ -68,6 +68,7 @@ def _refuse_outside(*sessions: date) -> None:
 def _sessions(where: Place, job: str, first: date, last: date) -> dict[str, Any]:
     desk = Desk.open(where)
     _refuse_before_the_book(desk, first)
+    desk.refuse_skipping(first, last)
     note = _not_traded(desk, first, last)
     outcome = run(where, job, span=(first, last), alone=True)
     found = finished(where, job, outcome, (first, last))

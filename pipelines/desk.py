@@ -176,6 +176,21 @@ class Desk:
         after = next((other for other in ahead if self.is_session(other)), None)
         raise NotASession(day, reason, before, after)
 
+    def refuse_skipping(self, first: date, last: date) -> None:
+        """Raises UsageError where sessions before `first` were never taken in: their moves and rolls would be lost."""
+        newest = self._newest_price() if self._written(DAILY_PRICES) else None
+        if newest is None or newest >= first:
+            return
+        between = [newest + timedelta(days=n) for n in range(1, (first - newest).days)]
+        start = next((day for day in between if self.is_session(day)), None)
+        if start is None:
+            return
+        end = next(day for day in reversed(between) if self.is_session(day))
+        raise UsageError(
+            f"sessions from {start} to {end} were never taken in: the newest prices of this desk are of {newest}. "
+            f"Run `daybook backfill --from {start} --to {last}`."
+        )
+
     def is_session(self, day: date) -> bool:
         """Whether the desk can close that day: a weekday on which some followed exchange group trades."""
         return self._closed_because(day) is None

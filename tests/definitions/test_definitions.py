@@ -35,6 +35,7 @@ CLEAN = {"clean_bars", "clean_multiple_prices", "clean_fx_rates"}
 RAW = {"raw_bars", "raw_multiple_prices", "raw_adjusted_prices", "raw_fx_rates", "raw_roll_calendars"}
 BLOCKING = {
     "session_delivered": {"raw_bars", "raw_multiple_prices"},
+    "skipped_sessions": {"daily_prices"},
     "schema": RAW | CLEAN | MADE | MEASURES | BOOK | {"breaks"},
     "unique_key": CLEAN | MADE | MEASURES | BOOK | {"breaks"},
     "finite": MEASURES | BOOK,

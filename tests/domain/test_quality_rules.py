@@ -70,6 +70,11 @@ def daily() -> pd.DataFrame:
     return raw[[name for name in DATASETS["daily_prices"].schema.names if name in raw]].assign(volume=1.0)
 
 
+def weeks_ago(count: int) -> pd.DataFrame:
+    """The same five prices of a week before."""
+    return daily().assign(session=lambda rows: rows["session"] - pd.Timedelta(weeks=count))
+
+
 def by_session(*rows: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame([{"session": pd.Timestamp(LAST), **row} for row in rows])
 
@@ -137,6 +142,7 @@ class Case:
     found: int = 1
     needs: tuple[str, ...] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
+    fault_context: Mapping[str, Any] = field(default_factory=dict)  # of rules that judge what is around the rows
 
 
 CASES: Mapping[str, Case] = {
@@ -153,10 +159,15 @@ CASES: Mapping[str, Case] = {
     "stuck": Case("raw_multiple_prices", multiple(), flat, found=35, needs=("price",)),
     "stale": Case("raw_multiple_prices", multiple(), one_session_old, needs=("price",)),
     "duplicates": Case("raw_fx_rates", fx(), put("occurrence", 1), needs=("occurrence",)),
+    "withdrawn": Case("raw_fx_rates", fx(), put("rate", float("nan")), needs=("known_at", "loaded_at")),
     "future": Case("raw_fx_rates", fx(), put("stamp", pd.Timestamp(2024, 8, 3)), needs=("stamp",)),
     "weekend_rows": Case("raw_fx_rates", fx(), put("stamp", pd.Timestamp(2024, 3, 10)), needs=("stamp",)),
     "freshness": Case("raw_bars", bars(), without(1, 2, 3, 4), needs=("instrument",)),
     "session_delivered": Case("raw_bars", bars(), without(4), needs=("instrument",)),
+    "skipped_sessions": Case(
+        "daily_prices", daily(), lambda frame: frame, needs=("instrument",), context={"earlier": weeks_ago(1)},
+        fault_context={"earlier": weeks_ago(2)},
+    ),
     "unknown_instrument": Case("raw_bars", bars(), put("instrument", "CRON"), needs=("instrument",)),
     "carry_contract": Case("multiple_prices", multiple(), put("carry_contract", 20240500), needs=("carry_contract",)),
     "fx_gaps": Case("raw_fx_rates", fx(), put("stamp", pd.Timestamp(2024, 2, 1), 0), needs=("rate",)),
@@ -209,7 +220,7 @@ def test_clean_rows_pass(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_the_injected_fault_is_found(name: str) -> None:
     case = CASES[name]
-    result = judged(name, case.fault(case.clean))
+    result = judged(name, case.fault(case.clean), **case.fault_context)
     assert (result.outcome, result.findings) == ("failed", case.found)
     violations = result.violations
     assert set(violations["rule"]) == {name}
@@ -331,6 +342,17 @@ def test_a_closed_session_needs_no_delivery() -> None:
     closed = SessionCalendar("CBOT", FIRST, LAST, tuple(DAYS[:4]))
     frame = CASES["session_delivered"].fault(bars())
     assert judged("session_delivered", frame, calendars={"CBOT": closed}).outcome == "passed"
+
+
+def test_one_skipped_session_is_found_where_the_exchange_was_open() -> None:
+    until_thursday = weeks_ago(1).iloc[:4]
+    friday = date(2024, 3, 1)
+    opened = SessionCalendar("CBOT", friday, LAST, (friday, *DAYS))
+    found = judged("skipped_sessions", daily(), earlier=until_thursday, calendars={"CBOT": opened})
+    assert (found.outcome, found.findings) == ("failed", 1)
+    assert "daybook backfill --from 2024-03-01 --to 2024-03-08" in found.violations["message"].iloc[0]
+    holiday = SessionCalendar("CBOT", friday, LAST, tuple(DAYS))
+    assert judged("skipped_sessions", daily(), earlier=until_thursday, calendars={"CBOT": holiday}).outcome == "passed"
 
 
 def test_a_silent_pair_is_found_while_it_lasts() -> None:

@@ -37,8 +37,9 @@ class RuleContext:
     """What a rule may know besides the rows: nothing is read by the rule itself.
 
     `first` to `last` are the sessions examined; `as_of` (UTC) is when they are looked at; `earlier` are rows of the
-    same dataset in the weeks before `first`; `companions` are other datasets through `last`, by name; `calendars` are
-    by exchange group, and a group without one is taken as open from Monday to Friday.
+    same dataset in the weeks before `first`, or the newest of each series where those weeks have none; `companions`
+    are other datasets through `last`, by name; `calendars` are by exchange group, and a group without one is taken as
+    open from Monday to Friday.
     """
 
     dataset: Dataset
