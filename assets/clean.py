@@ -46,12 +46,13 @@ class Cleaning:
 
     def update(self, sources: Sources, first: date, last: date) -> Written:
         """Cleans sessions `first` to `last`; refused rows go to the quarantine of the same sessions."""
-        known = current(sources.rows(self.raw, last, first), self.raw, None)
+        known = current(sources.rows(self.raw, last, first), self.raw)
         kept, refused = self._judged(sources, known, first, last)
-        sources.frames.replace(QUARANTINE, refused, Span(first, last, (self.raw.name,)))
         rows = _saying(deduplicate(kept, self.raw, self.values[0]), self.values)
         rows = rows.select(self.clean.schema.names).cast(self.clean.schema)
+        # Clean first: dying in between leaves a refused row nowhere, never in both; the next run sets it aside.
         version = sources.frames.replace(self.clean, rows, Span(first, last))
+        sources.frames.replace(QUARANTINE, refused, Span(first, last, (self.raw.name,)))
         shown = {"raw rows": known.num_rows, "quarantined": refused.num_rows}
         return Written(rows, version, shown)
 

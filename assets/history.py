@@ -20,7 +20,7 @@ from assets.clean import CLEANINGS
 from assets.judging import codes_in, rule_context
 from assets.layers import Sources, Written
 from assets.materialized import OWNERS
-from assets.raw import Arrived, Fetched, fetch, keep, refuse_failed
+from assets.raw import Arrived, Fetched, fetch, keep, refuse_failed, refuse_unrollable
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
 from trading.frames import (
@@ -73,7 +73,8 @@ Say = Callable[[str], None]
 
 def load(sources: Sources, vendor: PriceVendor, span: tuple[date | None, date | None], say: Say) -> Loaded:
     """Loads a span from a vendor, all layers in order. Everything is asked for, and read, before the first row is
-    written. Raises UsageError where the vendor has nothing for it, BadInput, MissingFxPair, UnknownInstrument."""
+    written. Raises UsageError where the vendor has nothing for it, BadInput, MissingFxPair,
+    UnknownInstrument, ReferenceDataError."""
     fetched = {name: fetch(DATASETS[name], span, vendor, sources) for name in vendor.delivers}
     placed = [answer.placed["session"] for answer in fetched.values() if answer.placed.num_rows]
     if not placed:
@@ -81,10 +82,12 @@ def load(sources: Sources, vendor: PriceVendor, span: tuple[date | None, date | 
             f"vendor {vendor.name} has no data from {span[0] or 'the start'} to {span[1] or 'the end'}. "
             "Choose other dates, or other instruments."
         )
+    for name, answer in fetched.items():
+        refuse_unrollable(answer, DATASETS[name], sources)
     _refuse_unconvertible(fetched, sources)
     arrivals = {name: keep(DATASETS[name], answer, sources) for name, answer in fetched.items()}
     for name, arrived in arrivals.items():
-        say(f"{name}: {arrived.placed.num_rows:,} rows delivered, {arrived.new.num_rows:,} new{_without(arrived)}")
+        say(f"{name}: {_counted(arrived)}{_without(arrived)}")
     refuse_failed(vendor.name, arrivals)
     gone = _gone(arrivals, sources)
     if gone:
@@ -104,6 +107,11 @@ def _gone(arrivals: Mapping[str, Arrived], sources: Sources) -> list[str]:
     came = {code for arrived in arrivals.values() for code in codes_in(arrived.placed)}
     followed = set(sources.desk.vendor.instruments) or held
     return sorted((held & followed) - came)
+
+
+def _counted(arrived: Arrived) -> str:
+    delivered = f"{arrived.placed.num_rows - arrived.withdrawn:,} rows delivered, {arrived.new.num_rows:,} new"
+    return f"{delivered}, {arrived.withdrawn:,} no longer delivered" if arrived.withdrawn else delivered
 
 
 def _without(arrived: Arrived) -> str:

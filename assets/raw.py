@@ -15,7 +15,7 @@ from assets.layers import Sources
 from assets.materialized import by_session, described, facts, in_span, session_result
 from assets.partitions import session_range
 from trading.config.models import DeskSettings
-from trading.errors import VendorError
+from trading.errors import ReferenceDataError, VendorError
 from trading.frames import (
     RAW_ADJUSTED_PRICES,
     RAW_BARS,
@@ -25,7 +25,7 @@ from trading.frames import (
     Dataset,
     empty,
 )
-from trading.market.arrivals import known
+from trading.market.arrivals import known, withdrawn
 from trading.market.placing import groups_of, with_sessions
 from trading.market.sessions import SessionCalendar
 from trading.ports import Delivery, FrameStore, PriceVendor, ReferenceStore, Request, Version
@@ -46,11 +46,13 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What one request brought: the vendor's answer, its rows with their sessions, those of them that are new to the
-    desk, and the version they made (None: nothing new)."""
+    """What one request brought: the vendor's answer; its rows with their sessions, the last `withdrawn` of them rows
+    that it delivers no longer, without values; those of them that are new to the desk; and the version they made (None:
+    nothing new)."""
 
     delivery: Delivery
     placed: pa.Table
+    withdrawn: int
     new: pa.Table
     version: Version | None
 
@@ -67,11 +69,14 @@ def calendars(
 def arrive(dataset: Dataset, span: tuple[date | None, date | None], vendor: PriceVendor, sources: Sources) -> Arrived:
     """Asks for one raw dataset over a span of sessions (None: open end) and appends what is new.
 
-    Raises VendorError, after keeping what did come, where the vendor failed on a series.
+    Raises VendorError, after keeping what did come, where the vendor failed on a series, and ReferenceDataError before
+    anything is kept, where contracts came of which nobody knows when to roll.
     """
     if dataset.name not in vendor.delivers:
-        return Arrived(Delivery(empty(dataset)), empty(dataset), empty(dataset), None)
-    arrived = keep(dataset, fetch(dataset, span, vendor, sources), sources)
+        return Arrived(Delivery(empty(dataset)), empty(dataset), 0, empty(dataset), None)
+    fetched = fetch(dataset, span, vendor, sources)
+    refuse_unrollable(fetched, dataset, sources)
+    arrived = keep(dataset, fetched, sources)
     refuse_failed(vendor.name, {dataset.name: arrived})
     return arrived
 
@@ -90,9 +95,28 @@ def fetch(dataset: Dataset, span: tuple[date | None, date | None], vendor: Price
 
 
 def keep(dataset: Dataset, fetched: Fetched, sources: Sources) -> Arrived:
-    """Appends the rows of an answer that the desk does not have."""
-    fresh, version = _kept(fetched.placed, dataset, sources)
-    return Arrived(fetched.delivery, fetched.placed, fresh, version)
+    """Appends the rows of an answer that the desk does not have, and takes back those it has no longer."""
+    stored = _stored(fetched.placed, dataset, sources)
+    gone = withdrawn(stored, fetched.placed, dataset, sources.now).drop_columns(["loaded_at"])
+    came = pa.concat_tables([fetched.placed.select(gone.column_names).cast(gone.schema), gone])
+    fresh = known(stored, came, dataset, sources.now)
+    wanted = fresh.num_rows or not sources.frames.versions(dataset)
+    version = sources.frames.append(dataset, fresh) if wanted else None
+    return Arrived(fetched.delivery, came, gone.num_rows, fresh, version)
+
+
+def refuse_unrollable(fetched: Fetched, dataset: Dataset, sources: Sources) -> None:
+    """Raises ReferenceDataError where daily bars of contracts came of instruments without roll parameters."""
+    if dataset.name != RAW_BARS.name or not fetched.placed.num_rows:
+        return
+    daily = fetched.placed.filter(pc.equal(fetched.placed["frequency"], "daily"))
+    codes = set(daily["instrument"].unique().to_pylist())
+    missing = sorted(codes - set(sources.reference.roll_parameters(sources.now.date())))
+    if missing:
+        raise ReferenceDataError(
+            f"{', '.join(missing)}: no row in the reference data (reference/roll_parameters.csv), so nobody knows when "
+            "its contracts roll. Add one, or leave it out with --instruments."
+        )
 
 
 def refuse_failed(vendor: str, arrivals: Mapping[str, Arrived]) -> None:
@@ -114,16 +138,11 @@ def _placed(rows: pa.Table, dataset: Dataset, sources: Sources) -> pa.Table:
     return with_sessions(rows, dataset, groups, calendars(groups, *ends, sources.reference, sources.desk))
 
 
-def _kept(rows: pa.Table, dataset: Dataset, sources: Sources) -> tuple[pa.Table, Version | None]:
-    """Appends the rows the desk does not have; returns them with the version they made (None: nothing new)."""
-    stored = None
-    if rows.num_rows and sources.frames.versions(dataset):
-        ends = pc.min_max(rows["session"]).as_py()
-        stored = sources.rows(dataset, ends["max"], ends["min"])
-    fresh = known(stored, rows, dataset, sources.now)
-    if not fresh.num_rows and sources.frames.versions(dataset):
-        return fresh, None
-    return fresh, sources.frames.append(dataset, fresh)
+def _stored(rows: pa.Table, dataset: Dataset, sources: Sources) -> pa.Table | None:
+    """What the desk holds of the delivered sessions and of all later ones; None where nothing was ever written."""
+    if not rows.num_rows or not sources.frames.versions(dataset):
+        return None
+    return sources.rows(dataset, date.max, pc.min(rows["session"]).as_py())
 
 
 def _failed(vendor: str, dataset: str, delivery: Delivery) -> str:
@@ -146,7 +165,8 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         arrived = arrive(dataset, session_range(context), vendor, Sources(frames, reference, desk, clock()))
         answer = "delivered" if dataset.name in vendor.delivers else "this vendor does not deliver it"
-        more = {"vendor": vendor.name, "answer": answer, "no data": ", ".join(arrived.delivery.no_data) or "none"}
+        no_data = ", ".join(arrived.delivery.no_data) or "none"
+        more = {"vendor": vendor.name, "answer": answer, "no data": no_data, "withdrawn": arrived.withdrawn}
         return session_result(context, facts(arrived.new, arrived.version, more))
 
     return asset

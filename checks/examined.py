@@ -30,7 +30,7 @@ SHOWN = 10
 def examined(sources: Sources, dataset: Dataset, first: date, last: date) -> Examination:
     """Judges the rows in force of a dataset's sessions; raw rows that a correction superseded are not judged again."""
     rows = sources.rows(dataset, last, first)
-    rows = current(rows, dataset, None) if dataset.append_only else rows
+    rows = current(rows, dataset) if dataset.append_only else rows
     return examine(dataset, to_pandas(rows), rule_context(sources, dataset, first, last))
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from trading.errors import SchemaMismatch
 from trading.frames import RAW_FX_RATES
-from trading.market.arrivals import current, deduplicate, known
+from trading.market.arrivals import current, deduplicate, known, withdrawn
 
 MONDAY, TUESDAY = datetime(2022, 2, 21, 23, tzinfo=UTC), datetime(2022, 2, 22, 23, tzinfo=UTC)
 LOADED, LATER = datetime(2022, 2, 23, 6, tzinfo=UTC), datetime(2022, 2, 24, 6, tzinfo=UTC)
+AFTERWARDS = datetime(2022, 2, 25, 6, tzinfo=UTC)
 Row = tuple[str, float | None, datetime, int]
 
 
@@ -100,14 +101,54 @@ def test_no_rows_are_nothing_new_and_a_row_without_session_is_refused() -> None:
         known(None, nothing.drop_columns(["session"]), RAW_FX_RATES, LATER)
 
 
-def test_current_is_what_was_known_at_the_time() -> None:
+def test_current_is_what_is_known_last() -> None:
     before = stored(("2022-02-21", 1.1, MONDAY, 0), ("2022-02-22", 1.2, TUESDAY, 0))
     later = known(before, rows(("2022-02-21", 1.3, MONDAY, 0)), RAW_FX_RATES, LATER)
     both = pa.concat_tables([before, later])
-    assert told(current(both, RAW_FX_RATES, None)) == [("2022-02-22", 1.2, TUESDAY), ("2022-02-21", 1.3, LATER)]
-    as_of = told(current(both, RAW_FX_RATES, LOADED))
-    assert as_of == [("2022-02-21", 1.1, MONDAY), ("2022-02-22", 1.2, TUESDAY)]
-    assert current(both, RAW_FX_RATES, datetime(2022, 2, 20, tzinfo=UTC)).num_rows == 0
+    assert told(current(both, RAW_FX_RATES)) == [("2022-02-22", 1.2, TUESDAY), ("2022-02-21", 1.3, LATER)]
+
+
+def test_a_row_that_comes_after_later_ones_is_known_when_it_came() -> None:
+    before = stored(("2022-02-22", 1.2, TUESDAY, 0))
+    delivered = rows(("2022-02-21", 1.1, MONDAY, 0), ("2022-02-22", 1.2, TUESDAY, 0), ("2022-02-23", 1.3, TUESDAY, 0))
+    assert told(known(before, delivered, RAW_FX_RATES, LATER)) == [
+        ("2022-02-21", 1.1, LATER),
+        ("2022-02-23", 1.3, TUESDAY),
+    ]
+    other = rows(("2022-02-21", 1.1, MONDAY, 0), pair="GBPUSD")  # of which the desk holds nothing later
+    assert told(known(before, other, RAW_FX_RATES, LATER)) == [("2022-02-21", 1.1, MONDAY)]
+
+
+def test_a_row_no_longer_delivered_is_taken_back_once_and_may_come_again() -> None:
+    days = (("2022-02-21", 1.1, MONDAY, 0), ("2022-02-22", 1.2, TUESDAY, 0), ("2022-02-23", 1.3, TUESDAY, 0))
+    before = pa.concat_tables([stored(*days), known(None, rows(*days, pair="GBPUSD"), RAW_FX_RATES, LOADED)])
+    without = rows(days[0], days[2])
+    gone = withdrawn(before, without, RAW_FX_RATES, LATER)
+    assert [(row["pair"], row["label"], row["rate"], row["known_at"]) for row in gone.to_pylist()] == [
+        ("EURUSD", "2022-02-22", None, LATER)
+    ]
+    came = pa.concat_tables([without, gone.drop_columns(["loaded_at"])])
+    first = known(before, came, RAW_FX_RATES, LATER)
+    assert told(first) == [("2022-02-22", None, LATER)]
+    after = pa.concat_tables([before, first])
+    assert told(withdrawn(after, without, RAW_FX_RATES, AFTERWARDS)) == [("2022-02-22", None, AFTERWARDS)]
+    again = pa.concat_tables([without, withdrawn(after, without, RAW_FX_RATES, AFTERWARDS).drop_columns(["loaded_at"])])
+    assert known(after, again, RAW_FX_RATES, AFTERWARDS).num_rows == 0
+    assert told(known(after, rows(*days), RAW_FX_RATES, AFTERWARDS)) == [("2022-02-22", 1.2, AFTERWARDS)]
+
+
+def test_rows_outside_of_what_was_delivered_are_not_withdrawn() -> None:
+    days = (("2022-02-21", 1.1, MONDAY, 0), ("2022-02-22", 1.2, TUESDAY, 0), ("2022-02-23", 1.3, TUESDAY, 0))
+    assert withdrawn(stored(*days), rows(days[1]), RAW_FX_RATES, LATER).num_rows == 0
+    assert withdrawn(None, rows(*days), RAW_FX_RATES, LATER).num_rows == 0
+    assert withdrawn(stored(*days), rows(), RAW_FX_RATES, LATER).num_rows == 0
+
+
+def test_a_duplicate_taken_back_no_longer_decides() -> None:
+    before = stored(("2022-02-21", 1.1, MONDAY, 0), ("2022-02-21", 9.99, MONDAY, 1))
+    gone = withdrawn(before, rows(("2022-02-21", 1.1, MONDAY, 0)), RAW_FX_RATES, LATER)
+    both = current(pa.concat_tables([before, gone]), RAW_FX_RATES)
+    assert deduplicate(both, RAW_FX_RATES, "rate")["rate"].to_pylist() == [1.1]
 
 
 def test_duplicates_keep_the_last_that_is_not_missing() -> None:

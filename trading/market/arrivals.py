@@ -9,7 +9,7 @@ integer codes of the text columns, as text is slow to sort and join.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -27,10 +27,11 @@ _COMMON = ("vendor", "label", "occurrence", "stamp", "event_at", "session", "kno
 def known(previous: pa.Table | None, delivered: pa.Table, dataset: Dataset, loaded_at: datetime) -> pa.Table:
     """The delivered rows that the desk does not have, as rows of `dataset` (all its columns, `loaded_at` set).
 
-    An identity the desk has never seen keeps the vendor's `known_at`, and each of its changed versions in order. Of one
-    it has, only the vendor's last version counts: dropped if its values equal those the desk knew last, else a
-    correction, known from `loaded_at` (or the vendor's `known_at`, if later). `previous` is the stored rows of at least
-    those sessions, or None. Raises SchemaMismatch where `delivered` lacks a column.
+    An identity the desk has never seen keeps the vendor's `known_at`, and each of its changed versions in order; but
+    where the desk already holds later times of the series, the row is late and known from `loaded_at` (or the vendor's
+    `known_at`, if later). Of an identity it has, only the vendor's last version counts: dropped if its values equal
+    those the desk knew last, else a correction, known as a late row is. `previous` is the stored rows of at least
+    those sessions and all later ones, or None. Raises SchemaMismatch where `delivered` lacks a column.
     """
     delivered = _complete(delivered, dataset, loaded_at)
     if not delivered.num_rows:
@@ -49,7 +50,7 @@ def known(previous: pa.Table | None, delivered: pa.Table, dataset: Dataset, load
     chained = seen[identity[order]]
     fresh = is_new[order] & np.where(chained, ends & _differs_from_last_known(values, order, starts, is_new), changed)
     chosen = order[fresh]
-    late = seen[identity[chosen]]
+    late = seen[identity[chosen]] | _behind(both, before, dataset)[chosen]
     chosen_at = np.where(late, np.maximum(known_at[chosen], _microseconds(loaded_at)), known_at[chosen])
     by_place = np.argsort(chosen, kind="stable")
     result = delivered.take(pa.array(chosen[by_place] - before))
@@ -57,11 +58,31 @@ def known(previous: pa.Table | None, delivered: pa.Table, dataset: Dataset, load
     return result.set_column(place, dataset.schema.field("known_at"), _instants(chosen_at[by_place]))
 
 
-def current(rows: pa.Table, dataset: Dataset, as_of: datetime | None) -> pa.Table:
-    """Of each identity the row with the latest `known_at` at or before `as_of` (None: the latest of all), in the order
-    the rows came."""
-    if as_of is not None:
-        rows = rows.filter(pc.less_equal(rows["known_at"], pa.scalar(as_of, INSTANT)))
+def withdrawn(previous: pa.Table | None, delivered: pa.Table, dataset: Dataset, loaded_at: datetime) -> pa.Table:
+    """What the vendor delivers no longer: of each stored identity that lies between the first and the last time
+    `delivered` of its series and did not come again, the row in force without its values, known from `loaded_at`.
+
+    Given to `known` with the delivery, such a row is a correction to nothing the first time and no change afterwards;
+    should the vendor deliver the row again, that is a correction too. None where a value column may not be missing.
+    Arguments as `known`.
+    """
+    delivered = _complete(delivered, dataset, loaded_at)
+    names = value_names(dataset)
+    if previous is None or not delivered.num_rows or not all(dataset.schema.field(name).nullable for name in names):
+        return delivered.slice(0, 0)
+    held = current(_plain(previous, dataset), dataset)
+    both = pa.concat_tables([held, delivered])
+    identity, count = _codes(both, _identity(dataset)), held.num_rows
+    came = np.zeros(int(identity.max()) + 1, dtype=bool)
+    came[identity[count:]] = True
+    gone = held.filter(pa.array(~came[identity[:count]] & _within(both, count, dataset)))
+    moment = pa.repeat(pa.scalar(loaded_at, INSTANT), gone.num_rows)
+    emptied = {name: pa.nulls(gone.num_rows, dataset.schema.field(name).type) for name in names}
+    return _with_columns(gone, {**emptied, "known_at": moment, "loaded_at": moment})
+
+
+def current(rows: pa.Table, dataset: Dataset) -> pa.Table:
+    """Of each identity the row with the latest `known_at`, in the order the rows came."""
     if rows.num_rows < 2:
         return rows
     identity = _codes(rows, _identity(dataset))
@@ -92,6 +113,36 @@ def _last_of_each(rows: pa.Table, identity: Ints, order: Ints) -> pa.Table:
     return rows.take(pa.array(np.sort(order[last])))
 
 
+def _behind(both: pa.Table, before: int, dataset: Dataset) -> NDArray[np.bool_]:
+    """By row: whether one of the first `before` rows is of the same series and a later time."""
+    series, stamps = _codes(both, dataset.series), _stamps(both)
+    newest = np.full(int(series.max()) + 1, np.iinfo(np.int64).min)
+    np.maximum.at(newest, series[:before], stamps[:before])
+    return np.asarray(stamps < newest[series])
+
+
+def _within(both: pa.Table, count: int, dataset: Dataset) -> NDArray[np.bool_]:
+    """By row of the first `count`: whether its time is between the first and last of its series in the other rows."""
+    series, stamps = _codes(both, dataset.series), _stamps(both)
+    limits = np.iinfo(np.int64)
+    first, last = np.full(int(series.max()) + 1, limits.max), np.full(int(series.max()) + 1, limits.min)
+    np.minimum.at(first, series[count:], stamps[count:])
+    np.maximum.at(last, series[count:], stamps[count:])
+    mine, own = series[:count], stamps[:count]
+    return np.asarray((first[mine] <= own) & (own <= last[mine]))
+
+
+def _stamps(rows: pa.Table) -> Ints:
+    return np.asarray(rows["stamp"].cast(pa.int64()).to_numpy())
+
+
+def _with_columns(rows: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+    for name, values in columns.items():
+        place = rows.schema.get_field_index(name)
+        rows = rows.set_column(place, rows.schema.field(name), values)
+    return rows
+
+
 def _complete(delivered: pa.Table, dataset: Dataset, loaded_at: datetime) -> pa.Table:
     stamp = pa.scalar(loaded_at, INSTANT)
     if "loaded_at" not in delivered.column_names:
@@ -116,8 +167,12 @@ def _identity(dataset: Dataset) -> tuple[str, ...]:
 
 def _values(rows: pa.Table, dataset: Dataset) -> list[Ints]:
     """The value columns as integers that are equal where the values are, missing and NaN alike."""
-    names = [name for name in dataset.schema.names if name not in (*_COMMON, *dataset.series)]
-    return [_bits(rows[name]) for name in names]
+    return [_bits(rows[name]) for name in value_names(dataset)]
+
+
+def value_names(dataset: Dataset) -> list[str]:
+    """The columns of a raw dataset that say something: its own, beyond those that every raw dataset has."""
+    return [name for name in dataset.schema.names if name not in (*_COMMON, *dataset.series)]
 
 
 def _bits(values: pa.ChunkedArray) -> Ints:
