@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from dataclasses import fields, replace
 from datetime import date
 from html.parser import HTMLParser
@@ -25,7 +27,7 @@ from trading.frames import (
     to_pandas,
     to_table,
 )
-from trading.reports import html
+from trading.reports import drawings, html
 from trading.reports.daily import (
     DailyReport,
     attention,
@@ -239,3 +241,15 @@ def test_an_empty_day_is_a_page_too() -> None:
 )
 def test_numbers_as_people_read_them(shown: str, expected: str) -> None:
     assert shown == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_a_few_sessions_are_named_each_and_never_by_the_hour(count: int) -> None:
+    days = pd.bdate_range("2022-02-24", periods=count)
+    drawn = drawings.equity_curve(pd.Series(range(count), index=days, dtype=float), "USD")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn.savefig(io.BytesIO(), format="png")
+    (axes,) = drawn.axes
+    names = ["Feb 24", "Feb 25", "Feb 28", "Mar 1", "Mar 2", "Mar 3"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == names[:count]

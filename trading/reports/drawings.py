@@ -177,11 +177,14 @@ def _plain(axes: Any) -> None:
 
 
 def _dates(axes: Any, index: pd.Index, ticks: int = 6) -> None:
-    """Dates along x, as sparse as they can be read; a single date is centred."""
+    """Dates along x, as sparse as they can be read; a few are named each, since hours between them mean nothing."""
     import matplotlib.dates as drawn_dates
 
     if len(index) == 0:
         _nothing(axes)
+        return
+    if len(index) <= ticks:
+        axes.set_xticks(list(index), [f"{day:%b} {day.day}" for day in index])
         return
     locator: Any = drawn_dates.AutoDateLocator(minticks=2, maxticks=ticks)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
