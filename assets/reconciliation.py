@@ -6,13 +6,14 @@ Belongs here: asking both sides. Does not belong here: comparing them (`trading/
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
+from itertools import groupby
 
 import dagster as dg
 import pandas as pd
 
 from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
-from trading.book.account import account, cash_local
+from trading.book.account import Cash, account, cash_local
 from trading.book.booking import fill_of
 from trading.book.reconciliation import Break, reconcile, withdrawn_fills
 from trading.frames import BREAKS, FILLS, POSITIONS, empty, to_table
@@ -24,13 +25,17 @@ def breaks_of(sessions: Sequence[date], ledger: Ledger, broker: Broker, referenc
     events = [entry.event for entry in ledger.entries(kinds=["fill", "order_cancelled"], through=sessions[-1])]
     yield from (found for found in withdrawn_fills(events) if found.session in set(sessions))
     fills = sorted((fill_of(event) for event in events if event.kind == "fill"), key=lambda fill: fill.session)
-    ours, place = account(()), 0
+    days = [(day, list(group)) for day, group in groupby(fills, key=lambda fill: fill.session)]
+    contracts, cash, place = account(()), Cash(), 0
     for session in sessions:
-        while place < len(fills) and fills[place].session <= session:
-            ours.apply(fills[place])
+        while place < len(days) and days[place][0] <= session:
+            day, traded = days[place]
+            cash = cash_local(cash, traded, reference.instruments(day))
+            for fill in traded:
+                contracts.apply(fill)
             place += 1
-        cash = cash_local(ours, reference.instruments(session))
-        yield from reconcile(ours.contracts, cash, broker.statement(session), session, broker.name)
+        money = {currency: float(amount) for currency, amount in cash.items()}
+        yield from reconcile(contracts.contracts, money, broker.statement(session), session, broker.name)
 
 
 @dg.asset(**described(BREAKS, deps=[POSITIONS.name, FILLS.name], kinds=("delta", "sqlite")), **by_session())

@@ -290,7 +290,7 @@ EQUITY = Dataset(
 )  # fmt: skip
 BREAKS = Dataset(
     "breaks", "reconciliation", "Differences between our book and the broker's statement.",
-    pa.schema([column("kind", TEXT, "missing_here, missing_there, quantity, cash, withdrawn_filled or statement_missing",
+    pa.schema([column("kind", TEXT, "missing_here, missing_there, quantity, cash, withdrawn_filled, statement_missing",
                       required=True),
                column("item", TEXT, "instrument/contract, or currency", required=True), SESSION,
                column("ours", REAL, "what the book says"), column("theirs", REAL, "what the broker says"),

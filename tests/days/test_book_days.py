@@ -4,6 +4,7 @@ Belongs here: sequences of sessions and what they leave behind. Does not belong 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -390,3 +391,16 @@ def test_a_fill_of_a_withdrawn_order_is_a_break() -> None:
         "2022-02-28:trend:BUND:20220400:target",
     }
     assert "agree with the broker whose trade it is" in found["message"].iloc[0]
+
+
+def test_a_point_value_that_changes_is_no_break() -> None:
+    desk = Desk()
+    changed = replace(GOLD, point_value_local=50.0, effective_from=date(2022, 3, 4))
+    desk.reference = MemoryReference([GOLD, changed, BUND])
+    desk.broker = desk.paper()
+    assert desk.run(FIRST, LAST).success
+    assert desk.rows(POSITIONS, LAST).set_index("instrument").loc["GOLD", "quantity_contracts"].any()
+    assert desk.rows(BREAKS).empty
+    for session in sessions_between(FIRST, LAST):
+        pnl, equity = desk.rows(PNL, session), desk.rows(EQUITY, session)
+        assert pnl["total_base"].sum() == pytest.approx(equity["change_base"].sum(), abs=1e-9)

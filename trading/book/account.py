@@ -20,6 +20,7 @@ from trading.market.instruments import Instrument
 
 EXACT = Context(prec=60)
 ZERO = Decimal(0)
+Cash = dict[str, Decimal]  # by currency
 
 
 def _add(a: Decimal, b: Decimal) -> Decimal:
@@ -106,8 +107,18 @@ def to_base(local: Decimal, rate: float) -> Decimal:
     return _times(local, Decimal(rate))
 
 
-def cash_local(book: Account, instruments: Mapping[str, Instrument]) -> dict[str, float]:
-    """Cash by currency without the marks: what all fills and commissions brought or cost, as a broker's statement
-    counts it."""
-    cash = value_local(Valuation(book.cash_points, book.commission_local), instruments)
-    return {currency: float(amount) for currency, amount in cash.items()}
+def cash_of(fill: Fill, instrument: Instrument) -> Decimal:
+    """What a fill brought or cost in local money, as a broker's statement counts it: commission paid, and the value
+    traded at the point value in force in the fill's session, which is what `instrument` has to be as of."""
+    traded = _times(Decimal(fill.quantity_contracts), Decimal(fill.price_points))
+    worth = _times(traded, Decimal(instrument.point_value_local))
+    return _less(_less(ZERO, worth), Decimal(fill.commission_local))
+
+
+def cash_local(cash: Mapping[str, Decimal], fills: Iterable[Fill], instruments: Mapping[str, Instrument]) -> Cash:
+    """Cash by currency after some more fills of one session, whose instruments these are."""
+    after = dict(cash)
+    for fill in fills:
+        instrument = instruments[fill.instrument]
+        after[instrument.currency] = _add(after.get(instrument.currency, ZERO), cash_of(fill, instrument))
+    return after
