@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from assets.book_inputs import Opening, opening, session_inputs
+from assets.book_inputs import Opening, opening, revalued, session_inputs
 from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from assets.pictures import image
@@ -74,13 +74,20 @@ def close_range(
 ) -> dict[str, list[Row]]:
     """Closes sessions one after another and returns the rows of every dataset of the book; frames are not written.
 
-    Raises UsageError where a run died before it wrote what an earlier session earned.
+    Raises UsageError where a run died before it wrote what an earlier session earned, or where the session closed
+    before was corrected since: what it changed would be in no session.
     """
     start = opening(frames, desk.ledger, desk.settings, sessions[0])
     if start.unvalued:
         raise UsageError(
             f"the journal has fills of {start.unvalued[0]} that were never valued: a run died before it wrote the book."
             f" Close the sessions from {start.unvalued[0]} on again, then {sessions[0]}."
+        )
+    changed = revalued(start, reference)
+    if changed:
+        raise UsageError(
+            f"prices, reference data or fills of {start.closed} were corrected since it was closed: the account is"
+            f" worth something else now ({', '.join(changed)}). Close {start.closed} again first, then {sessions[0]}."
         )
     collected: dict[str, list[Row]] = {dataset.name: [] for dataset in DATASETS}
     for inputs in session_inputs(frames, reference, desk.settings, sessions, start.closed):

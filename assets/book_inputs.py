@@ -10,17 +10,18 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
+from trading.book.account import ZERO, value_local, valued
 from trading.book.booking import BOOK_KINDS
 from trading.book.journal import Event
-from trading.book.marks import marks
+from trading.book.marks import Contract, Mark, marks
 from trading.book.rolls import Roll
 from trading.book.state import BookState, SessionInputs
 from trading.config.models import DeskSettings
-from trading.frames import DAILY_PRICES, EQUITY, FORECASTS, FX_RATES, ROLL_GAPS, VOLATILITY, Dataset
+from trading.frames import DAILY_PRICES, EQUITY, FORECASTS, FX_RATES, POSITIONS, ROLL_GAPS, VOLATILITY, Dataset
 from trading.ports import FrameStore, Ledger, ReferenceStore
 from trading.strategies.forecasts import COMBINED
 
-# How far back a mark is looked for. A contract that has not been quoted for longer is valued at what was last paid.
+# How far back prices are read for marks. A contract not quoted for longer keeps the mark it was last valued at.
 MARK_DAYS = 400
 DAY = timedelta(days=1)
 Rows = list[dict[str, Any]]
@@ -36,10 +37,12 @@ class Carried:
 
 @dataclass(slots=True)
 class Opening:
-    """Where a range of sessions starts: the last session closed before it, the state then, the journal's events of each
-    session from the first on, and sessions in between that have fills in the journal but were never valued."""
+    """Where a range of sessions starts: the last session closed before it and the account's value then by currency as
+    it was written, the state then, the journal's events of each session from the first on, and sessions in between that
+    have fills in the journal but were never valued."""
 
     closed: date | None
+    values_local: dict[str, float]
     state: BookState
     recorded: dict[date, list[Event]]
     unvalued: list[date]
@@ -64,10 +67,25 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
         else:
             recorded.setdefault(entry.event.session, []).append(entry.event)
     known = _rows(frames, DAILY_PRICES, closed or first - DAY, first - MARK_DAYS * DAY)
-    state.marks |= marks(known)
+    state.marks |= _last_marks(frames, closed) | marks(known)
     state.held_contracts |= _held(known)
     unvalued = sorted(day for day in filled if day > (closed or date.min))
-    return Opening(closed, state, recorded, unvalued)
+    values = {row["currency"]: row["value_local"] for row in last_equity if row["session"] == closed}
+    return Opening(closed, values, state, recorded, unvalued)
+
+
+def revalued(start: Opening, reference: ReferenceStore) -> list[str]:
+    """Currencies in which the book is worth something else than what was written when the last session was closed:
+    its prices, reference data or fills were corrected since. To 1e-9 of the larger value."""
+    if start.closed is None:
+        return []
+    now = value_local(valued(start.state.account, start.state.marks), reference.instruments(start.closed))
+    known = {currency: float(now.get(currency, ZERO)) for currency in {*now, *start.values_local}}
+    return sorted(
+        currency
+        for currency, value in known.items()
+        if not math.isclose(value, start.values_local.get(currency, 0.0), rel_tol=1e-9, abs_tol=1e-9)
+    )
 
 
 def session_inputs(
@@ -109,6 +127,12 @@ def _rows(frames: FrameStore, dataset: Dataset, through: date, since: date) -> R
         return []
     rows: Rows = frames.history(dataset, through=through, since=since).to_pylist()
     return sorted(rows, key=lambda row: (row["session"], row.get("stamp") or row["session"]))
+
+
+def _last_marks(frames: FrameStore, closed: date | None) -> dict[Contract, Mark]:
+    """What the contracts then held were valued at, for those not quoted for so long that their price is not read."""
+    rows = _rows(frames, POSITIONS, closed, closed) if closed else []
+    return {(row["instrument"], row["contract"]): Mark(row["mark_points"], row["marked_on"]) for row in rows}
 
 
 def _latest(frames: FrameStore, dataset: Dataset, through: date) -> Rows:
