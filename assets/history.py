@@ -47,11 +47,15 @@ class HistoryConfig(dg.Config):
     until: str = ""
 
     def span(self) -> tuple[date | None, date | None]:
-        """First and last session, None where open."""
-        return (
-            date.fromisoformat(self.since) if self.since else None,
-            date.fromisoformat(self.until) if self.until else None,
-        )
+        """First and last session, None where open. Raises UsageError on what is no date."""
+        return _asked("since", self.since), _asked("until", self.until)
+
+
+def _asked(setting: str, text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as cause:
+        raise UsageError(f"{setting} {text!r} is not a date. Write it as YYYY-MM-DD.") from cause
 
 
 @dataclass(frozen=True, slots=True)

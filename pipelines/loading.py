@@ -12,10 +12,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipelines.deployments import bring_reference, reference, sole_run, vendor_of
+from pipelines.deployments import bring_reference, frame_store, reference, sole_run, vendor_of
 from pipelines.desk import Desk
 from pipelines.runs import aside, finished, run
-from pipelines.settings import Place, read_settings, write_desk
+from pipelines.settings import Place, own_settings, read_settings, write_desk
 from trading.errors import UsageError
 
 Span = tuple[date | None, date | None]
@@ -34,6 +34,7 @@ def _load(
     where: Place, vendor: str, source: Path | None, instruments: tuple[str, ...], span: Span, calendar: str | None
 ) -> dict[str, Any]:
     _refuse_other_vendor(where, vendor)
+    _refuse_other_calendar(where, calendar)
     changes: dict[str, dict[str, Any]] = {"vendor": {"name": vendor, "instruments": list(instruments)}}
     if vendor != "simulated":
         changes["vendor"]["source"] = str(_folder(source, vendor))
@@ -60,7 +61,8 @@ def _refuse_reversed(span: Span) -> None:
 
 
 def _refuse_other_vendor(where: Place, vendor: str) -> None:
-    if not where.desk_file.exists():
+    named = "name" in own_settings(where).get("vendor", {})
+    if not named and not _holds_prices(where):  # a mapping of columns alone binds a home to nobody
         return
     bound = read_settings(where).vendor.name
     if bound != vendor:
@@ -68,6 +70,22 @@ def _refuse_other_vendor(where: Place, vendor: str) -> None:
             f"{where.home} holds prices of vendor {bound}; mixing vendors in one desk would mix their sessions. "
             f"Give another --home for {vendor}, or remove {where.home} if you do not need it."
         )
+
+
+def _refuse_other_calendar(where: Place, calendar: str | None) -> None:
+    """Rows keep the session they were stored with: two calendars in one home would count the same row differently."""
+    if calendar is None or not _holds_prices(where):
+        return
+    bound = read_settings(where).market.calendar
+    if bound != calendar:
+        raise UsageError(
+            f"{where.home} holds prices by calendar {bound}; --calendar {calendar} would place the same rows in other "
+            f"sessions. Give another --home for it, or leave --calendar out."
+        )
+
+
+def _holds_prices(where: Place) -> bool:
+    return any(name.startswith("raw_") for name in frame_store(where).written())
 
 
 def _refuse_instruments_it_has_not(where: Place, asked: tuple[str, ...]) -> None:

@@ -74,6 +74,11 @@ def read_settings(where: Place) -> DeskSettings:
         raise ConfigError(_sentence(cause, files)) from cause
 
 
+def own_settings(where: Place) -> Mapping[str, Any]:
+    """What the home's own desk.toml says, nothing under it; empty where there is none."""
+    return _read(where.desk_file) if where.desk_file.exists() else {}
+
+
 def write_desk(where: Place, changes: Mapping[str, Mapping[str, Any]]) -> None:
     """Writes settings into the home's desk.toml, keeping the rest of it; atomic."""
     document = tomlkit.parse(where.desk_file.read_text()) if where.desk_file.exists() else tomlkit.document()

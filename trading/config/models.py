@@ -9,9 +9,10 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,40}$")]
+OrNone = Annotated[str | None, BeforeValidator(lambda given: given or None)]  # TOML has no word for none: ""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
@@ -74,11 +75,11 @@ class CsvColumns(Settings):
     """Which column of a contract file is which, for the csv_folder vendor."""
 
     time: str = Field("Time", description="time stamp column")
-    open: str | None = Field("Open", description="open column; none: not delivered")
-    high: str | None = Field("High", description="high column; none: not delivered")
-    low: str | None = Field("Low", description="low column; none: not delivered")
+    open: OrNone = Field("Open", description="open column; empty: not delivered")
+    high: OrNone = Field("High", description="high column; empty: not delivered")
+    low: OrNone = Field("Low", description="low column; empty: not delivered")
     close: str = Field("Close", description="last or settlement price column")
-    volume: str | None = Field("Volume", description="volume column; none: not delivered")
+    volume: OrNone = Field("Volume", description="volume column; empty: not delivered")
     time_format: str | None = Field(None, description="strftime pattern of the time stamps; none: ISO 8601")
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = Field(",", description="field separator")
     encoding: str = Field("utf-8", description="text encoding of the files")
