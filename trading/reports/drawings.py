@@ -187,6 +187,7 @@ def _dates(axes: Any, index: pd.Index, ticks: int = 6) -> None:
         axes.set_xticks(list(index), [f"{day:%b} {day.day}" for day in index])
         return
     locator: Any = drawn_dates.AutoDateLocator(minticks=2, maxticks=ticks)  # type: ignore[no-untyped-call]
+    locator.intervald[drawn_dates.MONTHLY] = [1, 2, 3, 4, 6, 12]  # without the year it warns on 13 to 23 months
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(drawn_dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.xaxis.get_offset_text().set(color=INK, size=7)
