@@ -142,6 +142,8 @@ def backtest(where: Place, strategy: str | None, since: date | None, until: date
     names = [found.name for found in desk.adapters.settings.strategies]
     if strategy is not None and strategy not in names:
         raise UsageError(f"strategy {strategy!r} is not configured. Known: {', '.join(names) or 'none'}.")
+    if not names:
+        raise UsageError(f"no strategy is configured. Put one into {where.home / 'strategies'}, as trend.toml.")
     config = {"strategy": strategy or names[0]}
     config |= {name: str(day) for name, day in (("first", since), ("last", until)) if day}
     outcome = run(where, "backtest", config={"ops": {"backtest_curves": {"config": config}}})

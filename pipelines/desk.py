@@ -218,7 +218,13 @@ class Desk:
         if self.adapters.settings.vendor.name != "simulated":
             newest = self._newest_price()
             days = [newest - timedelta(days=n) for n in range(SEARCHED_DAYS)]
-        return next(day for day in days if self.is_session(day))
+        found = next((day for day in days if self.is_session(day)), None)
+        if found is None:
+            raise UsageError(
+                f"no session lies in the {SEARCHED_DAYS} days to {days[0]} ({self._closed_because(days[0])}). Name one "
+                "with --session."
+            )
+        return found
 
     def _newest_price(self) -> date:
         if not self._written(DAILY_PRICES):

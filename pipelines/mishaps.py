@@ -16,6 +16,8 @@ from pipelines.settings import Place
 from trading import errors
 from trading.errors import DaybookError
 
+CHECK_STOPPED = "DagsterAssetCheckFailedError"  # what Dagster fails a step with whose blocking check failed
+
 
 def explained(cause: BaseException, where: Place | None) -> DaybookError:
     """The Daybook error in a chain of exceptions; what the disk refused; else that Daybook itself is at fault."""

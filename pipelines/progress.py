@@ -10,7 +10,7 @@ from typing import TextIO
 
 import dagster as dg
 
-from pipelines.mishaps import root_cause
+from pipelines.mishaps import CHECK_STOPPED, root_cause
 
 
 class StepLines(logging.Handler):
@@ -33,13 +33,14 @@ class StepLines(logging.Handler):
         elif kind == "STEP_SUCCESS":
             self._line(f"  {step:<28}{self._elapsed(step)}")
         elif kind == "STEP_FAILURE":
-            self._line(f"  {step:<28}{self._elapsed(step)}  FAILED: {_reason(event)}")
+            self._line(f"  {step:<28}{self._elapsed(step)}  {_reason(event)}")
         elif kind == "ASSET_CHECK_EVALUATION":
             self._check(event.asset_check_evaluation_data)
 
     def _said(self, record: logging.LogRecord) -> None:
         """What an asset says; not the line Dagster writes for each step that a failed one keeps from running."""
-        text = record.getMessage().rsplit(" - ", 1)[-1]
+        meta = getattr(record, "dagster_meta", None) or {}
+        text = meta.get("orig_message") or record.getMessage()  # the latter begins with job, run and step
         if record.levelno < logging.INFO or text.startswith("Dependencies for step"):
             return
         self._line(("  ! " if record.levelno >= logging.WARNING else "    ") + text)
@@ -58,7 +59,8 @@ class StepLines(logging.Handler):
 
 
 def _reason(event: dg.DagsterEvent) -> str:
-    return root_cause(event.step_failure_data.error)[1]
+    name, message = root_cause(event.step_failure_data.error)
+    return "stopped by its check" if name == CHECK_STOPPED else f"FAILED: {message}"
 
 
 @dg.logger(config_schema={}, description="One line a step on standard error.")

@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipelines.mishaps import root_cause
+from pipelines.mishaps import CHECK_STOPPED, root_cause
 from pipelines.settings import Place, project_folder
 from pipelines.telemetry import structured_log, write_metrics
 from trading import errors
@@ -151,8 +151,10 @@ def _outcome(result: Any, seconds: float) -> Outcome:
     for event in result.all_events:
         if event.event_type_value == "STEP_FAILURE":
             name, message = root_cause(event.step_failure_data.error)
-            steps[event.step_key or "?"] = message
             codes.append(_exit_code(name))
+            if name == CHECK_STOPPED:  # the check is named below
+                continue
+            steps[event.step_key or "?"] = message
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
             found = event.asset_check_evaluation_data
             if not found.passed and found.severity.value == "ERROR":
@@ -161,7 +163,11 @@ def _outcome(result: Any, seconds: float) -> Outcome:
                 codes.append(1)
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             made[event.asset_key.to_user_string()] = event.materialization.metadata
-        elif event.event_type_value == "PIPELINE_FAILURE" and not steps and event.job_failure_data.error is not None:
+        elif (
+            event.event_type_value == "PIPELINE_FAILURE"
+            and not (steps or checks)
+            and event.job_failure_data.error is not None
+        ):
             name, steps["start"] = root_cause(event.job_failure_data.error)
             codes.append(_exit_code(name))
     if not result.success:

@@ -56,6 +56,7 @@ def drop_folder(
 
 @dg.run_failure_sensor(
     monitored_jobs=WATCHED,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Tells people that a run failed: in the log, and at the webhook where one is configured.",
 )
 def run_failed(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:

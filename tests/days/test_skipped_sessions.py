@@ -53,6 +53,8 @@ def test_a_run_of_the_ui_stops_before_the_book_where_sessions_were_skipped(until
     assert ended.exit_code == 1
     assert "daybook backfill --from 2020-04-13 --to 2020-04-15" in ended.failed_checks["daily_prices/skipped_sessions"]
     assert "orders" not in ended.materialized
+    assert not ended.failed_steps  # the check is named, and not again the step that it stopped
+    assert "*" not in "".join(ended.failed_checks.values())
 
 
 def test_a_feed_that_stopped_months_ago_blocks(loaded_two: Path, copied: Callable[[Path], Path], daybook: Run) -> None:

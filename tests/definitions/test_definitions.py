@@ -162,4 +162,6 @@ def test_the_close_runs_our_checks_and_not_the_second_layer() -> None:
 
 def test_names_of_sensors_and_schedules() -> None:
     assert {sensor.name for sensor in defs.sensors or []} == {"drop_folder", "run_failed", "risk_limits"}
+    on = {sensor.name for sensor in defs.sensors or [] if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
+    assert on == {"run_failed", "risk_limits"}  # who hears of nothing would never switch them on
     assert "close_of_day" in {schedule.name for schedule in defs.schedules or []}

@@ -23,6 +23,7 @@ from trading.quality import rules as shipped
 from trading.quality.rule import Rule, RuleContext, layer_of
 from trading.quality.violation import Layer, Violation
 
+WHOLE_DATASET = "*"  # the series of a finding about no series in particular
 Outcome = Literal["passed", "failed", "not_applicable"]
 
 
@@ -134,8 +135,8 @@ def _mask(positions: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
 
 def _first(said: pd.DataFrame) -> str:
     first = said.iloc[0]
-    place = " ".join(text for text in (str(first["series"]), str(first["label"])) if text)
-    return f"{place}: {first['message']}"
+    place = " ".join(text for text in (str(first["series"]), str(first["label"])) if text not in ("", WHOLE_DATASET))
+    return f"{place}: {first['message']}" if place else str(first["message"])
 
 
 def _as_violations(rule: Rule, said: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
