@@ -69,6 +69,7 @@ def settings() -> Iterator[str]:
     yield "A setting is read from `config/base.toml`; over it lies `config/<deployment>.toml`, and over both the home's"
     yield "own `desk.toml`. A strategy is a file of `config/strategies/`; one of the same name in `<home>/strategies/`"
     yield "wins. Unknown settings are refused. `daybook status` shows the hash of what is in force."
+    yield "What a strategy holds that is removed or renamed is closed: its targets are 0 from the next close on."
     yield from ("", "## Desk", "")
     yield from _table(DeskSettings, "", shipped, skip=("strategies", "vendor.columns"))
     yield from ("", "## Columns of contract files: `[vendor.columns]`", "")

@@ -404,3 +404,44 @@ def test_a_point_value_that_changes_is_no_break() -> None:
     for session in sessions_between(FIRST, LAST):
         pnl, equity = desk.rows(PNL, session), desk.rows(EQUITY, session)
         assert pnl["total_base"].sum() == pytest.approx(equity["change_base"].sum(), abs=1e-9)
+
+
+def corrected_gold(desk: Desk, session: date) -> None:
+    """The vendor corrects a session's price of gold by 10 points."""
+    rows = to_pandas(desk.frames.history(DAILY_PRICES, through=session, since=session))
+    rows.loc[rows["instrument"] == "GOLD", "price"] += 10
+    desk.frames.replace(DAILY_PRICES, to_table(rows, DAILY_PRICES), Span(session, session))
+
+
+def test_after_a_correction_of_a_closed_session_the_next_one_waits_until_it_is_closed_again() -> None:
+    friday, monday = date(2022, 3, 4), date(2022, 3, 7)
+    desk = Desk()
+    desk.run(FIRST, friday)
+    corrected_gold(desk, friday)
+    entries = desk.ledger.sequence()
+    with pytest.raises(UsageError, match=r"worth something else now \(USD\). Close 2022-03-04 again first"):
+        desk.run(monday)
+    assert desk.ledger.sequence() == entries
+    desk.run(friday)
+    desk.run(monday)
+    dollars = (
+        to_pandas(desk.frames.history(EQUITY, through=monday))
+        .query("currency == 'USD'")
+        .set_index("session")
+        .sort_index()
+    )
+    moved = dollars["value_local"].diff().iloc[1:]
+    assert moved.tolist() == pytest.approx(dollars["change_local"].iloc[1:].tolist(), abs=1e-6)
+
+
+def test_a_strategy_that_is_no_longer_configured_is_closed() -> None:
+    desk = Desk()
+    desk.run(FIRST, date(2022, 3, 4))
+    desk.settings = DESK.model_copy(update={"strategies": (STRATEGY.model_copy(update={"name": "other"}),)})
+    desk.run(date(2022, 3, 7))  # still fills the orders of the session before
+    held = desk.rows(POSITIONS, date(2022, 3, 7)).set_index("instrument")["quantity_contracts"]
+    orders = desk.rows(ORDERS, date(2022, 3, 7)).query("strategy == 'trend'").set_index("instrument")
+    assert orders["quantity_contracts"].to_dict() == {"GOLD": -held["GOLD"], "BUND": -held["BUND"]}
+    desk.run(date(2022, 3, 8))
+    assert set(desk.rows(POSITIONS, date(2022, 3, 8))["strategy"]) == {"other"}
+    assert desk.rows(BREAKS, date(2022, 3, 8)).empty

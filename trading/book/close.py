@@ -26,11 +26,11 @@ from trading.book.positions import by_contract
 from trading.book.rolls import roll_orders
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Before, Row, equity_of, fill_rows, notional_base, pnl_of, positions_of
-from trading.config.models import DeskSettings, StrategySettings
+from trading.config.models import DeskSettings
 from trading.risk.breach import Breach
 from trading.risk.limits import check_orders
 from trading.strategies.sizing import daily_volatility_base
-from trading.strategies.targets import Candidate, TargetRow, held_by_instrument, targets
+from trading.strategies.targets import Candidate, TargetRow, closing_targets, held_by_instrument, targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +104,15 @@ def settle(
 
 # --- 3. targets and orders --------------------------------------------------------------------------------------------
 def wanted(state: BookState, inputs: SessionInputs, desk: DeskSettings) -> list[TargetRow]:
-    """The targets of every strategy after the session."""
-    return [
+    """The targets of every strategy after the session: nothing of one that is no longer configured."""
+    rows = [
         row
         for strategy in desk.strategies
-        for row in targets(_candidates(strategy, state, inputs), strategy, desk.capital)
+        for row in targets(_candidates(strategy.name, state, inputs), strategy, desk.capital)
     ]
+    held = {name for name, _, _ in state.positions} | {order.strategy for order in _earlier(state, inputs)}
+    gone = sorted(held - {strategy.name for strategy in desk.strategies})
+    return rows + [row for name in gone for row in closing_targets(_candidates(name, state, inputs), name)]
 
 
 def proposed(state: BookState, inputs: SessionInputs, desk: DeskSettings, entry: Entered) -> Proposed:
@@ -175,15 +178,15 @@ def decision_rows(decided: Iterable[TargetRow], inputs: SessionInputs, events: I
     return {"targets": rows, "orders": order_rows(events)}
 
 
-def _candidates(strategy: StrategySettings, state: BookState, inputs: SessionInputs) -> list[Candidate]:
+def _candidates(strategy: str, state: BookState, inputs: SessionInputs) -> list[Candidate]:
     positions = dict(state.positions)
     for order in _earlier(state, inputs):
         key = (order.strategy, order.instrument, order.contract)
         positions[key] = positions.get(key, 0) + order.quantity_contracts
-    held = held_by_instrument(positions, strategy.name)
-    forecast = {code for name, code in inputs.forecasts if name == strategy.name}
+    held = held_by_instrument(positions, strategy)
+    forecast = {code for name, code in inputs.forecasts if name == strategy}
     codes = sorted((forecast | set(held)) & set(state.held_contracts))
-    return [_candidate(code, strategy.name, held.get(code, 0), state, inputs) for code in codes]
+    return [_candidate(code, strategy, held.get(code, 0), state, inputs) for code in codes]
 
 
 def _candidate(code: str, strategy: str, held: int, state: BookState, inputs: SessionInputs) -> Candidate:

@@ -51,6 +51,14 @@ def targets(candidates: list[Candidate], strategy: StrategySettings, capital: Ca
     return [_target(c, strategy, cash, 1.0 / max(1, len(sized))) for c in candidates]
 
 
+def closing_targets(candidates: list[Candidate], strategy: str) -> list[TargetRow]:
+    """A row for each candidate of a strategy that is no longer configured: flat, as soon as its instrument trades."""
+    return [
+        TargetRow(strategy, c.instrument, c.contract, c.forecast, c.volatility_base, 0.0, 0 if c.tradable else c.held)
+        for c in candidates
+    ]
+
+
 def capital_share_target(strategy: StrategySettings, capital: Capital) -> float:
     """The strategy's share of the desk's daily risk, in base currency."""
     return strategy.capital_share * daily_cash_target(capital.capital_base, capital.volatility_target_percent)
