@@ -22,6 +22,7 @@ from trading.errors import UsageError
 from trading.frames import BACKTEST_CURVES, CLEAN_FX_RATES, DAILY_PRICES, ROLL_GAPS, to_table
 from trading.market import fx
 from trading.market.daily import held_daily
+from trading.market.instruments import in_force
 from trading.ports import FrameStore, ReferenceStore, Span
 from trading.reports import drawings
 from trading.strategies.prices import anchored_prices
@@ -60,7 +61,17 @@ def read_history(sources: Sources, last: date) -> History:
         volatility=volatility.mixed(returns),
         rates=_rates(sources, prices, last),
         rolls=rolls.reindex(index=prices.index, columns=prices.columns).fillna(0.0),
+        point_values=_point_values(sources, prices, last),
     )
+
+
+def _point_values(sources: Sources, prices: pd.DataFrame, last: date) -> pd.DataFrame:
+    """What a point was worth, as in force on each session."""
+    values = pd.DataFrame(index=prices.index, columns=prices.columns, dtype="float64")
+    for since, found in reversed(list(in_force(sources.reference.instruments, prices.index[0].date(), last))):
+        held = {code: found[code].point_value_local for code in prices.columns if code in found}
+        values.loc[pd.Timestamp(max(since, prices.index[0].date())) :, list(held)] = list(held.values())
+    return values
 
 
 def _rates(sources: Sources, prices: pd.DataFrame, last: date) -> pd.DataFrame:

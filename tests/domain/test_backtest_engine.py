@@ -1,7 +1,8 @@
-"""The backtest engine: worked by hand, blind to the future, and in step with the book's own close."""
+"""The backtest engine: worked by hand and blind to the future."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from trading.backtest.engine import History, run
 from trading.config.models import Capital, RuleSettings, StrategySettings
 from trading.errors import CalculationError
-from trading.market.instruments import Instrument
+from trading.market.instruments import Instrument, in_force
 
 CAPITAL = Capital(base_currency="USD", capital_base=100_000.0, volatility_target_percent=16.0)
 
@@ -59,6 +60,28 @@ def test_five_sessions_of_one_instrument_by_hand() -> None:
     np.testing.assert_allclose(found.curve["gross_percent"], [0, 0, 0, 0, 0.69], atol=1e-12)
     np.testing.assert_allclose(found.curve["costs_percent"], [0, 0, -0.225, -0.156, -0.045], atol=1e-12)
     np.testing.assert_allclose(found.curve["net_percent"], [0, 0, -0.225, -0.156, 0.645], atol=1e-12)
+
+
+def test_each_session_has_its_own_point_value() -> None:
+    # As above, but a point is worth 10 through session 4 and 20 in session 5: 23 x 3 x 20 = 1380.
+    given = history({"A": [100.0, 103.0, 103.0, 103.0, 106.0]})
+    given = replace(given, point_values=wide({"A": [10.0, 10.0, 10.0, 10.0, 20.0]}))
+    found = run(given, strategy(), {"A": instrument("A", 20.0)}, CAPITAL)
+    assert found.positions["A"].tolist() == [0, 0, 75, 23, 8]
+    np.testing.assert_allclose(found.curve["gross_percent"], [0, 0, 0, 0, 1.38], atol=1e-12)
+
+
+def test_instruments_in_force_are_asked_for_once_a_change() -> None:
+    asked = []
+
+    def on(day: date) -> dict[str, Instrument]:
+        asked.append(day)
+        changed = replace(instrument("A", 20.0), effective_from=date(2024, 3, 1))
+        return {"A": changed if day >= date(2024, 3, 1) else instrument("A", 10.0)}
+
+    found = [(since, given["A"].point_value_local) for since, given in in_force(on, date(2024, 1, 2), date(2024, 6, 3))]
+    assert found == [(date(2024, 3, 1), 20.0), (date(1900, 1, 1), 10.0)]
+    assert asked == [date(2024, 6, 3), date(2024, 2, 29)]
 
 
 def test_two_instruments_share_the_risk_and_rates_convert() -> None:

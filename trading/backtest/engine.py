@@ -33,7 +33,8 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class History:
     """What a backtest is run on: continuous `prices` and the `held` contracts' own, in points; `volatility` in points a
-    day; `rates`, base currency for one unit of each instrument's currency; `rolls`, how often it rolled that session.
+    day; `rates`, base currency for one unit of each instrument's currency; `rolls`, how often it rolled that session;
+    `point_values`, local currency for a point as in force that session (None: those of the instruments given).
     """
 
     prices: pd.DataFrame
@@ -41,6 +42,7 @@ class History:
     volatility: pd.DataFrame
     rates: pd.DataFrame
     rolls: pd.DataFrame
+    point_values: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +62,22 @@ class BacktestResult:
 def run(
     history: History, strategy: StrategySettings, instruments: Mapping[str, Instrument], capital: Capital
 ) -> BacktestResult:
-    """Runs a strategy over all sessions of a history. Raises CalculationError where it lists no instrument of it."""
+    """Runs a strategy over all sessions of a history. Raises CalculationError where it lists no instrument of it.
+
+    Sizes and profit use each session's own point value; slippage and commissions are those of `instruments`.
+    """
     codes = [code for code in history.prices.columns if not strategy.instruments or code in strategy.instruments]
     if not codes:
         raise CalculationError(
             f"strategy {strategy.name} lists {', '.join(strategy.instruments)}, and none of them has prices. "
             "Load their prices, or correct `instruments` in the strategy's file."
         )
+    points = _point_values(history, instruments)
     mine = History(*(frame.reindex(history.prices.index)[codes] for frame in _frames(history)))
-    average, optimal = _sizes(mine, strategy, instruments, capital)
+    average, optimal = _sizes(mine, points[codes].to_numpy(np.float64), strategy, capital)
     tradable = mine.prices.notna().to_numpy()
     contracts = _positions(average, optimal, tradable, strategy.buffer_fraction)
-    curve = _curve(mine, contracts, [instruments[code] for code in codes], capital)
+    curve = _curve(mine, points[codes].to_numpy(np.float64), contracts, [instruments[code] for code in codes], capital)
     positions = pd.DataFrame(contracts, index=mine.prices.index, columns=codes)
     return BacktestResult(positions, curve, statistics(curve["net_percent"]))
 
@@ -80,13 +86,19 @@ def _frames(history: History) -> tuple[pd.DataFrame, ...]:
     return history.prices, history.held, history.volatility, history.rates, history.rolls
 
 
-def _sizes(
-    history: History, strategy: StrategySettings, instruments: Mapping[str, Instrument], capital: Capital
-) -> tuple[Floats, Floats]:
+def _point_values(history: History, instruments: Mapping[str, Instrument]) -> pd.DataFrame:
+    """Local currency for a point by session and instrument; before the first one known, that one."""
+    prices = history.prices
+    if history.point_values is not None:
+        return history.point_values.reindex(index=prices.index, columns=prices.columns).ffill().bfill()
+    today = {code: instruments[code].point_value_local for code in prices.columns if code in instruments}
+    return pd.DataFrame(today, index=prices.index, columns=prices.columns)
+
+
+def _sizes(history: History, points: Floats, strategy: StrategySettings, capital: Capital) -> tuple[Floats, Floats]:
     """Contracts at an average forecast, and at the session's own: what `trading.strategies.targets` gives, for all
     sessions at once."""
     forecast = wide_forecasts(history.prices, history.volatility, strategy)[COMBINED].to_numpy(np.float64)
-    points = np.array([instruments[code].point_value_local for code in history.prices.columns])
     risk = history.volatility.ffill().to_numpy(np.float64) * points * history.rates.ffill().to_numpy(np.float64)
     sized = np.isfinite(forecast) & (risk > 0)
     cash = capital_share_target(strategy, capital) * strategy.instrument_multiplier
@@ -110,9 +122,11 @@ def _positions(average: Floats, optimal: Floats, tradable: npt.NDArray[np.bool_]
     return after
 
 
-def _curve(history: History, contracts: Floats, listed: list[Instrument], capital: Capital) -> pd.DataFrame:
+def _curve(
+    history: History, points: Floats, contracts: Floats, listed: list[Instrument], capital: Capital
+) -> pd.DataFrame:
     rates = history.rates.ffill().to_numpy(np.float64)
-    value = np.array([instrument.point_value_local for instrument in listed]) * rates
+    value = points * rates
     before = np.vstack([np.zeros(contracts.shape[1]), contracts[:-1]])
     moves = history.prices.ffill().diff().to_numpy(np.float64)
     gross = np.nansum(before * moves * value, axis=1)

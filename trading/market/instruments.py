@@ -5,8 +5,9 @@ Belongs here: the values and the rules they obey alone. Does not belong here: re
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, time, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +70,18 @@ class ExchangeGroup:
     timezone: str
     close_local: time
     description: str = ""
+
+
+def in_force(
+    instruments_on: Callable[[date], Mapping[str, Instrument]], first: date, last: date
+) -> Iterator[tuple[date, Mapping[str, Instrument]]]:
+    """Instruments by the date they are in force from, newest first, until one date is `first` or earlier: between two
+    of the dates nothing changes. `instruments_on` gives those of a date."""
+    asked = last
+    while True:
+        found = instruments_on(asked)
+        since = max((instrument.effective_from for instrument in found.values()), default=first)
+        yield since, found
+        if since <= first:
+            return
+        asked = since - timedelta(days=1)
