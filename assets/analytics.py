@@ -47,15 +47,7 @@ def _volatility(sources: Sources, first: date, last: date) -> pd.DataFrame:
         "robust_points": volatility.robust(returns),
         "annual_percent": volatility.annual_percent(mixed, held),
     }
-    return long_rows(measures, desk_dates(first, last))
-
-
-def long_rows(measures: Mapping[str, pd.DataFrame], sessions: pd.DatetimeIndex) -> pd.DataFrame:
-    """Wide frames of equal columns as one long frame: a row for each asked session and instrument that has one."""
-    index = next(iter(measures.values())).index.intersection(sessions)
-    stacked = {name: wide.reindex(index).stack(future_stack=True) for name, wide in measures.items()}
-    rows = pd.DataFrame(stacked).rename_axis(["session", "instrument"]).reset_index()
-    return rows.dropna(subset=list(measures), how="all")
+    return volatility.long_rows(measures, desk_dates(first, last))
 
 
 def _correlation(sources: Sources, first: date, last: date) -> pd.DataFrame:
@@ -70,14 +62,6 @@ def _covariance(sources: Sources, first: date, last: date) -> pd.DataFrame:
     return covariance.covariance(sources.frame(CORRELATION, last, first), sources.frame(VOLATILITY, last, first))
 
 
-def square(pairs: pd.DataFrame, value: str = "correlation") -> pd.DataFrame:
-    """One session's pairs as a symmetric matrix: instruments by instruments."""
-    upper = pairs.pivot(index="instrument_a", columns="instrument_b", values=value)
-    names = sorted(set(upper.index) | set(upper.columns))
-    full = upper.reindex(index=names, columns=names)
-    return full.fillna(full.T)
-
-
 def _draw_volatility(sources: Sources, rows: pa.Table, last: date) -> Mapping[str, Any]:
     frame = _last_session(rows)
     return {"annual volatility": image(drawings.volatility_bars(frame))} if len(frame) else {}
@@ -85,7 +69,7 @@ def _draw_volatility(sources: Sources, rows: pa.Table, last: date) -> Mapping[st
 
 def _draw_correlation(sources: Sources, rows: pa.Table, last: date) -> Mapping[str, Any]:
     frame = _last_session(rows)
-    return {"heat map": image(drawings.correlation_heat_map(square(frame)))} if len(frame) else {}
+    return {"heat map": image(drawings.correlation_heat_map(correlation.matrix(frame)))} if len(frame) else {}
 
 
 def _last_session(rows: pa.Table) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from resources.csv_tables import Row, read_rows
 from resources.session_files import remembered
 from trading.errors import ReferenceDataError
+from trading.market.contracts import MONTH_LETTERS
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
 from trading.market.sessions import SessionCalendar
 
@@ -35,7 +36,6 @@ ROLL_COLUMNS = (
     "instrument", "hold_cycle", "priced_cycle", "roll_offset_days", "expiry_offset_days", "carry_offset",
     "effective_from",
 )  # fmt: skip
-MONTHS = "FGHJKMNQUVXZ"
 ALWAYS = date(1900, 1, 1)
 KINDS = ("closed", "open", "early_close")
 _CALENDAR_BLOCK = (date(1970, 1, 1), date(2030, 12, 31))
@@ -232,11 +232,11 @@ def _instrument(row: Row, groups: Mapping[str, ExchangeGroup]) -> Instrument:
 
 
 def _roll_parameters(row: Row) -> RollParameters:
-    cycle = f"[{MONTHS}]+"
+    cycle = f"[{MONTH_LETTERS}]+"
     return RollParameters(
         instrument=row.fields["instrument"],
-        hold_cycle=_matching(row, "hold_cycle", cycle, f"month letters out of {MONTHS}"),
-        priced_cycle=_matching(row, "priced_cycle", cycle, f"month letters out of {MONTHS}"),
+        hold_cycle=_matching(row, "hold_cycle", cycle, f"month letters out of {MONTH_LETTERS}"),
+        priced_cycle=_matching(row, "priced_cycle", cycle, f"month letters out of {MONTH_LETTERS}"),
         roll_offset_days=_whole(row, "roll_offset_days"),
         expiry_offset_days=_whole(row, "expiry_offset_days"),
         carry_offset=int(_matching(row, "carry_offset", r"\+?1|-1", "1 or -1")),

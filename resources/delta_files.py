@@ -9,7 +9,6 @@ instrument's history a row group or two of each. Measured: docs/decisions/0001-f
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from resources.durable import synced
 from resources.frame_rows import in_key_order, last_of_each_series, sessions_of
 from trading.frames import Dataset
 from trading.ports import Span
@@ -128,15 +128,6 @@ def _labelled(rows: pa.Table, dataset: Dataset) -> pa.Table:
         return rows.replace_schema_metadata(None)
     values = [list(row.values()) for row in series.select(list(dataset.series)).to_pylist()]
     return rows.replace_schema_metadata({_SERIES: json.dumps(values)})
-
-
-def synced(path: Path) -> None:
-    """Waits until a file or folder is on the disk: a power cut after this loses nothing of it."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.delta_files import TARGET_ROWS, DataFile, chunked, described, last_rows, read, synced, written_file
+from resources.delta_files import TARGET_ROWS, DataFile, chunked, described, last_rows, read, written_file
 from resources.disk_errors import refusal
+from resources.durable import synced
 from resources.file_lock import held
 from resources.frame_rows import (
     equal_content,

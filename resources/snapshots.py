@@ -27,6 +27,7 @@ from datetime import datetime
 from pathlib import Path
 
 from resources.disk_errors import refusal
+from resources.durable import synced
 from resources.file_lock import held
 from trading.continuity.manifest import (
     DatasetState,
@@ -186,7 +187,7 @@ class Snapshots:
             handle.flush()
             os.fsync(handle.fileno())
         begun.replace(place)
-        _synced(place.parent)
+        synced(place.parent)
 
     # --- looking ---
     def snapshots(self) -> list[Manifest]:
@@ -400,11 +401,3 @@ def _sibling(into: Path) -> Iterator[Path]:
         yield begun
     finally:
         shutil.rmtree(begun, ignore_errors=True)
-
-
-def _synced(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

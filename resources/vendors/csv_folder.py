@@ -26,9 +26,9 @@ from resources.vendors import deliveries
 from trading.config.models import CsvColumns
 from trading.errors import BadInput, ConfigError, VendorError
 from trading.frames import RAW_BARS, RAW_FX_RATES, REAL, TEXT, Dataset
+from trading.market.contracts import MONTH_LETTERS
 from trading.ports import Delivery, Failure, Request
 
-MONTHS = "FGHJKMNQUVXZ"
 FX_FOLDER = "fx"
 
 
@@ -158,8 +158,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _contract(text: str, path: Path) -> int:
     """20211200 from 20211200, 202112 or 2021Z."""
-    if found := re.fullmatch(rf"(\d{{4}})([{MONTHS}])", text):
-        return int(found[1]) * 10000 + (MONTHS.index(found[2]) + 1) * 100
+    if found := re.fullmatch(rf"(\d{{4}})([{MONTH_LETTERS}])", text):
+        return int(found[1]) * 10000 + (MONTH_LETTERS.index(found[2]) + 1) * 100
     found = re.fullmatch(r"(\d{4})(\d{2})(\d{2})?", text)
     if found is None or not 1 <= int(found[2]) <= 12 or int(found[3] or 0) > 31:
         cure = "Name the file with the contract as YYYYMMDD (DD = 00 for a month), YYYYMM or like 2021Z."

@@ -10,6 +10,7 @@ SHARED = {
     "resources.csv_tables": "strict CSV, which every reader of files needs",
     "resources.delta_files": "the Parquet files of a Delta table: half of one adapter, in a file of its own",
     "resources.disk_errors": "one translation of the operating system's refusals",
+    "resources.durable": "one way to wait for the disk",
     "resources.file_lock": "one lock a home, whoever writes",
     "resources.frame_rows": "what rows of a dataset are, the same in every frame store",
     "resources.journal_batch": "what a batch of events is, the same in every ledger",

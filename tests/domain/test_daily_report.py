@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from trading.analytics.correlation import matrix
 from trading.frames import (
     BREAKS,
     CORRELATION,
@@ -31,7 +32,6 @@ from trading.reports import drawings, html
 from trading.reports.daily import (
     DailyReport,
     attention,
-    correlation_matrix,
     pnl_by,
     render,
     strongest_pairs,
@@ -175,8 +175,8 @@ def test_an_instrument_sold_earlier_in_the_month_keeps_its_line() -> None:
 
 
 def test_the_correlation_matrix_is_symmetric() -> None:
-    matrix = correlation_matrix(busy_day().correlation)
-    assert matrix.to_numpy().tolist() == [[1.0, -0.25], [-0.25, 1.0]]
+    square = matrix(busy_day().correlation)
+    assert square.to_numpy().tolist() == [[1.0, -0.25], [-0.25, 1.0]]
     pairs = strongest_pairs(busy_day().correlation)
     assert pairs[["instrument_a", "instrument_b", "correlation"]].to_numpy().tolist() == [["BUND", "GOLD", -0.25]]
 

@@ -66,6 +66,14 @@ def through(returns: pd.DataFrame, sessions: Iterable[pd.Timestamp], span: int, 
     )
 
 
+def matrix(pairs: pd.DataFrame) -> pd.DataFrame:
+    """CORRELATION rows of one session (upper triangle) as a full symmetric matrix; pairs not given are NaN."""
+    names = sorted({*pairs["instrument_a"], *pairs["instrument_b"]})
+    upper = pairs.pivot(index="instrument_a", columns="instrument_b", values="correlation")
+    upper = upper.reindex(index=names, columns=names)
+    return upper.where(upper.notna(), upper.T)
+
+
 def _matrices(rows: Matrix, wanted: npt.NDArray[np.intp], span: int, min_periods: int) -> dict[int, Matrix]:
     """The correlation matrix after each wanted number of rows, in one pass over them."""
     moments = _Moments.none(rows.shape[1])

@@ -8,6 +8,8 @@ row without a price repeats the last volatility (the weights decay, nothing is a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -71,3 +73,11 @@ def annual_percent(volatility_points: pd.DataFrame, held_prices: pd.DataFrame) -
     """
     price = held_prices.reindex(index=volatility_points.index, columns=volatility_points.columns).ffill().abs()
     return 100.0 * ROOT_OF_YEAR * volatility_points / price.where(price > 0, np.nan)
+
+
+def long_rows(measures: Mapping[str, pd.DataFrame], sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    """Wide frames of equal columns as one long frame: a row for each asked session and instrument that has one."""
+    index = next(iter(measures.values())).index.intersection(sessions)
+    stacked = {name: wide.reindex(index).stack(future_stack=True) for name, wide in measures.items()}
+    rows = pd.DataFrame(stacked).rename_axis(["session", "instrument"]).reset_index()
+    return rows.dropna(subset=list(measures), how="all")

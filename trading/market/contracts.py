@@ -6,8 +6,6 @@ letters, in any order). Does not belong here: when a contract is rolled (`rolls.
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from trading.errors import CalculationError
@@ -20,11 +18,6 @@ def contract_id(year: int, month: int) -> int:
     if not 1 <= month <= 12:
         raise CalculationError(f"month {month} of {year} is not a contract month. Give a month from 1 to 12.")
     return year * 10_000 + month * 100
-
-
-def month_letter(contract: int) -> str:
-    """The month letter of a contract, F for January to Z for December."""
-    return MONTH_LETTERS[_year_and_month(contract)[1] - 1]
 
 
 def first_of_month(contract: int) -> pd.Timestamp:
@@ -52,16 +45,6 @@ def previous_in_cycle(contract: int, cycle: str) -> int:
     months = _months(cycle)
     earlier = [candidate for candidate in months if candidate < month]
     return contract_id(year, earlier[-1]) if earlier else contract_id(year - 1, months[-1])
-
-
-def year_fraction(contracts: pd.Series | npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Contract ids as years: floor(id / 10000) + (id mod 10000) / 100 / 12; NaN where there is no contract.
-
-    Reference numbers, section 4: YYYYMM00 is year + month / 12, and a day adds day / 1200.
-    """
-    ids = pd.Series(contracts).astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    years = np.floor(ids / 10_000)
-    return np.asarray(years + (ids - years * 10_000) / 100 / 12, dtype=np.float64)
 
 
 def _year_and_month(contract: int) -> tuple[int, int]:

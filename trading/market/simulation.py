@@ -22,6 +22,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from trading.market.contracts import MONTH_LETTERS
 from trading.market.instruments import RollParameters
 
 Floats = NDArray[np.float64]
@@ -29,7 +30,6 @@ Ints = NDArray[np.int64]
 Days = NDArray[np.datetime64]
 
 BEGINS = date(2012, 1, 2)
-MONTHS = "FGHJKMNQUVXZ"
 FACTORS = ("growth", "rates", "dollar", "commodities")
 INTRADAY_BARS = 7
 _YEAR_DAYS = 261
@@ -393,9 +393,9 @@ def _columns(contracts: Sequence[Listing], which: Ints | None = None) -> _Listin
 def _held_periods(rolls: RollParameters, until: date) -> list[tuple[int, np.datetime64, np.datetime64]]:
     """Month held, day after which and day through which, from the period that holds BEGINS to some past `until`."""
     months = [
-        year * 12 + MONTHS.index(letter)
+        year * 12 + MONTH_LETTERS.index(letter)
         for year in range(BEGINS.year - 1, until.year + 8)
-        for letter in sorted(rolls.hold_cycle, key=MONTHS.index)
+        for letter in sorted(rolls.hold_cycle, key=MONTH_LETTERS.index)
     ]
     ends = [_expiry(rolls, month) + rolls.roll_offset_days for month in months]
     periods = list(zip(months[1:], ends[:-1], ends[1:], strict=True))
@@ -406,7 +406,7 @@ def _held_periods(rolls: RollParameters, until: date) -> list[tuple[int, np.date
 
 def _carry(rolls: RollParameters, month: int) -> int:
     """The neighbour of a month in the priced cycle."""
-    letters = {MONTHS.index(letter) for letter in rolls.priced_cycle}
+    letters = {MONTH_LETTERS.index(letter) for letter in rolls.priced_cycle}
     month += rolls.carry_offset
     while month % 12 not in letters:
         month += rolls.carry_offset

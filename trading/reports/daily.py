@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from trading.analytics.correlation import matrix
 from trading.reports import drawings, html
 
 SHOWN_VIOLATIONS = 20
@@ -98,14 +99,6 @@ def pnl_by(report: DailyReport, *columns: str) -> pd.DataFrame:
     return both.sort_values(["total_base", "month_base"], ascending=False).reset_index()
 
 
-def correlation_matrix(rows: pd.DataFrame) -> pd.DataFrame:
-    """CORRELATION rows (upper triangle) as a full symmetric matrix; pairs not given are NaN."""
-    names = sorted({*rows["instrument_a"], *rows["instrument_b"]})
-    upper = rows.pivot(index="instrument_a", columns="instrument_b", values="correlation")
-    upper = upper.reindex(index=names, columns=names)
-    return upper.where(upper.notna(), upper.T)
-
-
 def strongest_pairs(rows: pd.DataFrame, count: int = 5) -> pd.DataFrame:
     """The pairs of different instruments with the largest absolute correlation, strongest first."""
     pairs = rows[(rows["instrument_a"] != rows["instrument_b"]) & rows["correlation"].notna()]
@@ -180,7 +173,7 @@ def _pictures(report: DailyReport) -> dict[str, Any]:
             "Bars of annual volatility by instrument; the numbers are in the table below.",
         ),
         "correlation": html.inline_svg(
-            drawings.correlation_heat_map(correlation_matrix(report.correlation)),
+            drawings.correlation_heat_map(matrix(report.correlation)),
             "correlation",
             "Heat map of correlations between instruments; the strongest pairs are in the table below.",
         ),

@@ -6,13 +6,14 @@ Source: Carver, Systematic Trading, chapters 9 to 11.
 
 from __future__ import annotations
 
-SESSIONS_ROOT = 16.0  # square root of 256 sessions a year
+from trading.analytics.volatility import ROOT_OF_YEAR
+
 AVERAGE_FORECAST = 10.0
 
 
 def daily_cash_target(capital_base: float, volatility_target_percent: float) -> float:
     """Money a day that one standard deviation should be, in base currency, from an annual target in percent."""
-    return capital_base * volatility_target_percent / 100.0 / SESSIONS_ROOT
+    return capital_base * volatility_target_percent / 100.0 / ROOT_OF_YEAR
 
 
 def daily_volatility_base(volatility_points: float, point_value_local: float, rate: float) -> float:
