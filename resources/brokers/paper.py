@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,12 @@ _FILLS = """
 SELECT orders.order_id, strategy, instrument, contract, fills.session, quantity, price, commission
 FROM fills JOIN orders USING (order_id) WHERE fills.session = ? ORDER BY fills.number
 """
-_POSITIONS = """
-SELECT instrument, contract, SUM(quantity) FROM fills JOIN orders USING (order_id) WHERE fills.session <= ?
-GROUP BY instrument, contract HAVING SUM(quantity) <> 0
+_BOOKED = """
+SELECT instrument, contract, quantity, currency, -quantity * price * point_value - commission, fills.number
+FROM fills JOIN orders USING (order_id) WHERE fills.session > ? AND fills.session <= ?
+ORDER BY fills.session, fills.number
 """
-_CASH = """
-SELECT currency, SUM(-quantity * price * point_value - commission) FROM fills JOIN orders USING (order_id)
-WHERE fills.session <= ? GROUP BY currency
-"""
+_LATE = "SELECT 1 FROM fills WHERE number > ? AND session <= ? LIMIT 1"
 _WORKING = """
 SELECT order_id, instrument, contract, quantity, reason, reference FROM orders
 WHERE status = 'working' AND (session < ? OR (session = ? AND reason = ?)) ORDER BY number
@@ -75,6 +73,27 @@ class PaperFaults:
 NO_FAULTS = PaperFaults()
 
 
+@dataclass(slots=True)
+class _Folded:
+    """What the broker's fills through `session` come to: contracts, cash by currency, and the highest number among
+    them, so that a fill booked since into a session already folded is noticed."""
+
+    session: str = ""
+    highest: int = 0
+    positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    cash: dict[str, float] = field(default_factory=dict)
+
+    def extend(self, books: sqlite3.Connection, day: str) -> None:
+        """Moves on to a later session by the fills in between."""
+        for code, contract, quantity, currency, paid, number in books.execute(_BOOKED, (self.session, day)):
+            held = self.positions.pop((code, contract), 0) + quantity
+            if held:
+                self.positions[code, contract] = held
+            self.cash[currency] = self.cash.get(currency, 0.0) + paid
+            self.highest = max(self.highest, number)
+        self.session = day
+
+
 class PaperBroker:
     """Broker on a SQLite file (or ":memory:").
 
@@ -89,6 +108,7 @@ class PaperBroker:
         self._path = str(path)
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.RLock()
+        self._folded = _Folded()
 
     def place(self, orders: Sequence[Order]) -> None:
         """As the port."""
@@ -129,8 +149,8 @@ class PaperBroker:
             known = books.execute("SELECT 1 FROM sessions WHERE session >= ? LIMIT 1", day).fetchone()
             if self._faults.no_statement or not known:
                 return None
-            positions = {(code, contract): held for code, contract, held in books.execute(_POSITIONS, day)}
-            cash = dict(books.execute(_CASH, day).fetchall())
+            folded = self._fold(books, session.isoformat())
+            positions, cash = dict(folded.positions), dict(folded.cash)
         wrong = {key: held + 1 for key, held in positions.items() if key[0] in self._faults.wrong_quantity}
         return Statement(self.name, session, positions | wrong, cash)
 
@@ -140,6 +160,15 @@ class PaperBroker:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def _fold(self, books: sqlite3.Connection, day: str) -> _Folded:
+        """The fold through a session: the one at hand moved on, or all fills again where it is of a later session or
+        lacks a fill that another process booked meanwhile."""
+        at_hand = self._folded
+        if at_hand.session > day or books.execute(_LATE, (at_hand.highest, at_hand.session)).fetchone():
+            self._folded = _Folded()
+        self._folded.extend(books, day)
+        return self._folded
 
     def _is_past(self, books: sqlite3.Connection, session: date) -> bool:
         later = books.execute("SELECT 1 FROM sessions WHERE session > ? LIMIT 1", (session.isoformat(),))

@@ -109,3 +109,23 @@ def test_a_file_that_is_no_database_is_no_answer(tmp_path: Path) -> None:
     path.write_text("not a database, though long enough to be looked at as one " * 20)
     with pytest.raises(BrokerError, match=r"paper\.sqlite failed"):
         broker(path).fills(MON)
+
+
+def test_the_statement_is_the_same_in_any_order_and_counts_fills_another_process_booked(tmp_path: Path) -> None:
+    quotes = {day: {("GOLD", JUN): 1800.0} for day in (MON, TUE, WED)}
+    one, other = (PaperBroker(tmp_path / "p.sqlite", quotes.__getitem__, lambda _: {"GOLD": GOLD}) for _ in range(2))
+    one.place([order(3)])
+    one.fills(TUE)
+    assert one.statement(TUE).positions == {("GOLD", JUN): 3}
+    other.place([order(-1, session=TUE, reason="roll", contract=JUN)])  # a leg that fills in a session already folded
+    other.fills(TUE)
+    other.place([order(5, session=TUE, code="GOLD")])
+    other.fills(WED)
+    assert one.statement(TUE).positions == {("GOLD", JUN): 2}
+    assert one.statement(WED).positions == {("GOLD", JUN): 7}
+    assert one.statement(TUE) == other.statement(TUE)
+    assert one.statement(MON) is not None
+    assert one.statement(MON).positions == {}
+    # Bought 3 and 5 at 1800.25, sold 1 at its reference 1805 - 0.25, 100 a point: -540075 - 900125 + 180475.
+    # Commissions, 3 a trade + 2 a contract + 0.0001 of the value: 63.0075 + 103.0125 + 23.0475.
+    assert one.statement(WED).cash_local == pytest.approx({"USD": -1259725 - 189.0675})
