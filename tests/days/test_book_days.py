@@ -17,6 +17,8 @@ from assets.signals import forecasts
 from resources.brokers.paper import NO_FAULTS, PaperBroker, PaperFaults
 from resources.brokers.quotes import DailyQuotes
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
+from trading.backtest.engine import History
+from trading.backtest.engine import run as run_backtest
 from trading.config.models import Capital, DeskSettings, Limits, RuleSettings, StrategySettings
 from trading.errors import BrokerError, UsageError
 from trading.frames import (
@@ -33,8 +35,10 @@ from trading.frames import (
     to_pandas,
     to_table,
 )
+from trading.market.daily import held_daily
 from trading.market.instruments import Instrument
 from trading.ports import Span
+from trading.strategies.prices import anchored_prices
 
 SESSIONS = [day.date() for day in pd.bdate_range("2022-01-03", "2022-03-11")]
 ROLL_SESSION, HOLIDAY = date(2022, 3, 2), date(2022, 3, 3)
@@ -445,3 +449,24 @@ def test_a_strategy_that_is_no_longer_configured_is_closed() -> None:
     desk.run(date(2022, 3, 8))
     assert set(desk.rows(POSITIONS, date(2022, 3, 8))["strategy"]) == {"other"}
     assert desk.rows(BREAKS, date(2022, 3, 8)).empty
+
+
+def test_the_backtest_holds_what_the_close_holds() -> None:
+    """Two roads to the same positions: the recurrence of the engine, and orders, fills and journal of the book."""
+    desk = Desk()
+    assert desk.run(SESSIONS[5], SESSIONS[-1]).success
+    daily, gaps, volatility, rates, positions = (
+        to_pandas(desk.frames.history(dataset, through=SESSIONS[-1]))
+        for dataset in (DAILY_PRICES, ROLL_GAPS, VOLATILITY, FX_RATES, POSITIONS)
+    )
+    prices = anchored_prices(daily, gaps)
+    risk = volatility.pivot(index="session", columns="instrument", values="mixed_points").reindex(prices.index)
+    wide = rates.pivot(index="session", columns="currency", values="rate").reindex(prices.index)
+    quoted = pd.DataFrame({"GOLD": wide["USD"], "BUND": wide["EUR"]})
+    history = History(prices, held_daily(daily).reindex(prices.index), risk, quoted, prices * 0.0)
+    tested = run_backtest(history, STRATEGY, {"GOLD": GOLD, "BUND": BUND}, DESK.capital).positions
+    held = positions.groupby(["session", "instrument"])["quantity_contracts"].sum().unstack(fill_value=0)
+    compared = held.loc[str(SESSIONS[6]) :]
+    assert len(compared) >= 40
+    assert compared.to_dict() == tested.loc[compared.index, compared.columns].to_dict()
+    assert compared.diff().abs().sum().gt(10).all()  # both markets were traded all along

@@ -1,6 +1,7 @@
 """What a trade costs: slippage and commission from an instrument's reference data.
 
-Belongs here: the cost of one fill. Does not belong here: costs of a backtest (`trading/backtest/costs.py`).
+Belongs here: the cost of one fill. Does not belong here: which trades there are (`trading/backtest/engine.py`
+asks it as the broker does).
 """
 
 from __future__ import annotations
