@@ -19,6 +19,7 @@ import pyarrow as pa
 from assets.stitched import stitched
 from pipelines.deployments import Adapters, adapters, utc_now
 from pipelines.settings import Place, place
+from trading.analytics import correlation
 from trading.book.booking import BOOK_KINDS
 from trading.config.models import DeskSettings
 from trading.errors import DatasetNotFound, NotASession, UnknownInstrument, UsageError
@@ -102,9 +103,7 @@ class Desk:
 
     def correlation(self, session: date | None = None) -> pd.DataFrame:
         """Correlation on a session as a matrix, with a column `instrument` naming each row."""
-        pairs = self._session(CORRELATION, session)
-        upper = pairs.pivot(index="instrument_a", columns="instrument_b", values="correlation")
-        matrix = upper.fillna(upper.T)
+        matrix = correlation.matrix(self._session(CORRELATION, session))
         return matrix.rename_axis(columns=None).rename_axis("instrument").reset_index()
 
     def positions(self, session: date | None = None) -> pd.DataFrame:

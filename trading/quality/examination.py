@@ -61,10 +61,6 @@ class Examination:
         """How many rules passed, failed and were not applicable."""
         return Counter(result.outcome for result in self.results)
 
-    def blocked(self) -> tuple[str, ...]:
-        """Names of the blocking rules that failed."""
-        return tuple(r.rule.name for r in self.results if r.outcome == "failed" and r.rule.blocking)
-
 
 @lru_cache(maxsize=1)
 def all_rules() -> tuple[Rule, ...]:

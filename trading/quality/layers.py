@@ -9,12 +9,12 @@ was applicable.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from trading.quality.examination import Examination, Outcome
+from trading.quality.examination import Outcome
 from trading.quality.violation import Layer, Severity
 
 LAYERS: tuple[Layer, ...] = ("input", "processing", "output")
@@ -44,13 +44,6 @@ class LayerSummary:
     errors: int
     warnings: int
     score: float
-
-
-def outcomes_of(examination: Examination) -> Iterator[RuleOutcome]:
-    """One outcome a rule of an examination."""
-    name, layer = examination.dataset.name, examination.layer
-    for each in examination.results:
-        yield RuleOutcome(layer, name, each.rule.name, each.rule.severity, each.outcome, each.findings)
 
 
 def summarise(outcomes: Iterable[RuleOutcome]) -> tuple[LayerSummary, ...]:
