@@ -154,7 +154,3 @@ class CalculationError(DaybookError):
 
 class MissingRollGap(CalculationError):
     """A roll has no price for both contracts, so the series cannot be stitched."""
-
-
-class CloseRefused(DaybookError):
-    """The close stopped at a blocking check."""

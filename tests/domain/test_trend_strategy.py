@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from trading.config.models import Capital, RuleSettings, StrategySettings
-from trading.strategies.buffering import buffered, forecast_half_width, position_half_width
+from trading.strategies.buffering import buffered, forecast_half_width
 from trading.strategies.combination import combined, scaled
 from trading.strategies.ewmac import ewmac
 from trading.strategies.forecasts import forecasts
@@ -123,10 +123,7 @@ def test_buffering_by_hand(held: int, optimal: float, width: float, expected: in
     assert buffered(held, optimal, width) == expected
 
 
-def test_buffering_to_the_edge_and_the_two_widths() -> None:
-    assert buffered(9, 4.4, 1.0, to_edge=True) == 5
-    assert buffered(0, 4.4, 1.0, to_edge=True) == 3
-    assert position_half_width(-40.0, 0.1) == pytest.approx(4.0)
+def test_the_width_of_the_zone() -> None:
     assert forecast_half_width(30.0, 0.1) == pytest.approx(3.0)
 
 

@@ -9,27 +9,18 @@ from __future__ import annotations
 import math
 
 
-def position_half_width(optimal: float, fraction: float) -> float:
-    """Half the no-trade zone as a share of the optimal position itself, in contracts."""
-    return abs(optimal) * fraction
-
-
 def forecast_half_width(average: float, fraction: float) -> float:
     """Half the no-trade zone as a share of the position at an average forecast, in contracts: it does not vanish
     when the forecast is near zero."""
     return abs(average) * fraction
 
 
-def buffered(held: int, optimal: float, half_width: float, *, to_edge: bool = False) -> int:
-    """Whole contracts to hold next: `held` inside the zone, else the rounded optimal position (or the zone's edge).
+def buffered(held: int, optimal: float, half_width: float) -> int:
+    """Whole contracts to hold next: `held` inside the zone, else the rounded optimal position.
 
     Optimal, top and bottom are rounded half to even before they are compared; NaN in any of them keeps `held`.
     """
     if math.isnan(optimal) or math.isnan(half_width):
         return held
     top, bottom = round(optimal + half_width), round(optimal - half_width)
-    if held > top:
-        return top if to_edge else round(optimal)
-    if held < bottom:
-        return bottom if to_edge else round(optimal)
-    return held
+    return held if bottom <= held <= top else round(optimal)
