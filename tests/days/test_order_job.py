@@ -136,3 +136,18 @@ def test_the_sensor_tells_each_breach_once_and_again_what_was_not_taken(stores: 
     assert [notice.facts["rule"] for notice in notifier.told] == ["daily_loss", "position_size"]
     tick(stores, notifier, cursor)
     assert len(notifier.told) == 2
+
+
+def test_a_cancel_that_the_broker_never_heard_of_is_told_again(stores: dict) -> None:
+    class Dying(MemoryBroker):
+        def cancel(self, order_ids: list[str]) -> None:
+            raise KeyboardInterrupt
+
+    broker = Dying(fill=lambda _: None)
+    half = DESK.model_copy(update={"capital": Capital(capital_base=800_000.0)})
+    launch(stores, broker=broker)
+    with pytest.raises(KeyboardInterrupt):
+        launch(stores, broker=broker, desk=half)
+    broker.__class__ = MemoryBroker  # the process is started again
+    launch(stores, broker=broker, desk=half)
+    assert [order.quantity_contracts for order in broker.working] == [15]
