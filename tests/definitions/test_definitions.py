@@ -46,6 +46,7 @@ BLOCKING = {
     "ledger_fold": {"positions"},
     "pnl_rows": {"pnl"},
     "pnl_identity": {"equity"},
+    "account_chain": {"equity"},
     "broker_breaks": {"breaks"},
 }
 PRICES = RAW | CLEAN | MADE | {"adjusted_prices"}

@@ -98,6 +98,15 @@ PNL = by_session(
     {**CONTRACT, "contract": 20240700, "held_base": 0.0, "traded_base": 0.0, "commission_base": 0.0, "total_base": 0.0},
 )
 EQUITY = by_session({"currency": "USD", "change_base": 87.5}, {"currency": "EUR", "change_base": -10.0})
+# 1000, then + 7 + 1 = 1008, then - 3 = 1005: a wrong middle breaks with both neighbours.
+ACCOUNT = pd.DataFrame(
+    {
+        "currency": ["USD", "USD", "EUR", "USD"],
+        "session": pd.to_datetime(["2024-03-06", "2024-03-07", "2024-03-07", "2024-03-08"]),
+        "account_base": [1000.0, 1008.0, 1008.0, 1005.0],
+        "change_base": [0.0, 7.0, 1.0, -3.0],
+    }
+)
 FX_RATES = by_session({"currency": "EUR", "rate": 1.1, "quoted_on": pd.Timestamp(2024, 2, 27)})
 NO_BREAKS = by_session({"kind": "quantity", "item": "CORN/20240500", "message": "ours 3, theirs 2"}).iloc[:0]
 
@@ -195,6 +204,9 @@ CASES: Mapping[str, Case] = {
     "pnl_identity": Case(
         "equity", EQUITY, put("change_base", 87.5 + 1e-6, 0), needs=("change_base",),
         context={"companions": {"pnl": PNL}},
+    ),
+    "account_chain": Case(
+        "equity", ACCOUNT, put("account_base", 1010.0, 1), found=2, needs=("account_base",),
     ),
     "broker_breaks": Case(
         "breaks", NO_BREAKS,
