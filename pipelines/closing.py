@@ -21,9 +21,20 @@ from trading.frames import PNL, VIOLATIONS, to_pandas
 
 
 def close(where: Place, session: date | None) -> dict[str, Any]:
-    """Closes one session. Raises NotASession on a weekend or a holiday of all followed exchanges."""
+    """Closes one session. Raises NotASession on a weekend or a holiday of all followed exchanges, UsageError where
+    there is no desk."""
+    _refuse_no_desk(where)
     with sole_run(where, aside):
         return _close(where, session)
+
+
+def _refuse_no_desk(where: Place) -> None:
+    """A mistyped --home must not trade a market nobody asked for."""
+    if not where.desk_file.exists() and not (where.home / "frames").is_dir():
+        raise UsageError(
+            f"there is no desk in {where.home}. Correct --home or DAYBOOK_HOME; a new desk begins with `daybook load` "
+            "or `daybook demo`."
+        )
 
 
 def _close(where: Place, session: date | None) -> dict[str, Any]:
@@ -39,6 +50,7 @@ def backfill(where: Place, first: date, last: date) -> dict[str, Any]:
     """Closes every session from `first` to `last` in one run; ends that are no sessions are moved inwards."""
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}. Give the earlier date first.")
+    _refuse_no_desk(where)
     with sole_run(where, aside):
         return _backfill(where, first, last)
 
@@ -171,7 +183,10 @@ def restore(where: Place, snapshot: str, into: Path) -> dict[str, Any]:
     store = snapshots(where)
     names = store.names()
     if not names:
-        raise BackupError(f"there are no snapshots in {where.backups}. Point DAYBOOK_BACKUPS at the backup folder.")
+        raise BackupError(
+            f"there are no snapshots in {where.backups}. Name the lost home with --home (its snapshots lie in "
+            "<home>-backups), or point DAYBOOK_BACKUPS at the backup folder."
+        )
     chosen = names[-1] if snapshot == "latest" else snapshot
     manifest = store.restore(chosen, into, told(aside))
     return {

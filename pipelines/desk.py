@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
 
 import pandas as pd
 import pyarrow as pa
@@ -22,7 +23,7 @@ from pipelines.settings import Place, place
 from trading.analytics import correlation
 from trading.book.booking import BOOK_KINDS
 from trading.config.models import DeskSettings
-from trading.errors import DatasetNotFound, NotASession, UnknownInstrument, UsageError
+from trading.errors import DatasetNotFound, NotASession, UsageError
 from trading.frames import (
     BREAKS,
     CLEAN_BARS,
@@ -65,8 +66,10 @@ class Desk:
         """Prices of an instrument. `adjusted` is stitched through `until` at the vendor's own times; `daily` and
         `intraday` are bars by contract where the vendor delivers them, else one row a session (`daily`).
 
-        Raises UnknownInstrument where nothing of that name is held.
+        Raises UsageError on another kind, and where nothing of that instrument is held.
         """
+        if kind not in get_args(Kind):
+            raise UsageError(f"prices have no kind {kind!r}. Choose one of: {', '.join(get_args(Kind))}.")
         through = until or FAR
         if kind in ("intraday", "daily"):
             rows = self._history(CLEAN_BARS, through, since, [instrument])
@@ -94,7 +97,8 @@ class Desk:
                 f"this desk ({self.place.home}) holds no prices yet. Run `daybook load` or `daybook demo` first."
             ) from None
         if instrument not in held:
-            raise UnknownInstrument(instrument, held, f"desk {self.place.home}")
+            near = get_close_matches(instrument.upper(), held, 3, 0.5) or sorted(held)
+            raise UsageError(f"this desk holds no prices of {instrument}. Did you mean {' or '.join(near)}?")
 
     # --- one session ------------------------------------------------------------------------------------------------
     def volatility(self, session: date | None = None) -> pd.DataFrame:

@@ -253,7 +253,7 @@ ORDERS = Dataset(
     pa.schema([column("order_id", TEXT, "unique", required=True), STRATEGY, INSTRUMENT, _CONTRACT, SESSION,
                column("quantity_contracts", COUNT, "bought positive", required=True),
                column("reason", TEXT, "target or roll", required=True),
-               column("status", TEXT, "placed, filled, refused or cancelled", required=True),
+               column("status", TEXT, "at its session: placed, filled, refused or cancelled", required=True),
                column("reference_points", REAL, "price the decision was taken at"),
                column("refusal", TEXT, "why risk refused it")]),
     ("order_id",),

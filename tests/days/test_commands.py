@@ -223,7 +223,7 @@ def test_an_instrument_nobody_holds(closed: Path, daybook: Run) -> None:
     ended = daybook("prices", "COCOA", "--home", closed)
     assert ended.code == 2
     assert "COCOA" in ended.err
-    assert "BUND, CORN" in ended.err
+    assert "Did you mean BUND or CORN?" in ended.err
 
 
 # --- sql, sessions, snapshots -----------------------------------------------------------------------------------------

@@ -57,3 +57,11 @@ def test_what_an_asset_says_is_printed_whole_and_a_step_stopped_by_its_check_in_
     assert "check failed: talkative: fine: it is not" in said
     assert "stopped by its check" in said
     assert "dagster._core" not in said
+
+
+def test_a_mistyped_home_trades_nothing(daybook: Run, tmp_path: Path) -> None:
+    for words in (("close",), ("backfill", "--from", "2024-03-04", "--to", "2024-03-08")):
+        ended = daybook(*words, "--home", tmp_path / "typo")
+        assert ended.code == 2
+        assert f"there is no desk in {tmp_path / 'typo'}. Correct --home or DAYBOOK_HOME" in ended.err
+        assert not (tmp_path / "typo").exists()
