@@ -9,17 +9,12 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,40}$")]
+from trading.config.settings import Name, Settings
+
 OrNone = Annotated[str | None, BeforeValidator(lambda given: given or None)]  # TOML has no word for none: ""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-
-
-class Settings(BaseModel):
-    """The common rules of every settings model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Capital(Settings):

@@ -1,0 +1,88 @@
+"""Everything a backtest reads of the market, as arrays of one shape.
+
+Belongs here: the panel and taking parts of it. Does not belong here: reading it from files or a store (`resources/`),
+or any calculation.
+
+Shapes are `(n_sessions, n_instruments)`, C order, float64, unless said. NaN is a session without a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Days = npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Market data of `instruments` (alphabetical) on `sessions`: every Monday to Friday from the first row of any of
+    them to the last, datetime64[D].
+
+    `price`: adjusted daily price, points. `held`: price of the contract held, not adjusted. `carry`: annualised roll of
+    the session (mean over its rows), points a year. `rolls`: how often the held contract changed. `volume` is not here.
+    `first`, `last`: first and last row of each instrument's price series, shape `(n_instruments,)`, both included;
+    `held_first`, `held_last` the same of the held contract's rows.
+
+    `rate`: base currency for one unit of the instrument's, last quote of the session or before; `rate_midnight` as
+    known when each calendar day began, shape `(n_days, n_instruments)`, from `first_day` on, every day of the week,
+    starting on 1 January of the first session's year and ending on 31 December of the last one's. NaN before the
+    first quote.
+
+    `point_value`: local currency for a point, by session. Shape `(n_instruments,)`: `slippage` in points,
+    `per_contract` and `per_trade` in local currency, `fraction` of value; `rolls_a_year`. `anchor`: points to add to
+    `price` for the adjusted price as published (0 where it already is; see `trading/strategies/prices.py`).
+
+    `version` is the hash of the data it was made of, `base` the currency of `rate`.
+    """
+
+    sessions: Days
+    instruments: tuple[str, ...]
+    currencies: tuple[str, ...]
+    base: str
+    version: str
+    first: Integers
+    last: Integers
+    held_first: Integers
+    held_last: Integers
+    price: Floats
+    held: Floats
+    carry: Floats
+    rolls: Floats
+    rate: Floats
+    first_day: np.datetime64
+    rate_midnight: Floats
+    point_value: Floats
+    slippage: Floats
+    per_contract: Floats
+    per_trade: Floats
+    fraction: Floats
+    rolls_a_year: Floats
+    anchor: Floats
+
+    def only(self, instruments: Sequence[str]) -> Panel:
+        """The panel of some of its instruments, on the same sessions. Raises KeyError on one it does not have."""
+        if tuple(instruments) == self.instruments:
+            return self
+        places = {code: column for column, code in enumerate(self.instruments)}
+        columns = np.array([places[code] for code in instruments], dtype=np.int64)
+        width = len(self.instruments)
+        changed: dict[str, object] = {
+            field.name: np.ascontiguousarray(value[..., columns])
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), np.ndarray)
+            and field.name != "sessions"
+            and value.shape[-1] == width
+        }
+        names = {"instruments": tuple(instruments), "currencies": tuple(self.currencies[c] for c in columns)}
+        return replace(self, **changed, **names)  # type: ignore[arg-type]
+
+    def row(self, session: date) -> int:
+        """Number of sessions before a date: the row of a session, or where it would be."""
+        return int(np.searchsorted(self.sessions, np.datetime64(session, "D")))
