@@ -15,5 +15,6 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def compiled(function: F) -> F:
-    """The function as machine code, compiled at the first call with given types and kept on disk for later processes."""
+    """The function as machine code, compiled at the first call with given types and kept on disk for later
+    processes."""
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
