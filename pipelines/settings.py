@@ -4,11 +4,12 @@ Belongs here: environment variables, TOML files, and how they lie over one anoth
 means (`trading/config/models.py`) or which adapter serves it (`pipelines/deployments.py`).
 
 Order, later over earlier: `config/base.toml`, `config/<deployment>.toml`, `<home>/desk.toml`. Strategies are the files
-of `config/strategies/` and, of the same name over them, `<home>/strategies/`.
+of `config/strategies/` and, of the same name over them, `<home>/strategies/`; those that `trading` names trade.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -67,11 +68,18 @@ def read_settings(where: Place) -> DeskSettings:
     for file in files:
         if file.exists():
             merged = _over(merged, _read(file))
-    merged["strategies"] = _strategies(config / "strategies", where.home / "strategies")
+    merged["strategies"] = [_read(file) for file in _traded(merged.get("trading", ()), strategy_files(where))]
     try:
         return DeskSettings.model_validate(merged)
     except ValidationError as cause:
         raise ConfigError(_sentence(cause, files)) from cause
+
+
+def strategy_files(where: Place) -> dict[str, Path]:
+    """Strategy files by name (the file's, without .toml): the shipped ones, and the home's own over them."""
+    folders = (project_folder("config") / "strategies", where.home / "strategies")
+    found = {file.stem: file for folder in folders if folder.is_dir() for file in folder.glob("*.toml")}
+    return dict(sorted(found.items()))
 
 
 def own_settings(where: Place) -> Mapping[str, Any]:
@@ -107,9 +115,19 @@ def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _strategies(*folders: Path) -> list[dict[str, Any]]:
-    files = {file.name: file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.toml"))}
-    return [_read(file) for _, file in sorted(files.items())]
+def _traded(names: Any, library: Mapping[str, Path]) -> list[Path]:
+    wanted = [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple) else []
+    for name in wanted:
+        if name not in library:
+            raise ConfigError(_unknown_strategy(name, library, "setting trading names it"))
+    return [library[name] for name in wanted]
+
+
+def _unknown_strategy(name: str, library: Mapping[str, Path], why: str) -> str:
+    known = ", ".join(library) or "none"
+    near = difflib.get_close_matches(name, library, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return f"strategy {name} is unknown ({why}). Known strategies: {known}.{meant}"
 
 
 def _sentence(cause: ValidationError, files: list[Path]) -> str:

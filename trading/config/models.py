@@ -121,7 +121,10 @@ class DeskSettings(Settings):
     vendor: VendorSettings = Field(default_factory=VendorSettings, description="market data")
     runs: RunSettings = Field(default_factory=RunSettings, description="runs beside each other")
     notifier: NotifierSettings = Field(default_factory=NotifierSettings, description="notifications")
-    strategies: tuple[StrategySettings, ...] = Field((), max_length=200, description="strategies that trade")
+    trading: tuple[Name, ...] = Field(
+        (), max_length=200, description="strategies that trade: names of files in config/strategies or the home's own"
+    )
+    strategies: tuple[StrategySettings, ...] = Field((), max_length=200, description="those strategies, as read")
 
     def content_hash(self) -> str:
         """SHA-256 of the canonical JSON of all settings."""
