@@ -13,8 +13,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-SESSIONS_A_YEAR = 256
-ROOT_OF_YEAR = 16.0  # daily to annual volatility
+from trading.analytics.years import ROOT_OF_YEAR as ROOT_OF_YEAR
+from trading.analytics.years import SESSIONS_A_YEAR as SESSIONS_A_YEAR
+
 LEAST_POINTS = 1e-10  # a volatility is never zero: it divides
 
 

@@ -25,8 +25,8 @@ def combined_forecasts(
 
     `forecasts` has shape `(n_rules, n_sessions, n_instruments)` and is scaled and not yet capped; `weights` `(n_rules,
     n_instruments)`; `multiplier` `(n_sessions or 1, n_instruments)`. Forecasts are carried forward; one that is missing
-    lends its weight to the others, and weights then move with `decay` (0: at once) from the instrument's row `first` on.
-    NaN outside the rows `first` to `last`, 0 before any rule has a forecast.
+    lends its weight to the others, and weights move with `decay` (0: at once) from the instrument's row `first` on. NaN
+    outside the rows `first` to `last`, 0 before any rule has a forecast.
     """
     rules, rows, columns = forecasts.shape
     out = np.full((rows, columns), np.nan)
@@ -96,7 +96,7 @@ def buffered_positions(
     to_edge: bool,
     from_optimal: bool,
 ) -> Floats:
-    """Contracts decided with each session's close: what was held inside the zone, else the optimal position or its edge.
+    """Contracts decided with each close: what was held inside the zone, else the optimal position or the zone's edge.
 
     `width` is half the zone, carried forward with the optimal position. With `whole`, all three are rounded half to
     even before they are compared. A row that is missing or not `tradable` keeps what is held. The first row (`first`)

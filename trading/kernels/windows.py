@@ -73,3 +73,30 @@ def rolling_range(values: Floats, window: int, min_periods: int) -> tuple[Floats
                 low[row, column] = values[up[up_head], column]
                 high[row, column] = values[down[down_head], column]
     return low, high
+
+
+@compiled
+def running_deviation(values: Floats, window: int, min_periods: int) -> Floats:
+    """As `rolling_deviation`, for long windows: one value enters and one leaves the running mean and squares a row
+    (Welford 1962, with removal)."""
+    rows, columns = values.shape
+    out = np.full((rows, columns), np.nan)
+    for column in range(columns):
+        count, mean, squares = 0, 0.0, 0.0
+        for row in range(rows):
+            value = values[row, column]
+            if value == value:
+                count += 1
+                off = value - mean
+                mean += off / count
+                squares += off * (value - mean)
+            if row >= window:
+                gone = values[row - window, column]
+                if gone == gone:
+                    count -= 1
+                    off = gone - mean
+                    mean = mean - off / count if count > 0 else 0.0
+                    squares = max(0.0, squares - off * (gone - mean)) if count > 0 else 0.0
+            if count >= max(min_periods, 2):
+                out[row, column] = np.sqrt(squares / (count - 1))
+    return out

@@ -1,0 +1,6 @@
+"""How long a year is, in sessions. Reference numbers, conventions."""
+
+from __future__ import annotations
+
+SESSIONS_A_YEAR = 256
+ROOT_OF_YEAR = 16.0  # daily to annual volatility

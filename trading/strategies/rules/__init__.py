@@ -1,0 +1,1 @@
+"""Forecasting rules: a file each, found by type (`trading/strategies/rule.py`)."""
