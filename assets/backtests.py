@@ -16,7 +16,7 @@ from assets.materialized import described, facts
 from assets.pictures import image
 from trading.analytics import volatility
 from trading.analytics.performance import statistics
-from trading.backtest.engine import BacktestResult, History, run
+from trading.backtest.recurrence import BacktestResult, History, run
 from trading.config.models import DeskSettings, StrategySettings
 from trading.errors import UsageError
 from trading.frames import BACKTEST_CURVES, CLEAN_FX_RATES, DAILY_PRICES, ROLL_GAPS, to_table

@@ -17,8 +17,8 @@ from assets.signals import forecasts
 from resources.brokers.paper import NO_FAULTS, PaperBroker, PaperFaults
 from resources.brokers.quotes import DailyQuotes
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
-from trading.backtest.engine import History
-from trading.backtest.engine import run as run_backtest
+from trading.backtest.recurrence import History
+from trading.backtest.recurrence import run as run_backtest
 from trading.config.models import Capital, DeskSettings, Limits, RuleSettings, StrategySettings
 from trading.errors import BrokerError, UsageError
 from trading.frames import (

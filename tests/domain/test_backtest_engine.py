@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading.backtest.engine import History, run
+from trading.backtest.recurrence import History, run
 from trading.config.models import Capital, RuleSettings, StrategySettings
 from trading.errors import CalculationError
 from trading.market.instruments import Instrument, in_force

@@ -1,0 +1,127 @@
+"""From a strategy's rules to one forecast an instrument: scaling, capping, weighting.
+
+Belongs here: forecasts as arrays of shape `(n_sessions, n_instruments)`. Does not belong here: a rule (`rules/`), or a
+position (`optimal.py`). Definitions: reference numbers, sections 5 to 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trading.config.strategies import StrategySettings
+from trading.kernels.averages import filled, of_span
+from trading.kernels.holdings import combined_forecasts
+from trading.strategies.rule import ForecastRule, Market, rule_named, rules
+from trading.strategies.volatility import estimated
+from trading.strategies.workbench import Workbench
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """Raw and capped forecasts by rule name, and `combined`; `first` and `last` are the rows of each instrument between
+    which it has a combined forecast (0 before any rule has one, NaN outside)."""
+
+    raw: Mapping[str, Floats]
+    capped: Mapping[str, Floats]
+    combined: Floats
+    first: Integers
+    last: Integers
+
+
+def market_of(bench: Workbench, strategy: StrategySettings) -> Market:
+    """What rules see of the bench's panel, with the strategy's volatility."""
+    panel = bench.panel
+
+    def make() -> Market:
+        volatility = estimated(panel.price, panel.last, strategy.volatility)
+        return Market(panel.price, volatility, filled(volatility), panel.carry)
+
+    return bench.once(("market", strategy.volatility), make)
+
+
+def forecasts(
+    bench: Workbench, strategy: StrategySettings, known: Mapping[str, ForecastRule[Any]] | None = None
+) -> Forecasts:
+    """All forecasts of a strategy on the instruments of the bench's panel. `known` are the rules there are.
+
+    Raises ConfigError on an unknown rule or parameter, and where a rule gives an array of another shape.
+    """
+    known = bench.once("rules", rules) if known is None else dict(known)
+    used = {name: rule_named(rule.rule, known) for name, rule in sorted(strategy.rules.items())}
+    raw = {name: _raw(bench, strategy, name, rule) for name, rule in used.items()}
+    scaled = np.stack([_scaled(bench, strategy, name, values) for name, values in raw.items()])
+    first, last = _rows(bench, any(rule.uses_carry for rule in used.values()))
+    cap = strategy.forecasts.cap
+    smoothing = strategy.forecasts.weight_smoothing_span
+    weights = rule_weights(strategy, bench.panel.instruments)
+    combined = combined_forecasts(
+        scaled, weights, _multipliers(bench, strategy, scaled, weights, first, last), cap,
+        of_span(smoothing) if smoothing > 0 else 0.0, first, last,
+    )  # fmt: skip
+    capped = dict(zip(raw, np.clip(scaled, -cap, cap), strict=True))
+    return Forecasts(raw, capped, combined, first, last)
+
+
+def rule_weights(strategy: StrategySettings, instruments: tuple[str, ...]) -> Floats:
+    """Weights of the rules in order of name, shape `(n_rules, n_instruments)`; an instrument's own where given."""
+    own = strategy.forecasts.weights
+    common = {name: rule.weight for name, rule in strategy.rules.items()}
+    return np.array(
+        [[own.get(code, common).get(name, 0.0) for code in instruments] for name in sorted(strategy.rules)],
+        dtype=np.float64,
+    )
+
+
+def _raw(bench: Workbench, strategy: StrategySettings, name: str, rule: ForecastRule[Any]) -> Floats:
+    settings = strategy.rules[name]
+
+    def make() -> Floats:
+        given = rule.read(dict(settings.parameters), f"strategy {strategy.name}, rules.{name}")
+        values: Floats = rule.forecast(market_of(bench, strategy), given)
+        if values.shape != bench.panel.price.shape:
+            raise ValueError(f"rule {rule.name} gave shape {values.shape} for prices of {bench.panel.price.shape}")
+        return _without_zeros(values) if strategy.forecasts.zero_rules == "missing" else values
+
+    parameters = tuple(sorted(settings.parameters.items()))
+    return bench.once(("raw", rule, parameters, strategy.volatility, strategy.forecasts.zero_rules), make)
+
+
+def _without_zeros(raw: Floats) -> Floats:
+    """A forecast that is zero wherever it is known counts as missing: the reference's way, which needs the future."""
+    empty = np.all(np.isnan(raw) | (raw == 0.0), axis=0)
+    return np.where(empty, np.nan, raw)
+
+
+def _scaled(bench: Workbench, strategy: StrategySettings, name: str, raw: Floats) -> Floats:
+    scalar = strategy.rules[name].scalar
+    if isinstance(scalar, str):
+        from trading.strategies.estimates import scalars
+
+        return raw * scalars(raw, strategy.forecasts)[:, None]
+    return raw * scalar
+
+
+def _multipliers(
+    bench: Workbench, strategy: StrategySettings, scaled: Floats, weights: Floats, first: Integers, last: Integers
+) -> Floats:
+    given, own = strategy.forecasts.multiplier, strategy.forecasts.multipliers
+    if isinstance(given, str):
+        from trading.strategies.estimates import forecast_multipliers
+
+        return forecast_multipliers(bench.panel, strategy, scaled, weights, first, last)
+    return np.array([[own.get(code, given) for code in bench.panel.instruments]], dtype=np.float64)
+
+
+def _rows(bench: Workbench, with_carry: bool) -> tuple[Integers, Integers]:
+    panel = bench.panel
+    if not with_carry:
+        return panel.first, panel.last
+    return np.minimum(panel.first, panel.held_first), np.maximum(panel.last, panel.held_last)
