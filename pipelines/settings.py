@@ -9,23 +9,27 @@ of `config/strategies/` and, of the same name over them, `<home>/strategies/`; t
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import tomlkit
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from trading.config.models import DeskSettings
+from trading.config.models import StrategySettings as TradedStrategy
+from trading.config.refusals import did_you_mean, refusal, refusals
+from trading.config.strategies import StrategySettings
 from trading.errors import ConfigError
 
 DEPLOYMENTS = ("local", "services")
 PROJECT = Path(__file__).resolve().parents[1]
 SHIPPED = PROJECT / "daybook_data"
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,18 @@ def read_settings(where: Place) -> DeskSettings:
     for file in files:
         if file.exists():
             merged = _over(merged, _read(file))
-    merged["strategies"] = [_read(file) for file in _traded(merged.get("trading", ()), strategy_files(where))]
+    if "strategies" in merged:
+        raise ConfigError(
+            "setting strategies cannot be given. Put each strategy into a file of "
+            f"{where.home / 'strategies'} and name it in trading."
+        )
+    merged["strategies"] = _traded(merged.get("trading", ()), strategy_files(where))
     try:
         return DeskSettings.model_validate(merged)
     except ValidationError as cause:
-        raise ConfigError(_sentence(cause, files)) from cause
+        found = " ".join(refusals(cause, DeskSettings))
+        listed = ", ".join(map(str, files))
+        raise ConfigError(f"the configuration is wrong: {found} Correct it in one of: {listed}.") from cause
 
 
 def strategy_files(where: Place) -> dict[str, Path]:
@@ -82,6 +93,23 @@ def strategy_files(where: Place) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def strategy_file(name_or_path: str | Path, where: Place) -> StrategySettings:
+    """A strategy for a backtest: the name of a file of `strategy_files`, or the path of a .toml file.
+
+    Raises ConfigError naming the known strategies, or file, setting, value and what is allowed.
+    """
+    from trading.strategies.rule import check_rules
+
+    given, library = str(name_or_path), strategy_files(where)
+    file = Path(given) if given.endswith(".toml") else _of_library(given, library)
+    if not file.is_file():
+        known = ", ".join(library) or "none"
+        raise ConfigError(f"there is no strategy file {given}. Give a file that exists, or one of these: {known}.")
+    strategy = _strategy(file, StrategySettings)
+    check_rules(strategy)
+    return strategy
+
+
 def own_settings(where: Place) -> Mapping[str, Any]:
     """What the home's own desk.toml says, nothing under it; empty where there is none."""
     return _read(where.desk_file) if where.desk_file.exists() else {}
@@ -89,6 +117,8 @@ def own_settings(where: Place) -> Mapping[str, Any]:
 
 def write_desk(where: Place, changes: Mapping[str, Mapping[str, Any]]) -> None:
     """Writes settings into the home's desk.toml, keeping the rest of it; atomic."""
+    import tomlkit
+
     document = tomlkit.parse(where.desk_file.read_text()) if where.desk_file.exists() else tomlkit.document()
     for section, values in changes.items():
         table = document.setdefault(section, tomlkit.table())
@@ -103,6 +133,8 @@ def write_desk(where: Place, changes: Mapping[str, Mapping[str, Any]]) -> None:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as cause:
+        raise ConfigError(f"{file} cannot be read: {cause.strerror or cause}. Make it readable.") from cause
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
         raise ConfigError(f"{file}: not valid TOML: {cause}. Correct the file and run again.") from cause
 
@@ -115,24 +147,26 @@ def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _traded(names: Any, library: Mapping[str, Path]) -> list[Path]:
+def _traded(names: Any, library: Mapping[str, Path]) -> list[TradedStrategy]:
     wanted = [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple) else []
-    for name in wanted:
-        if name not in library:
-            raise ConfigError(_unknown_strategy(name, library, "setting trading names it"))
-    return [library[name] for name in wanted]
+    found = [_strategy(_of_library(name, library), TradedStrategy) for name in wanted]
+    called = [strategy.name for strategy in found]
+    twice = sorted({name for name in called if called.count(name) > 1})
+    if twice:
+        raise ConfigError(f"setting trading names strategies that are both called {twice[0]}. Give each its own name.")
+    return found
 
 
-def _unknown_strategy(name: str, library: Mapping[str, Path], why: str) -> str:
+def _of_library(name: str, library: Mapping[str, Path]) -> Path:
+    if name in library:
+        return library[name]
     known = ", ".join(library) or "none"
-    near = difflib.get_close_matches(name, library, n=1)
-    meant = f" Did you mean {near[0]}?" if near else ""
-    return f"strategy {name} is unknown ({why}). Known strategies: {known}.{meant}"
+    raise ConfigError(f"strategy {name} is unknown.{did_you_mean(name, library)} Strategies are: {known}.")
 
 
-def _sentence(cause: ValidationError, files: list[Path]) -> str:
-    found = [
-        f"setting {'.'.join(str(part) for part in error['loc'])}: {error['msg'].lower()} (value {error['input']!r})"
-        for error in cause.errors()
-    ]
-    return f"the configuration is wrong: {'; '.join(found)}. Correct it in one of: {', '.join(map(str, files))}."
+def _strategy(file: Path, model: type[Model]) -> Model:
+    given = _read(file)
+    try:
+        return model.model_validate({"name": file.stem, **given})
+    except ValidationError as cause:
+        raise ConfigError(refusal(cause, model, str(file))) from cause

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from trading.config.settings import Name, Settings
+from trading.config.settings import Code, Name, Settings
 
 OrNone = Annotated[str | None, BeforeValidator(lambda given: given or None)]  # TOML has no word for none: ""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -58,7 +58,7 @@ class StrategySettings(Settings):
 
     name: Name = Field(description="unique name")
     rules: dict[Name, RuleSettings] = Field(min_length=1, max_length=50, description="trend rules by name")
-    instruments: tuple[Name, ...] = Field((), max_length=2000, description="instruments; empty: all there are")
+    instruments: tuple[Code, ...] = Field((), max_length=2000, description="instruments; empty: all there are")
     forecast_cap: float = Field(20.0, gt=0, le=100, description="largest absolute forecast")
     forecast_multiplier: float = Field(1.2, gt=0, le=5, description="forecast diversification multiplier")
     instrument_multiplier: float = Field(1.5, gt=0, le=5, description="instrument diversification multiplier")
@@ -91,7 +91,7 @@ class VendorSettings(Settings):
 
     name: Literal["simulated", "pysystemtrade", "csv_folder"] = Field("simulated", description="which vendor")
     source: str | None = Field(None, description="folder, for vendors that read files")
-    instruments: tuple[Name, ...] = Field((), max_length=5000, description="instruments to follow; empty: all it has")
+    instruments: tuple[Code, ...] = Field((), max_length=5000, description="instruments to follow; empty: all it has")
     seed: int = Field(1, ge=0, description="seed of the simulated market")
     faults: tuple[Name, ...] = Field((), description="faults the simulated market injects")
     columns: CsvColumns = Field(default_factory=CsvColumns, description="mapping of the csv_folder vendor")

@@ -7,9 +7,16 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,40}$")]
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]  # of an instrument, as in reference data
 
 
 class Settings(BaseModel):
-    """Frozen, and unknown keys are refused."""
+    """Frozen; unknown keys and numbers that are not finite are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StrictSettings(Settings):
+    """Nothing is converted: text is not a number, and neither is true."""
+
+    model_config = ConfigDict(strict=True)

@@ -9,18 +9,26 @@ named: set it for parity. Options that let a past number depend on later data ar
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from trading.config.settings import Name, Settings
+from trading.config.refusals import did_you_mean
+from trading.config.settings import Code, Name, StrictSettings
 
 Estimated = Literal["estimated"]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+Multiplier = Annotated[float, Field(gt=0, le=100)]
+SumOfWeights = Literal["one", "any"]
+NEAR_ONE = 0.01  # weights written with two digits need not sum to 1 exactly
 
 SEES_THE_FUTURE = {
     "volatility.backfill": True,
     "forecasts.zero_rules": "missing",
     "forecasts.scalar_backfill": True,
+    "forecasts.refits": "from_end",
     "portfolio.refits": "from_end",
     "risk_overlay.refits": "from_end",
     "risk_overlay.backfill": True,
@@ -29,7 +37,7 @@ SEES_THE_FUTURE = {
 }
 
 
-class VolatilitySettings(Settings):
+class VolatilitySettings(StrictSettings):
     """How the daily volatility of a price is estimated, in points."""
 
     method: Literal["mixed", "robust", "simple", "ewma", "garch"] = Field("mixed", description="estimator")
@@ -48,13 +56,13 @@ class VolatilitySettings(Settings):
     backfill: bool = Field(False, description="the first volatility also counts before it is known")
 
 
-class RuleSettings(Settings):
+class RuleSettings(StrictSettings):
     """One forecasting rule of a strategy, with its parameters."""
 
     rule: Name = Field(description="which rule: a file of trading/strategies/rules")
     parameters: dict[Name, float | int] = Field(default_factory=dict, max_length=20, description="as the rule says")
     scalar: float | Estimated = Field(1.0, description="makes the average absolute forecast 10, or `estimated`")
-    weight: float = Field(ge=0, le=1, allow_inf_nan=False, description="share of the combined forecast")
+    weight: Weight = Field(description="share of the combined forecast")
 
     @field_validator("scalar")
     @classmethod
@@ -64,7 +72,7 @@ class RuleSettings(Settings):
         return scalar
 
 
-class EstimateSettings(Settings):
+class EstimateSettings(StrictSettings):
     """How a diversification multiplier is estimated from correlations."""
 
     span: int = Field(250, ge=2, le=100_000, description="span of the exponential correlation, weeks")
@@ -74,15 +82,18 @@ class EstimateSettings(Settings):
     largest: float = Field(2.5, ge=1, le=100, description="no multiplier is larger")
 
 
-class ForecastSettings(Settings):
+class ForecastSettings(StrictSettings):
     """How the forecasts of several rules become one."""
 
     cap: float = Field(20.0, gt=0, le=1000, description="largest absolute forecast")
     average: float = Field(10.0, gt=0, le=1000, description="average absolute forecast that scalars aim at")
-    multiplier: float | Estimated = Field(1.0, description="forecast diversification multiplier, or `estimated`")
-    multipliers: dict[Name, float] = Field(default_factory=dict, description="the same for single instruments")
-    weights: dict[Name, dict[Name, float]] = Field(
+    multiplier: Multiplier | Estimated = Field(1.0, description="forecast diversification multiplier, or `estimated`")
+    multipliers: dict[Code, Multiplier] = Field(default_factory=dict, description="the same for single instruments")
+    weights: dict[Code, dict[Name, Weight]] = Field(
         default_factory=dict, description="weights of rules for single instruments, in place of the rules' own"
+    )
+    sum_of_weights: SumOfWeights = Field(
+        "one", description="one: weights of rules sum to 1 within 0.01; any: only their ratios count"
     )
     weight_smoothing_span: float = Field(125, ge=0, le=5000, description="span that weights change with; 0: at once")
     zero_rules: Literal["kept", "missing"] = Field(
@@ -90,25 +101,31 @@ class ForecastSettings(Settings):
     )
     scalar_min_periods: int = Field(500, ge=1, le=20_000, description="estimated scalars: sessions needed")
     scalar_backfill: bool = Field(False, description="estimated scalars: the first also counts before it is known")
+    refits: Literal["from_start", "from_end"] = Field(
+        "from_start", description="estimated: yearly refits counted from the first session, or back from the last"
+    )
     cost_ceiling_sharpe: float = Field(999.0, ge=0, description="rules dearer a year than this, in Sharpe, are dropped")
     estimate: EstimateSettings = Field(default_factory=EstimateSettings, description="of the multiplier")
 
 
-class PortfolioSettings(Settings):
+class PortfolioSettings(StrictSettings):
     """How positions in several instruments become a portfolio."""
 
-    weights: dict[Name, float] = Field(default_factory=dict, description="instrument weights; empty: equal")
+    weights: dict[Code, Weight] = Field(default_factory=dict, description="instrument weights; empty: equal")
+    sum_of_weights: SumOfWeights = Field(
+        "one", description="one: weights of instruments sum to 1 within 0.01; any: only their ratios count"
+    )
     weight_smoothing_com: float = Field(
         125, ge=0, le=5000, description="centre of mass that weights change with, sessions; 0: at once"
     )
-    multiplier: float | Estimated = Field(1.0, description="instrument diversification multiplier, or `estimated`")
+    multiplier: Multiplier | Estimated = Field(1.0, description="instrument diversification multiplier, or `estimated`")
     refits: Literal["from_start", "from_end"] = Field(
         "from_start", description="estimated: yearly refits counted from the first session, or back from the last"
     )
     estimate: EstimateSettings = Field(default_factory=EstimateSettings, description="of the multiplier")
 
 
-class BufferSettings(Settings):
+class BufferSettings(StrictSettings):
     """When a difference from the optimal position is traded."""
 
     method: Literal["position", "forecast", "none"] = Field(
@@ -119,7 +136,7 @@ class BufferSettings(Settings):
     whole_contracts: bool = Field(True, description="positions are whole contracts")
 
 
-class RiskOverlaySettings(Settings):
+class RiskOverlaySettings(StrictSettings):
     """Scales all positions down where portfolio risk passes a limit. Fractions are of the volatility target."""
 
     normal_fraction: float | None = Field(None, gt=0, description="expected deviation; none: no limit")
@@ -138,7 +155,7 @@ class RiskOverlaySettings(Settings):
         return any(value is not None for value in given)
 
 
-class CostSettings(Settings):
+class CostSettings(StrictSettings):
     """What trades cost in a backtest."""
 
     method: Literal["cash", "sharpe", "none"] = Field("cash", description="money a fill, or Sharpe a year")
@@ -156,7 +173,7 @@ class CostSettings(Settings):
     same_date: Literal["added", "last"] = Field("added", description="several costs of an instrument on one date")
 
 
-class ExecutionSettings(Settings):
+class ExecutionSettings(StrictSettings):
     """When a decision becomes a position, and at which rate money counts."""
 
     fills: Literal["when_traded", "next_session"] = Field(
@@ -170,13 +187,16 @@ class ExecutionSettings(Settings):
     )
 
 
-class StrategySettings(Settings):
+class StrategySettings(StrictSettings):
     """A strategy: rules, how forecasts become contracts, and what trading costs."""
 
     name: Name = Field(description="unique name")
     description: str = Field("", max_length=500, description="what it is, for people")
     rules: dict[Name, RuleSettings] = Field(min_length=1, max_length=100, description="rules by name")
-    instruments: tuple[Name, ...] = Field((), max_length=2000, description="instruments; empty: all there are")
+    instruments: tuple[Code, ...] = Field(
+        (), max_length=2000, strict=False, description="instruments; empty: all there are"
+    )
+    prices_since: date | None = Field(None, strict=False, description="prices before are not used; none: all are")
     capital_share: float = Field(1.0, gt=0, le=1, description="share of the desk's capital")
     capital_base: float | None = Field(None, gt=0, le=1e13, description="capital; none: the desk's")
     base_currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="currency of capital; none: the desk's")
@@ -192,3 +212,88 @@ class StrategySettings(Settings):
     risk_overlay: RiskOverlaySettings = Field(default_factory=RiskOverlaySettings, description="limits of risk")
     execution: ExecutionSettings = Field(default_factory=ExecutionSettings, description="fills and rates")
     costs: CostSettings = Field(default_factory=CostSettings, description="costs of a backtest")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> StrategySettings:
+        found = [*_doubtful_weights(self), *_doubtful_names(self), *_doubtful_sizes(self)]
+        if found:
+            raise ValueError(" ".join(found))
+        return self
+
+
+def sees_the_future(strategy: StrategySettings) -> tuple[str, ...]:
+    """Names of the options that are set so that a past number may depend on later data (`SEES_THE_FUTURE`)."""
+    values = strategy.model_dump()
+    return tuple(path for path, value in SEES_THE_FUTURE.items() if _at(values, path) == value)
+
+
+def _at(values: Mapping[str, object], path: str) -> object:
+    section, _, name = path.partition(".")
+    inner = values[section]
+    return inner[name] if isinstance(inner, Mapping) else inner
+
+
+# --- what single settings cannot see ----------------------------------------------------------------------------------
+def _doubtful_weights(strategy: StrategySettings) -> Iterator[str]:
+    forecasts, portfolio = strategy.forecasts, strategy.portfolio
+    common = {name: rule.weight for name, rule in strategy.rules.items()}
+    uncovered = not strategy.instruments or set(strategy.instruments) - set(forecasts.weights)
+    if uncovered:
+        yield from _sum("weights of the rules", common, forecasts.sum_of_weights, "forecasts")
+    for code, weights in forecasts.weights.items():
+        yield from _sum(f"forecasts.weights.{code}", weights, forecasts.sum_of_weights, "forecasts")
+    if portfolio.weights:
+        yield from _sum("portfolio.weights", portfolio.weights, portfolio.sum_of_weights, "portfolio")
+
+
+def _sum(what: str, weights: Mapping[str, float], wanted: SumOfWeights, section: str) -> Iterator[str]:
+    total = sum(weights.values())
+    if total <= 0:
+        yield f"{what}: all are 0. Give at least one a weight."
+    elif wanted == "one" and abs(total - 1) > NEAR_ONE + 1e-9:
+        yield (
+            f"{what} sum to {total:.6g}, not 1 (within {NEAR_ONE:g}). "
+            f"Correct them, or set {section}.sum_of_weights = 'any' if only their ratios matter."
+        )
+
+
+def _doubtful_names(strategy: StrategySettings) -> Iterator[str]:
+    codes = strategy.instruments
+    twice = sorted({code for code in codes if codes.count(code) > 1})
+    if twice:
+        yield f"instruments lists {', '.join(twice)} more than once."
+    forecasts, weights = strategy.forecasts, strategy.portfolio.weights
+    for code, own in forecasts.weights.items():
+        yield from _unknown(f"forecasts.weights.{code} names", own, strategy.rules, "the rules are")
+    if codes:
+        yield from _unknown("forecasts.weights names", forecasts.weights, codes, "instruments lists")
+        yield from _unknown("forecasts.multipliers names", forecasts.multipliers, codes, "instruments lists")
+        yield from _unknown("portfolio.weights names", weights, codes, "instruments lists")
+    without = [code for code in codes if weights and code not in weights]
+    if without:
+        yield f"portfolio.weights has none for {', '.join(without)}. Add them, or remove all for equal weights."
+    if weights and not codes:
+        yield "portfolio.weights is given but instruments is empty. List the same instruments there."
+
+
+def _unknown(what: str, given: Iterable[str], known: Iterable[str], words: str) -> Iterator[str]:
+    listed = list(known)
+    for name in given:
+        if name not in listed:
+            yield f"{what} {name}, but {words} {', '.join(listed)}.{did_you_mean(name, listed)}"
+
+
+def _doubtful_sizes(strategy: StrategySettings) -> Iterator[str]:
+    volatility, forecasts = strategy.volatility, strategy.forecasts
+    if forecasts.average > forecasts.cap:
+        yield f"forecasts.average ({forecasts.average:g}) is above forecasts.cap ({forecasts.cap:g})."
+    if volatility.method == "simple" and volatility.min_periods > volatility.window:
+        yield (
+            f"volatility.min_periods ({volatility.min_periods}) is above volatility.window ({volatility.window}): "
+            "there would never be a volatility."
+        )
+    if volatility.method == "robust" and volatility.floor_min_periods > volatility.floor_rows:
+        yield (
+            f"volatility.floor_min_periods ({volatility.floor_min_periods}) is above volatility.floor_rows "
+            f"({volatility.floor_rows}): there would never be a floor."
+        )

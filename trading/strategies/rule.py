@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from trading.config.strategies import StrategySettings
+
     Floats = npt.NDArray[np.float64]
 
 P = TypeVar("P", bound=Settings)
@@ -92,7 +94,22 @@ def rules(packages: Iterable[ModuleType] = ()) -> dict[str, ForecastRule[Any]]:
 def rule_named(name: str, known: dict[str, ForecastRule[Any]]) -> ForecastRule[Any]:
     """The rule of a name. Raises ConfigError naming those there are."""
     if name not in known:
-        near = get_close_matches(name, known, 1)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"there is no rule {name!r}.{meant} Rules are: {', '.join(sorted(known))}.")
+        raise ConfigError(rule_sentence(name, known))
     return known[name]
+
+
+def check_rules(strategy: StrategySettings, known: dict[str, ForecastRule[Any]] | None = None) -> None:
+    """Raises ConfigError, naming the strategy's rule, on a rule or a parameter that does not exist or is wrong."""
+    there = rules() if known is None else known
+    for name, given in strategy.rules.items():
+        where = f"strategy {strategy.name}, rules.{name}"
+        if given.rule not in there:
+            raise ConfigError(f"{where}: {rule_sentence(given.rule, there)}")
+        there[given.rule].read(dict(given.parameters), where)
+
+
+def rule_sentence(name: str, known: dict[str, ForecastRule[Any]]) -> str:
+    """That there is no rule of a name, and which there are."""
+    near = get_close_matches(name, known, 1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return f"there is no rule {name!r}.{meant} Rules are: {', '.join(sorted(known))}."
