@@ -154,3 +154,54 @@ class CalculationError(DaybookError):
 
 class MissingRollGap(CalculationError):
     """A roll has no price for both contracts, so the series cannot be stitched."""
+
+
+class WorkStopped(DaybookError):
+    """Work was stopped before its end; `done` of `total` items were finished, and what they gave was given out."""
+
+    def __init__(self, reason: str, done: int, total: int, cure: str) -> None:
+        self.reason, self.done, self.total = reason, done, total
+        super().__init__(f"{reason}, after {done:,} of {total:,} items. {cure}")
+
+
+class DeadlinePassed(WorkStopped):
+    """The time that was given is over."""
+
+
+class MemoryCeilingPassed(WorkStopped):
+    """A worker held more memory than was allowed."""
+
+
+class Cancelled(WorkStopped):
+    """Somebody asked for the work to stop."""
+
+
+class WorkerLost(WorkStopped):
+    """A worker died twice on the same items."""
+
+
+class BacktestError(DaybookError):
+    """A backtest could not be made or carried out."""
+
+
+class WrongSpecification(BacktestError):
+    """A backtest was specified wrongly: nothing was computed."""
+
+    exit_code = 2
+
+
+class StageFailed(BacktestError):
+    """A stage of a backtest failed. `instrument` and `session` are known where the stage could tell."""
+
+    def __init__(
+        self, backtest: str, stage: str, reason: str, instrument: str | None = None, session: date | None = None
+    ) -> None:
+        self.backtest, self.stage, self.reason = backtest, stage, reason
+        self.instrument, self.session = instrument, session
+        place = [f"backtest {backtest}", f"stage {stage}"]
+        place += [f"instrument {instrument}"] if instrument else []
+        place += [f"session {session}"] if session else []
+        super().__init__(f"{', '.join(place)}: {reason}")
+
+    def __reduce__(self) -> tuple[type[StageFailed], tuple[object, ...]]:
+        return type(self), (self.backtest, self.stage, self.reason, self.instrument, self.session)
