@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.settings import PROJECT, strategy_file
+from pipelines.settings import place, strategy_file
 from resources.csv_panels import csv_panel
 from trading.backtest.engine import Decisions, decisions
 from trading.backtest.panel import Panel
@@ -26,7 +26,7 @@ RULES = {"ewmac2_8": (2, 8), "ewmac4_16": (4, 16), "ewmac8_32": (8, 32)}
 
 @pytest.fixture(scope="module")
 def strategy() -> StrategySettings:
-    return strategy_file(str(PROJECT / "config" / "strategies" / "chapter15.toml"))
+    return strategy_file("chapter15", place("nowhere"))
 
 
 @pytest.fixture(scope="module")
