@@ -192,8 +192,8 @@ class Backtest(Settings):
         return StrategySettings.model_validate(_in_order({**whole, **own}))
 
     def content(self) -> dict[str, Any]:
-        """What the key covers, as plain values: all but NOT_IN_KEY, here and in the strategy, and but the strategy's name,
-        which change no number."""
+        """What the key covers, as plain values: all but NOT_IN_KEY, here and in the strategy, and the strategy's name:
+        they change no number."""
         whole = self.model_dump(mode="json", exclude=set(NOT_IN_KEY))
         strategy = self.resolved().model_dump(mode="json", exclude={"name", *NOT_IN_KEY})
         return {**whole, "instruments": list(self.universe()), "strategy": strategy}

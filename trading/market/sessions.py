@@ -9,12 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from trading.errors import CalculationError
+
+if TYPE_CHECKING:  # the ports name a calendar, and reading them must not cost what pandas does
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class SessionCalendar:
 
 def desk_dates(first: date | pd.Timestamp, last: date | pd.Timestamp) -> pd.DatetimeIndex:
     """Every Monday to Friday from `first` to `last`, both included, at midnight (datetime64[us])."""
+    import pandas as pd
+
     return pd.DatetimeIndex(pd.bdate_range(first, last).to_numpy(dtype="datetime64[us]"), name="session")
 
 
@@ -60,6 +65,8 @@ def assign_sessions(stamps: pd.Series, calendar: SessionCalendar | None = None) 
     holiday belongs to the session it opens. Raises CalculationError for a missing stamp, or one that the calendar does
     not reach.
     """
+    import pandas as pd
+
     days = stamps.dt.normalize().to_numpy(dtype="datetime64[D]")
     if np.isnat(days).any():
         raise CalculationError(
