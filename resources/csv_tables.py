@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from trading.errors import BadInput
-from trading.frames import STAMP
 
+STAMP = pa.timestamp("us")  # as in trading.frames, which takes longer to import than most files to read
 BOM = b"\xef\xbb\xbf"
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None"]
 
@@ -100,7 +99,11 @@ def read_table(
     Raises BadInput on a missing column, a field count that differs from the header's (a truncated line), and a value
     that does not convert, naming the first; and as `read_bytes`.
     """
-    content = read_bytes(path, encoding)
+    return parsed_table(read_bytes(path, encoding), path, types, delimiter=delimiter)
+
+
+def parsed_table(content: bytes, path: Path, types: Mapping[str, pa.DataType], *, delimiter: str = ",") -> pa.Table:
+    """As `read_table`, of bytes that were read of the file already (as `read_bytes` gives them)."""
     header = next(csv.reader(io.StringIO(content[: content.find(b"\n")].decode()), delimiter=delimiter), [])
     _check_header(path, header, list(types))
     options = pacsv.ConvertOptions(
@@ -133,6 +136,8 @@ def stamps(table: pa.Table, column: str, path: Path, *, pattern: str | None = No
 
 def _by_pattern(texts: pa.Array, pattern: str) -> pa.Array:
     """Times by pandas: Arrow's own strptime takes 31 February for 3 March."""
+    import pandas as pd
+
     times = pd.to_datetime(texts.to_pandas(), format=pattern, exact=True)
     return pa.array(times.to_numpy(dtype="datetime64[us]"))
 
@@ -179,10 +184,17 @@ def _first_fault(
         for name, kind in types.items():
             value = fields[header.index(name)]
             if not _converts(value, kind):
-                found = "not a number" if not pa.types.is_string(kind) else "not text"
-                cure = "Correct the value, or leave the field empty where it is missing."
+                found, cure = _complaint(kind)
                 return BadInput(found, where=str(path), row=lines.line_num, column=name, value=value, cure=cure)
     return BadInput(f"the file does not parse: {cause}", where=str(path), cure="Deliver it again.")
+
+
+def _complaint(kind: pa.DataType) -> tuple[str, str]:
+    """What is wrong with a value that is not of a kind, and what to do."""
+    if pa.types.is_timestamp(kind):
+        return "not a date or time", "Write the time as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS, without a zone."
+    found = "not a number" if not pa.types.is_string(kind) else "not text"
+    return found, "Correct the value, or leave the field empty where it is missing."
 
 
 def _converts(value: str, kind: pa.DataType) -> bool:

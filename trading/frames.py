@@ -15,12 +15,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading.errors import SchemaMismatch
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STAMP = pa.timestamp("us")
 INSTANT = pa.timestamp("us", tz="UTC")
@@ -406,4 +409,6 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 def day(value: object) -> date:
     """A session from a date, a timestamp or ISO text."""
+    import pandas as pd
+
     return pd.Timestamp(value).date()  # type: ignore[arg-type]

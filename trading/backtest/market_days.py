@@ -9,7 +9,7 @@ zone) that ascend; arrays of one series have one element a weekday from its firs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -212,33 +212,34 @@ def _as_of(known: npt.NDArray[np.generic], values: Floats, asked: npt.NDArray[np
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How a currency becomes the base: `over`, the value of one unit of it, divided by `under`, that of the base, each
-    by a pair or its inverse; None is the constant one."""
+    """How a currency becomes the base: the product of the quotes of `over` divided by that of `under`."""
 
-    over: str | None = None
-    under: str | None = None
+    over: tuple[str, ...] = ()
+    under: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> tuple[str, ...]:
         """Pairs that must be read."""
-        return tuple(pair for pair in (self.over, self.under) if pair is not None)
+        return self.over + self.under
 
 
-def conversion(currency: str, base: str, pairs: frozenset[str] | set[str]) -> Conversion:
-    """The pair itself, else its inverse, else both currencies' value in US dollars. Raises MissingFxPair."""
+def conversion(currency: str, base: str, pairs: Collection[str]) -> Conversion:
+    """The pair itself, else its inverse, else the cross through US dollars. Raises MissingFxPair."""
     if currency == base:
         return Conversion()
-    if currency + base in pairs:
-        return Conversion(over=currency + base)
-    if base + currency in pairs:
-        return Conversion(under=base + currency)
-    if CROSS in (currency, base):
+    single = _single(currency, base, pairs)
+    if single is not None:
+        return single
+    one, other = _single(currency, CROSS, pairs), _single(base, CROSS, pairs)
+    if one is None or other is None or CROSS in (currency, base):
         raise MissingFxPair(currency, base)
-    if currency + CROSS in pairs and base + CROSS in pairs:
-        return Conversion(over=currency + CROSS, under=base + CROSS)
-    if CROSS + currency in pairs and CROSS + base in pairs:
-        return Conversion(over=CROSS + base, under=CROSS + currency)
-    raise MissingFxPair(currency, base)
+    return Conversion(one.over + other.under, one.under + other.over)
+
+
+def _single(currency: str, base: str, pairs: Collection[str]) -> Conversion | None:
+    if currency + base in pairs:
+        return Conversion(over=(currency + base,))
+    return Conversion(under=(base + currency,)) if base + currency in pairs else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +253,7 @@ class Rates:
     def of_sessions(self, currency: str, sessions: Integers) -> Floats:
         """Base currency for one unit at the end of each weekday; NaN before the first quote."""
         way = self.conversions[currency]
-        over = self.quotes[way.over].of_sessions(sessions) if way.over else np.ones(len(sessions))
-        return over / self.quotes[way.under].of_sessions(sessions) if way.under else over
+        return _converted(way, {pair: self.quotes[pair].of_sessions(sessions) for pair in way.pairs}, len(sessions))
 
     def at_midnight(self, currency: str, days: Days) -> Floats:
         """The same as known when each calendar day began (section 8). The base itself is one from 1970 on, and
@@ -262,8 +262,16 @@ class Rates:
         if not way.pairs:
             return np.where(days >= np.datetime64("1970-01-01"), 1.0, np.nan)
         rows = len(way.pairs) == 1
-        over = self.quotes[way.over].at_midnight(days, rows=rows) if way.over else np.ones(len(days))
-        return over / self.quotes[way.under].at_midnight(days, rows=rows) if way.under else over
+        return _converted(way, {pair: self.quotes[pair].at_midnight(days, rows=rows) for pair in way.pairs}, len(days))
+
+
+def _converted(way: Conversion, quoted: Mapping[str, Floats], count: int) -> Floats:
+    over = quoted[way.over[0]] if way.over else np.ones(count)
+    for pair in way.over[1:]:
+        over = over * quoted[pair]
+    for pair in way.under:
+        over = over / quoted[pair]
+    return over
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------
