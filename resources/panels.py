@@ -156,12 +156,12 @@ def _replace(path: Path, panel: Panel) -> None:
     synced(path.parent)
 
 
-def _parts(panel: Panel) -> Iterator[bytes | memoryview]:
+def _parts(panel: Panel) -> Iterator[bytes | memoryview[int]]:
     """Preamble, header and arrays, each padded to the boundary."""
     arrays = {field.name: _words(panel, field.name) for field in fields(panel) if field.name not in _PLAIN}
     header = json.dumps({"plain": _plain(panel), "arrays": _described(panel, arrays)}).encode()
     preamble = _PREAMBLE.pack(_MAGIC, len(header), zlib.crc32(header))
-    for part in (preamble + header, *(memoryview(words).cast("B") for words in arrays.values())):
+    for part in (preamble + header, *(words.data.cast("B") for words in arrays.values())):
         yield part
         yield bytes(_padded(len(part)) - len(part))
 
