@@ -320,6 +320,22 @@ BACKTEST_CURVES = Dataset(
                column("cumulative_percent", REAL, "running sum of net")]),
     ("strategy",),
 )  # fmt: skip
+BACKTEST_RESULTS = Dataset(
+    "backtest_results", "backtests",
+    "One row a result: what was computed from what, and its statistics. Curves and positions lie beside, by key.",
+    pa.schema([column("key", TEXT, "hash of specification, data, code and parts", required=True),
+               column("session", DAY, "desk date it was computed on", required=True), STRATEGY,
+               column("engine", TEXT, "engine and its version", required=True),
+               column("sharpe", REAL, "Sharpe ratio of net percent returns"),
+               column("statistics", TEXT, "all statistics by curve and name, as JSON", required=True),
+               column("specification", TEXT, "the backtest, as JSON", required=True),
+               column("data_version", TEXT, "hash of the data", required=True),
+               column("code_version", TEXT, "hash of the sources", required=True),
+               column("who", TEXT, "who asked", required=True),
+               column("at", INSTANT, "when it was computed", required=True),
+               column("seconds", REAL, "what computing took", required=True)]),
+    ("key",), append_only=True,
+)  # fmt: skip
 
 DATASETS: Mapping[str, Dataset] = {
     dataset.name: dataset
@@ -327,7 +343,7 @@ DATASETS: Mapping[str, Dataset] = {
         RAW_BARS, RAW_MULTIPLE_PRICES, RAW_ADJUSTED_PRICES, RAW_FX_RATES, RAW_ROLL_CALENDARS, CLEAN_BARS,
         CLEAN_MULTIPLE_PRICES, CLEAN_FX_RATES, QUARANTINE, MULTIPLE_PRICES, ROLL_CALENDAR, ROLL_STATES, ROLL_GAPS,
         DAILY_PRICES, FX_RATES, VOLATILITY, CORRELATION, COVARIANCE, FORECASTS, TARGETS, POSITIONS, ORDERS, FILLS, PNL,
-        EQUITY, BREAKS, VIOLATIONS, BACKTEST_CURVES,
+        EQUITY, BREAKS, VIOLATIONS, BACKTEST_CURVES, BACKTEST_RESULTS,
     )
 }  # fmt: skip
 

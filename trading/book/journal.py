@@ -90,6 +90,15 @@ PROJECTIONS: Mapping[str, Projection] = {
             ("process",),
             {"process": "text", "session": "text", "state": "text", "run_id": "text", "detail": "text"},
         ),
+        Projection(
+            "backtests",
+            ("request",),
+            {
+                "request": "text", "key": "text", "strategy": "text", "who": "text", "at": "text", "source": "text",
+                "data_version": "text", "code_version": "text", "engine": "text", "seconds": "real",
+                "cached": "integer", "outcome": "text", "detail": "text",
+            },
+        ),
     )
 }  # fmt: skip
 
@@ -125,12 +134,17 @@ def _process(event: Event) -> list[Change]:
     return [Change("process_state", (event.payload["process"],), set=event.payload)]
 
 
+def _backtest(event: Event) -> list[Change]:
+    return [Change("backtests", (event.payload["request"],), set=event.payload)]
+
+
 FOLDS: Mapping[str, Callable[[Event], list[Change]]] = {
     "order_placed": _order_placed,
     "order_refused": _order_refused,
     "order_cancelled": _order_cancelled,
     "fill": _fill,
     "process": _process,
+    "backtest": _backtest,
 }
 
 

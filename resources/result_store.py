@@ -1,0 +1,196 @@
+"""Results of backtests by key: curves and positions as one Parquet file each, statistics as rows of the frame store.
+
+Belongs here: keeping results and finding them again, bit for bit. Does not belong here: keys
+(`trading/backtest/specification.py`), or deciding whether to compute (`pipelines/backtesting.py`).
+
+A curve is a file of its own, not rows of a dataset: an append to a dataset reads the sessions it touches, and curves
+touch all of them, so that the thousandth would cost what all before it hold. A file is written beside its place and
+renamed, so it is there wholly or not at all. What a sweep keeps are rows only, thousands in one append.
+
+    ROOT/ab/ab12...parquet     one result: session, positions by instrument, curves; its record in the file's metadata
+    ROOT/.locks/ab1            who is computing a key that starts so
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from resources.disk_errors import refusal
+from resources.durable import synced
+from resources.file_lock import held
+from trading.backtest.result import Kept, Record, Result, Statistics
+from trading.errors import DatasetNotFound, StoreError
+from trading.frames import BACKTEST_RESULTS
+from trading.ports import FrameStore
+
+_RECORD = b"daybook.record"
+_POSITION, _CURVE = "position ", "curve "
+_FAR = date(9999, 12, 31)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultStore:
+    """Results in the folder `root`, and their rows in the dataset `backtest_results` of `frames`."""
+
+    root: Path
+    frames: FrameStore
+
+    def keep(self, results: Sequence[Kept]) -> None:
+        """Keeps results, curves first and then all rows in one append; a key that is there already is left as it is.
+
+        Raises StoreUnavailable (disk full or read-only), StoreBusy.
+        """
+        known = self.known(kept.record.key for kept in results)
+        for kept in results:
+            if kept.result is not None and not self._file(kept.record.key).exists():
+                self._write(kept, kept.result)
+        rows = {kept.record.key: _row(kept) for kept in results if kept.record.key not in known}
+        if rows:
+            self.frames.append(BACKTEST_RESULTS, pa.Table.from_pylist([*rows.values()], BACKTEST_RESULTS.schema))
+
+    def known(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` of which at least the statistics are kept."""
+        wanted = set(keys)
+        found = {key for key in wanted if self._file(key).exists()}
+        if found != wanted:
+            found |= wanted & set(self._rows(["key"])["key"].to_pylist())
+        return found
+
+    def load(self, key: str) -> Kept | None:
+        """The whole result, or None where its curves are not kept. Raises StoreError on a damaged file."""
+        try:
+            table = pq.read_table(self._file(key), use_threads=False)
+        except FileNotFoundError:
+            return None
+        except (OSError, pa.ArrowException) as cause:
+            raise StoreError(
+                f"the result {self._file(key)} is damaged: {cause}. Delete the file; it is computed again when asked."
+            ) from cause
+        return _kept(table)
+
+    def statistics(self, keys: Iterable[str]) -> dict[str, Kept]:
+        """Records and statistics of those of `keys` that are known, without curves."""
+        wanted = set(keys)
+        rows = self._rows(None).to_pylist() if wanted else []
+        found = {row["key"]: _kept_row(row) for row in rows if row["key"] in wanted}
+        for key in wanted - set(found):
+            whole = self.load(key)
+            if whole is not None:
+                found[key] = Kept(whole.record, whole.statistics)
+        return found
+
+    @contextmanager
+    def computing(self, key: str, wait_s: float) -> Iterator[None]:
+        """Alone with a key, between threads and processes; whoever dies gives it free. Raises StoreBusy after
+        `wait_s` seconds."""
+        with held(self.root / ".locks" / key[:3], f"the result {key[:12]}", wait_s):
+            yield
+
+    def _file(self, key: str) -> Path:
+        return self.root / key[:2] / f"{key}.parquet"
+
+    def _rows(self, columns: Sequence[str] | None) -> pa.Table:
+        try:
+            return self.frames.history(BACKTEST_RESULTS, through=_FAR, columns=columns)
+        except DatasetNotFound:
+            schema = BACKTEST_RESULTS.schema
+            return (schema if columns is None else pa.schema([schema.field(name) for name in columns])).empty_table()
+
+    def _write(self, kept: Kept, result: Result) -> None:
+        place = self._file(kept.record.key)
+        draft = place.with_name(f".{place.stem}.{os.getpid()}.draft")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            for left in place.parent.glob(f".{place.stem}.*.draft"):  # of writers that were killed
+                left.unlink(missing_ok=True)
+            pq.write_table(_table(kept, result), draft, compression="zstd", use_dictionary=False)
+            synced(draft)
+            draft.replace(place)
+        except (OSError, pa.ArrowException) as cause:
+            draft.unlink(missing_ok=True)
+            raise refusal(cause, self.root) or StoreError(f"the result {place} cannot be kept: {cause}.") from cause
+
+
+# --- one file ---------------------------------------------------------------------------------------------------------
+def _table(kept: Kept, result: Result) -> pa.Table:
+    columns = {"session": pa.array(result.sessions.astype("datetime64[D]"))}
+    columns |= {f"{_CURVE}{name}": pa.array(values) for name, values in result.curves.items()}
+    columns |= {f"{_POSITION}{code}": pa.array(result.positions[:, n]) for n, code in enumerate(result.instruments)}
+    said = {**_record(kept.record), "statistics": _text(kept.statistics)}
+    return pa.table(columns).replace_schema_metadata({_RECORD: json.dumps(said)})
+
+
+def _kept(table: pa.Table) -> Kept:
+    said = json.loads(table.schema.metadata[_RECORD])
+    statistics = _statistics(said.pop("statistics"))
+    curves = {name.removeprefix(_CURVE): _floats(table, name) for name in _named(table, _CURVE)}
+    held_in = _named(table, _POSITION)
+    positions = np.empty((table.num_rows, len(held_in)))
+    for column, name in enumerate(held_in):
+        positions[:, column] = _floats(table, name)
+    sessions = table["session"].to_numpy().astype("datetime64[D]")
+    codes = tuple(name.removeprefix(_POSITION) for name in held_in)
+    return Kept(_record_of(said), statistics, Result(sessions, codes, positions, curves, statistics))
+
+
+def _named(table: pa.Table, prefix: str) -> list[str]:
+    return [name for name in table.column_names if name.startswith(prefix)]
+
+
+def _floats(table: pa.Table, name: str) -> Any:
+    return table[name].to_numpy()
+
+
+def _record(record: Record) -> dict[str, Any]:
+    """As plain values."""
+    names = (name for name in Record.__slots__ if name not in ("at", "parts"))
+    return {**{name: getattr(record, name) for name in names}, "at": record.at.isoformat(), "parts": dict(record.parts)}
+
+
+def _record_of(said: Mapping[str, Any]) -> Record:
+    return Record(**{**said, "at": datetime.fromisoformat(said["at"])})
+
+
+# --- one row ----------------------------------------------------------------------------------------------------------
+def _row(kept: Kept) -> dict[str, Any]:
+    record = kept.record
+    sharpe = kept.statistics.get("net_percent", {}).get("sharpe")
+    names = ("key", "strategy", "engine", "specification", "data_version", "code_version", "who", "at", "seconds")
+    own = {name: getattr(record, name) for name in names}
+    return {**own, "session": _desk_date(record.at), "sharpe": sharpe, "statistics": _text(kept.statistics)}
+
+
+def _desk_date(at: datetime) -> date:
+    """The day itself, or the Friday before a weekend."""
+    return at.date() - timedelta(days=max(0, at.weekday() - 4))
+
+
+def _kept_row(row: Mapping[str, Any]) -> Kept:
+    names = (name for name in Record.__slots__ if name != "parts")
+    return Kept(Record(**{name: row[name] for name in names}), _statistics(row["statistics"]))
+
+
+def _text(statistics: Statistics) -> str:
+    """JSON, whose digits read back to the same float; it has no NaN and no infinity, so they are text."""
+    plain = {
+        curve: {name: value if math.isfinite(value) else str(value) for name, value in found.items()}
+        for curve, found in statistics.items()
+    }
+    return json.dumps(plain, sort_keys=True, allow_nan=False)
+
+
+def _statistics(text: str) -> dict[str, dict[str, float]]:
+    found = json.loads(text)
+    return {curve: {name: float(value) for name, value in own.items()} for curve, own in found.items()}
