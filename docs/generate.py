@@ -6,8 +6,10 @@ Belongs here: laying out what the code says of itself. Does not belong here: any
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import asset_graph
 import click
@@ -19,9 +21,13 @@ from pipelines.cli import main
 from pipelines.settings import Place, read_settings
 from resources.vendors.simulated import FAULTS
 from trading.config.models import CsvColumns, DeskSettings, RuleSettings, StrategySettings
+from trading.config.strategies import SEES_THE_FUTURE
+from trading.config.strategies import RuleSettings as StrategyRule
+from trading.config.strategies import StrategySettings as Strategy
 from trading.frames import DATASETS, Dataset
 from trading.quality.examination import all_rules, rules_for
 from trading.quality.rule import Rule, layer_of
+from trading.strategies.rule import rules as forecast_rules
 
 DOCS = Path(__file__).resolve().parent
 WIDTH = 96
@@ -39,6 +45,7 @@ def pages() -> dict[str, str]:
     made: Mapping[str, Callable[[], Iterator[str]]] = {
         "reference/commands.md": commands,
         "reference/settings.md": settings,
+        "reference/strategies.md": strategies,
         "reference/datasets.md": datasets,
         "reference/rules.md": rules,
         "reference/jobs.md": jobs,
@@ -52,8 +59,17 @@ def commands() -> Iterator[str]:
     """Every command with its help."""
     yield from ("# Commands", "", NOTE, "")
     yield from ("```", _help(main, "daybook"), "```", "")
-    for name, command in sorted(main.commands.items()):
-        yield from (f"## daybook {name}", "", "```", _help(command, f"daybook {name}"), "```", "")
+    for name, command in _all_commands(main, "daybook"):
+        yield from (f"## {name}", "", "```", _help(command, name), "```", "")
+
+
+def _all_commands(group: click.Group, prefix: str) -> Iterator[tuple[str, click.Command]]:
+    """Commands by their whole name, those of groups in place of the group."""
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from _all_commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
 
 
 def _help(command: click.Command, name: str) -> str:
@@ -82,6 +98,38 @@ def settings() -> Iterator[str]:
     yield from (f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT.items())
 
 
+def strategies() -> Iterator[str]:
+    """Every setting of a strategy file, and every rule with its parameters."""
+    yield from ("# Strategy files", "", NOTE, "")
+    yield "How to write one, and what the options for parity are: [strategies](../how-to/strategies.md). *Shipped* is"
+    yield "what holds where a file says nothing. ⚑ marks the choice that lets a past number depend on later data."
+    plain = {name for name, field in Strategy.model_fields.items() if not _is_model(field.annotation)}
+    yield from ("", "## At the top", "")
+    yield from _table(Strategy, "", None, skip=("rules", *(set(Strategy.model_fields) - plain)))
+    yield from ("", "## Its rules: `[rules.NAME]`", "")
+    yield from _table(StrategyRule, "rules.NAME.", None)
+    for name, field in Strategy.model_fields.items():
+        if _is_model(field.annotation):
+            yield from ("", f"## `[{name}]`", "", _first_line(field.annotation.__doc__), "")
+            yield from _table(field.annotation, f"{name}.", None)
+    yield from ("", "# Rules", "", "A file each in `trading/strategies/rules/`; `rules.NAME.parameters` are these.")
+    for name, rule in sorted(forecast_rules().items()):
+        yield from ("", f"## {name}", "", _paragraph(rule.description), "")
+        yield from _table(rule.parameters, "", None)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().splitlines()[0]
+
+
+def _paragraph(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _table(model: type[BaseModel], prefix: str, values: BaseModel | None, skip: tuple[str, ...] = ()) -> Iterator[str]:
     yield from ("| setting | value | shipped | meaning |", "|---|---|---|---|")
     yield from _rows(model, prefix, values, skip)
@@ -96,26 +144,39 @@ def _rows(model: type[BaseModel], prefix: str, values: BaseModel | None, skip: t
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _rows(kind, f"{setting}.", getattr(values, name, None), skip)
         else:
-            yield f"| `{setting}` | {_kind(field)} | {_shipped(field, name, values)} | {_cell(field.description)} |"
+            flag = f" ⚑ `{_cell(SEES_THE_FUTURE[setting])}`" if setting in SEES_THE_FUTURE else ""
+            what = f"{_cell(field.description)}{flag}"
+            yield f"| `{setting}` | {_kind(field)} | {_shipped(field, name, values)} | {what} |"
 
 
 def _kind(field: FieldInfo) -> str:
-    kind: Any = field.annotation
-    if get_origin(kind) is Literal:
-        return " or ".join(f"`{choice}`" for choice in get_args(kind))
-    words = {int: "whole number", float: "number", str: "text", bool: "true or false"}
-    name = words.get(kind) or ("list of text" if get_origin(kind) is tuple else "text")
+    name = _kind_of(field.annotation)
     bounds = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     found = [f"{sign} {getattr(rule, word):g}" for rule in field.metadata for word, sign in bounds.items()
              if getattr(rule, word, None) is not None]  # fmt: skip
     return ", ".join([name, *found])
 
 
+def _kind_of(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        return _kind_of(get_args(kind)[0])
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        names = [_kind_of(option) for option in get_args(kind) if option is not type(None)]
+        return " or ".join(dict.fromkeys(names))
+    words = {int: "whole number", float: "number", str: "text", bool: "true or false", date: "date"}
+    shapes = {tuple: "list of text", dict: "table"}
+    return words.get(kind) or shapes.get(get_origin(kind), "text")
+
+
 def _shipped(field: FieldInfo, name: str, values: BaseModel | None) -> str:
     if values is None and field.is_required():
         return "must be given"
     value = field.get_default(call_default_factory=True) if values is None else getattr(values, name)
-    return "none" if value in (None, ()) else "`" + _cell(value) + "`"
+    if isinstance(value, bool):
+        value = str(value).lower()
+    return "none" if value in (None, (), {}, "") else "`" + _cell(value) + "`"
 
 
 # --- datasets ---------------------------------------------------------------------------------------------------------

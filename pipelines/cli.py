@@ -259,6 +259,23 @@ def ui(where: Place, port: int) -> Answer:
     return Answer({}, exit_code=web.serve(where, port))
 
 
+@main.group(name="import")
+def imports() -> None:
+    """Take over files of other systems."""
+
+
+@imports.command(name="pysystemtrade-config")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The strategy file to write.")
+@answering
+def pysystemtrade_config(where: Place, file: Path, out: Path) -> Answer:
+    """Turn a pysystemtrade system configuration FILE (YAML) into a strategy file, and say what it could not."""
+    from pipelines import importing
+
+    found = importing.pysystemtrade_config(file, out)
+    return Answer(found, lambda: _show_import(found))
+
+
 # --- looking ----------------------------------------------------------------------------------------------------------
 @main.command()
 @answering
@@ -336,6 +353,12 @@ def _show_close(found: Mapping[str, Any]) -> None:
 def _show_status(found: Mapping[str, Any]) -> None:
     _pairs("Desk", {key: value for key, value in found.items() if not isinstance(value, list)})
     _show_tables(found)
+
+
+def _show_import(found: Mapping[str, Any]) -> None:
+    _pairs("Strategy", {key: ", ".join(v) if isinstance(v, list) else v for key, v in found.items() if key != "notes"})
+    for note in found["notes"] or ["Everything was taken over."]:
+        click.echo(f"- {note}")
 
 
 def _show_tables(found: Mapping[str, Any]) -> None:

@@ -7,20 +7,24 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
+import click
 import pandas as pd
 import pytest
 
 from pipelines.cli import main
 from resources.vendors.simulated import FAULTS
 from trading.config.models import DeskSettings, RuleSettings, Settings, StrategySettings
+from trading.config.strategies import RuleSettings as StrategyRule
+from trading.config.strategies import StrategySettings as Strategy
 from trading.frames import DATASETS
 from trading.quality.examination import all_rules
 from trading.quality.rule import Rule, RuleContext
+from trading.strategies.rule import rules as forecast_rules
 
 GENERATED = (
     "asset-graph.svg",
@@ -29,6 +33,7 @@ GENERATED = (
     "reference/jobs.md",
     "reference/rules.md",
     "reference/settings.md",
+    "reference/strategies.md",
 )
 
 
@@ -66,11 +71,20 @@ def test_every_generated_page_is_looked_at(made_now: Path) -> None:
 
 def test_every_command_and_option_is_documented(page: Callable[[str], str]) -> None:
     text = page("reference/commands.md")
-    for name, command in main.commands.items():
+    for name, command in all_commands(main):
         section = text.partition(f"## daybook {name}\n")[2].partition("\n## ")[0]
         assert command.help, f"daybook {name} has no help"
         options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
         assert not [option for option in options if option not in section]
+
+
+def all_commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Commands by their words after `daybook`, those of groups too."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from all_commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 def test_every_setting_is_documented(page: Callable[[str], str]) -> None:
@@ -79,6 +93,16 @@ def test_every_setting_is_documented(page: Callable[[str], str]) -> None:
     names += setting_names(RuleSettings, "rules.NAME.")
     assert len(names) >= 40
     assert not [name for name in names if f"`{name}`" not in text]
+
+
+def test_every_setting_of_a_strategy_file_is_documented(page: Callable[[str], str]) -> None:
+    text = page("reference/strategies.md")
+    names = [*setting_names(Strategy, ""), *setting_names(StrategyRule, "rules.NAME.")]
+    assert len(names) >= 60
+    assert not [name for name in names if f"| `{name}` |" not in text]
+    for name, rule in forecast_rules().items():
+        section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert not [parameter for parameter in rule.parameters.model_fields if f"`{parameter}`" not in section]
 
 
 def setting_names(model: type[Settings], prefix: str) -> list[str]:

@@ -53,15 +53,24 @@ def closed(tmp_path_factory: pytest.TempPathFactory, loaded_two: Path, daybook: 
     return home
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
+def every(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
+    """Every command by its words, those of groups too."""
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        inner = every(command, f"{prefix}{name} ") if isinstance(command, click.Group) else {f"{prefix}{name}": command}
+        found |= inner
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(every(main)))
 def test_help(name: str, daybook: Run) -> None:
     for flag in ("--help", "-h"):
-        ended = daybook(name, flag)
+        ended = daybook(*name.split(), flag)
         assert ended.code == 0
         assert ended.out.startswith(f"Usage: main {name} ")
         for option in ("--json", "--home", "--deployment"):
             assert option in ended.out
-    command = main.commands[name]
+    command = every(main)[name]
     undocumented = [each.name for each in command.params if isinstance(each, click.Option) and not each.help]
     assert not undocumented, f"say what {undocumented} of `daybook {name}` does"
 

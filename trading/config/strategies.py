@@ -222,9 +222,23 @@ class StrategySettings(StrictSettings):
 
 
 def sees_the_future(strategy: StrategySettings) -> tuple[str, ...]:
-    """Names of the options that are set so that a past number may depend on later data (`SEES_THE_FUTURE`)."""
+    """Names of the options that let a past number depend on later data (`SEES_THE_FUTURE`) and have an effect here."""
     values = strategy.model_dump()
-    return tuple(path for path, value in SEES_THE_FUTURE.items() if _at(values, path) == value)
+    idle = _without_effect(strategy)
+    return tuple(path for path, value in SEES_THE_FUTURE.items() if path not in idle and _at(values, path) == value)
+
+
+def _without_effect(strategy: StrategySettings) -> set[str]:
+    """Options about estimates of a strategy that estimates nothing, and about limits of one that has none."""
+    used = {
+        "forecasts.scalar_backfill": any(rule.scalar == "estimated" for rule in strategy.rules.values()),
+        "forecasts.refits": strategy.forecasts.multiplier == "estimated",
+        "portfolio.refits": strategy.portfolio.multiplier == "estimated",
+        "risk_overlay.refits": strategy.risk_overlay.limits,
+        "risk_overlay.backfill": strategy.risk_overlay.limits,
+        "costs.deflator": strategy.costs.method == "cash",
+    }
+    return {path for path, has_effect in used.items() if not has_effect}
 
 
 def _at(values: Mapping[str, object], path: str) -> object:
