@@ -18,12 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from resources.arrow_arrays import reals, times
 from resources.csv_tables import Row, parsed_table, read_bytes, read_rows
 from trading.backtest.market_days import (
     FORMAT,
@@ -34,7 +35,6 @@ from trading.backtest.market_days import (
     Rates,
     Stamps,
     Terms,
-    WeekendRows,
     ascending,
     conversion,
     daily_series,
@@ -66,7 +66,7 @@ def csv_panel(
     folder: Path,
     instruments: Sequence[str],
     base: str = "USD",
-    weekend_rows: WeekendRows = "session",
+    weekend_rows: str = "session",
     through: date | None = None,
 ) -> Panel:
     """The panel of `instruments` (any order, each once), with the version `csv_version` gives.
@@ -82,7 +82,7 @@ def csv_version(
     folder: Path,
     instruments: Sequence[str],
     base: str = "USD",
-    weekend_rows: WeekendRows = "session",
+    weekend_rows: str = "session",
     through: date | None = None,
 ) -> str:
     """A hash of the bytes of the files that `csv_panel` would read, and of what it would be asked. Raises as it does,
@@ -102,17 +102,13 @@ class CsvPanels:
         named = {row.fields["Instrument"] for row in read_rows(self.folder / CONFIG, _CONFIG_COLUMNS)}
         return sorted(adjusted & multiple & named)
 
-    def version(
-        self, instruments: Sequence[str], base: str, weekend_rows: WeekendRows, through: date | None = None
-    ) -> str:
+    def version(self, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None = None) -> str:
         """As `csv_version`."""
         request = _Request.of(self.folder, instruments, base, weekend_rows, through)
         digests = _in_threads(lambda name: _digest(read_bytes(self.folder / name)), request.files)
         return request.version(dict(zip(request.files, digests, strict=True)))
 
-    def panel(
-        self, instruments: Sequence[str], base: str, weekend_rows: WeekendRows, through: date | None = None
-    ) -> Panel:
+    def panel(self, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None = None) -> Panel:
         """As `csv_panel`. Every file is read once: what was hashed is what was parsed."""
         request = _Request.of(self.folder, instruments, base, weekend_rows, through)
         codes, pairs = list(request.terms), request.pairs
@@ -135,12 +131,12 @@ class _Request:
     terms: Mapping[str, Terms]
     ways: Mapping[str, Conversion]
     base: str
-    weekend_rows: WeekendRows
+    weekend_rows: str
     through: date | None
 
     @classmethod
     def of(
-        cls, folder: Path, instruments: Sequence[str], base: str, weekend_rows: WeekendRows, through: date | None
+        cls, folder: Path, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None
     ) -> _Request:
         terms = _terms(folder, sorted(set(instruments)))
         there = {path.stem for path in _files(folder, FX)}
@@ -235,8 +231,8 @@ class _Rows:
     def read(cls, path: Path, columns: Mapping[str, pa.DataType], asked: _Request) -> _Rows:
         content = read_bytes(path)
         table = parsed_table(content, path, columns)
-        stamps = _array(table["DATETIME"], "datetime64[us]", np.datetime64("NaT"))
-        values = {name: _array(table[name], "float64", np.nan) for name in columns if name != "DATETIME"}
+        stamps = times(table["DATETIME"])
+        values = {name: reals(table[name]) for name in columns if name != "DATETIME"}
         _refuse(np.isnat(stamps), path, "DATETIME", "the time is missing", "Write the time, or remove the line.")
         for name, own in values.items():
             _refuse(np.isinf(own), path, name, "not a finite number", "Correct it, or leave the field empty.")
@@ -245,17 +241,6 @@ class _Rows:
         counted = slice(None) if asked.through is None else slice(_rows_through(weekday, asked))
         kept = {name: own[order][counted] for name, own in values.items()}
         return cls(path, _digest(content), stamps[order][counted], weekday[counted], kept)
-
-
-def _array(column: pa.ChunkedArray, kind: str, missing: object) -> npt.NDArray[Any]:
-    """A column of eight-byte values as an array. (Arrow's own `to_numpy` imports pandas: 0.3 s.)"""
-    chunk = column.combine_chunks()
-    present, data = chunk.buffers()
-    values: npt.NDArray[Any] = np.frombuffer(data, dtype=kind, count=len(chunk), offset=8 * chunk.offset)
-    if not chunk.null_count:
-        return values
-    bits = np.unpackbits(np.frombuffer(present, dtype=np.uint8), bitorder="little")
-    return np.where(bits[chunk.offset : chunk.offset + len(chunk)].astype(bool), values, np.array(missing, kind))
 
 
 def _rows_through(weekday: Integers, asked: _Request) -> int:

@@ -156,7 +156,7 @@ def _replace(path: Path, panel: Panel) -> None:
     synced(path.parent)
 
 
-def _parts(panel: Panel) -> Iterator[bytes | memoryview[int]]:
+def _parts(panel: Panel) -> Iterator[Any]:
     """Preamble, header and arrays, each padded to the boundary."""
     arrays = {field.name: _words(panel, field.name) for field in fields(panel) if field.name not in _PLAIN}
     header = json.dumps({"plain": _plain(panel), "arrays": _described(panel, arrays)}).encode()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ import numpy.typing as npt
 from trading.backtest.panel import Days, Floats, Integers, Panel
 from trading.errors import MissingFxPair, UsageError
 
-WeekendRows = Literal["session", "friday"]
 Stamps = npt.NDArray[np.datetime64]
 
 FORMAT = 1  # of a panel's numbers: a change of any calculation here changes every version
@@ -29,9 +28,11 @@ _SATURDAY = {"friday": 4, "session": 5}
 
 
 # --- weekdays ---------------------------------------------------------------------------------------------------------
-def weekdays(stamps: Stamps, weekend_rows: WeekendRows = "session") -> Integers:
+def weekdays(stamps: Stamps, weekend_rows: str = "session") -> Integers:
     """The weekday each time belongs to, counted: its own date's; Saturday's and Sunday's is the Friday before
-    (`friday`: so that Friday's value is not known on Friday) or the Monday after (`session`)."""
+    (`friday`: so that Friday's value is not known on Friday) or the Monday after (`session`). Raises UsageError."""
+    if weekend_rows not in _SATURDAY:
+        raise UsageError(f"weekend_rows is {weekend_rows!r}. Give session or friday.")
     days = stamps.astype("datetime64[D]").astype(np.int64) + 3
     week, day = np.divmod(days, 7)
     return np.asarray(5 * week + np.minimum(day, _SATURDAY[weekend_rows]))
@@ -82,7 +83,7 @@ class Terms:
     rolls_a_year: float = float("nan")
 
 
-def ascending(stamps: Stamps) -> npt.NDArray[np.int64] | slice:
+def ascending(stamps: npt.NDArray[Any]) -> npt.NDArray[np.int64] | slice:
     """What puts rows in time order; rows of equal stamp keep theirs."""
     if len(stamps) < 2 or bool((stamps[1:] >= stamps[:-1]).all()):
         return slice(None)
