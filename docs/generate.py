@@ -144,9 +144,13 @@ def _rows(model: type[BaseModel], prefix: str, values: BaseModel | None, skip: t
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _rows(kind, f"{setting}.", getattr(values, name, None), skip)
         else:
-            flag = f" ⚑ `{_cell(SEES_THE_FUTURE[setting])}`" if setting in SEES_THE_FUTURE else ""
-            what = f"{_cell(field.description)}{flag}"
-            yield f"| `{setting}` | {_kind(field)} | {_shipped(field, name, values)} | {what} |"
+            meaning = f"{_cell(field.description)}{_flag(setting)}"
+            yield f"| `{setting}` | {_kind(field)} | {_shipped(field, name, values)} | {meaning} |"
+
+
+def _flag(setting: str) -> str:
+    """The choice of a strategy's setting that sees the future, if there is one."""
+    return f" ⚑ `{str(SEES_THE_FUTURE[setting]).lower()}`" if setting in SEES_THE_FUTURE else ""
 
 
 def _kind(field: FieldInfo) -> str:

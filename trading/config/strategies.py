@@ -32,6 +32,7 @@ SEES_THE_FUTURE = {
     "portfolio.refits": "from_end",
     "risk_overlay.refits": "from_end",
     "risk_overlay.backfill": True,
+    "costs.method": "sharpe",
     "costs.deflator": "final_volatility",
     "weekend_rows": "friday",
 }
