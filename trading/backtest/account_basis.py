@@ -72,7 +72,7 @@ def basis(panel: Panel, strategy: StrategySettings) -> AccountBasis:
         costs=strategy.costs,
         unit=_unit(panel, rate),
         rate=rate,
-        quoted=panel.price + panel.anchor if strategy.costs.commission_price == "adjusted" else filled(panel.held),
+        quoted=_adjusted(panel) if strategy.costs.commission_price == "adjusted" else filled(panel.held),
         deflator=_deflator(panel) if strategy.costs.deflator == "final_volatility" else None,
         rolls=np.empty((0, len(panel.instruments))) if calendar else panel.rolls,
         roll_dates=_roll_dates(panel) if calendar else _no_dates(),
@@ -119,6 +119,14 @@ def _unit(panel: Panel, rate: Floats) -> Floats:
     unit *= panel.point_value
     unit *= rate
     return unit
+
+
+def _adjusted(panel: Panel) -> Floats:
+    """The adjusted price as of each session: that of the last row after it, and missing where a row has none."""
+    quoted = panel.price + panel.anchor
+    for column, last in enumerate(panel.last):
+        quoted[last + 1 :, column] = quoted[last, column] if last >= 0 else np.nan
+    return quoted
 
 
 def _deflator(panel: Panel) -> Floats:

@@ -11,7 +11,7 @@ the reference's: differences of running sums, missing in the first row, and cost
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -117,67 +117,72 @@ def _checked(panel: Panel, positions: Floats, strategy: StrategySettings, made: 
 
 
 # --- curves -----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Amounts:
+    """What curves are made of: `gross` by session and column, rows of each column, and dated costs by column."""
+
+    gross: Floats
+    first: Integers
+    last: Integers
+    dates: Days
+    columns: Integers
+    costs: Floats
+
+    def percent(self, panel: Panel, capital: Floats) -> _Amounts:
+        """In percent of capital, which is not known before a column's first row."""
+        rows = rows_before(panel, self.dates)
+        known = capital[np.clip(rows, 0, len(capital) - 1)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gross = 100.0 * self.gross / capital[:, None]
+            costs = np.where(rows >= self.first[self.columns], 100.0 * self.costs / known, np.nan)
+        return replace(self, gross=gross, costs=costs)
+
+
 def _portfolio_curves(
     panel: Panel, strategy: StrategySettings, costs: Costs, total: Floats, capital: Floats
 ) -> tuple[Curves, Curves]:
-    """In currency and in percent: instruments added, what is missing counting as nothing (section 14)."""
+    """In currency and in percent: instruments added, what is missing counting as nothing (section 14). From the first
+    session in which any of them has a row to the last."""
     known = np.flatnonzero(~np.isnan(total))
     first, last = (known[:1], known[-1:]) if len(known) else (np.array([0]), np.array([-1]))
-    one = np.zeros(len(costs.dates), dtype=np.int64)
+    gross = total if strategy.costs.first_cost == "lost" else np.nan_to_num(total)
     base = np.where(np.isnan(costs.base), 0.0, costs.base)
-    share = _share(panel, costs.dates, one, base, capital, first)
-    in_percent = (100.0 * total / capital)[:, None]
-    return (
-        _flat(_curves(panel, strategy, total[:, None], costs.dates, one, base, first, last)),
-        _flat(_curves(panel, strategy, in_percent, costs.dates, one, share, first, last)),
-    )
+    amounts = _Amounts(gross[:, None], first, last, costs.dates, np.zeros(len(base), dtype=np.int64), base)
+    both = (amounts, amounts.percent(panel, capital))
+    currency, percent = (_only(_curves(panel, strategy, each), first[0], last[0] + 1) for each in both)
+    return currency, percent
+
+
+def _only(curves: Curves, start: int, end: int) -> Curves:
+    """The one column of curves, on some of their sessions."""
+    rows = slice(start, end)
+    gross, net = curves.gross[rows, 0], curves.net[rows, 0]
+    return Curves(curves.sessions[rows], gross, net, curves.cost_sessions, curves.costs[:, 0])
 
 
 def _instrument_curves(made: Account, *, percent: bool) -> Curves:
     panel, costs = made.panel, made.costs
-    gross, base = made.earned, costs.base
-    if percent:
-        gross = 100.0 * gross / made.capital[:, None]
-        base = _share(panel, costs.dates, costs.columns, base, made.capital, panel.first)
-    return _curves(panel, made.strategy, gross, costs.dates, costs.columns, base, panel.first, panel.last)
+    amounts = _Amounts(made.earned, panel.first, panel.last, costs.dates, costs.columns, costs.base)
+    return _curves(panel, made.strategy, amounts.percent(panel, made.capital) if percent else amounts)
 
 
-def _share(panel: Panel, days: Days, columns: Integers, base: Floats, capital: Floats, first: Integers) -> Floats:
-    """Amounts as percent of capital, which is not known before the first row."""
-    rows = rows_before(panel, days)
-    known = capital[np.clip(rows, 0, len(capital) - 1)]
-    return np.where(rows >= first[columns], 100.0 * base / known, np.nan)
-
-
-def _curves(
-    panel: Panel,
-    strategy: StrategySettings,
-    gross: Floats,
-    days: Days,
-    columns: Integers,
-    amount: Floats,
-    first: Integers,
-    last: Integers,
-) -> Curves:
+def _curves(panel: Panel, strategy: StrategySettings, amounts: _Amounts) -> Curves:
     lost = strategy.costs.first_cost == "lost"
-    earnings, net = net_curves(gross, first, last, rows_after(panel, days), columns, amount, lost)
-    bins = rows_before(panel, days)
-    start, end = _cost_rows(panel, bins, lost)
-    costs = dated_curve(bins - start, columns, amount, end - start, gross.shape[1], lost)
+    columns, costs = amounts.columns, amounts.costs
+    after, bins = rows_after(panel, amounts.dates), rows_before(panel, amounts.dates)
+    gross, net = net_curves(amounts.gross, amounts.first, amounts.last, after, columns, costs, lost)
+    start, end = _cost_rows(bins, amounts, lost)
+    paid = dated_curve(bins - start, columns, costs, end - start, amounts.gross.shape[1], lost)
     axis = dates(np.arange(start, end) + weekdays(panel.sessions[:1])[0])
-    return Curves(panel.sessions, earnings, net, axis, costs)
+    return Curves(panel.sessions, gross, net, axis, paid)
 
 
-def _cost_rows(panel: Panel, bins: Integers, lost: bool) -> tuple[int, int]:
-    """First row of a cost and the row after the last; with costs kept, all sessions too."""
+def _cost_rows(bins: Integers, amounts: _Amounts, lost: bool) -> tuple[int, int]:
+    """First row of a cost and the row after the last; with costs kept, at least those of gross."""
     rows = [(int(bins[0]), int(bins[-1]) + 1)] if len(bins) else []
     if not lost or not rows:
-        rows.append((0, len(panel.sessions)))
+        rows.append((int(amounts.first.min()), int(amounts.last.max()) + 1))
     return min(first for first, _ in rows), max(end for _, end in rows)
-
-
-def _flat(curves: Curves) -> Curves:
-    return Curves(curves.sessions, curves.gross[:, 0], curves.net[:, 0], curves.cost_sessions, curves.costs[:, 0])
 
 
 # --- compounding ------------------------------------------------------------------------------------------------------
@@ -192,7 +197,7 @@ def capital_multiplier(returns_percent: Floats, compounding: str) -> Floats:
     if compounding == "fixed":
         return np.ones(len(returns_percent))
     if compounding == "full":
-        return np.cumprod(np.maximum(1.0 + earlier, 0.0))
+        return np.asarray(np.cumprod(np.maximum(1.0 + earlier, 0.0)), dtype=np.float64)
     multiplier = np.empty(len(earlier))
     now = 1.0
     for row, change in enumerate(earlier.tolist()):

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-SMALL = 16  # parts of a list with at most one more element than this are sorted by insertion
+SMALL = 16  # parts of a list of up to this many are sorted by insertion
 
 
 @compiled
@@ -187,49 +187,91 @@ def relative_turnover(positions: Floats, average: Floats, decay: float) -> Float
 
 @compiled
 def unstable_order(keys: Integers) -> Integers:
-    """Order that sorts `keys` as the quicksort of numpy before version 1.25 leaves it: equal keys may change places.
+    """Order that sorts `keys` as numpy's scalar introsort leaves it, in which equal keys may change places.
 
-    Quicksort with the median of three as pivot, the longer part kept for later, and insertion in short parts
-    (Sedgewick 1978, Implementing Quicksort Programs). The reference keeps one of several costs of a date by this order.
+    Quicksort of the shorter part first, insertion in parts of up to `SMALL`, heapsort of parts that were divided too
+    often (Sedgewick 1978; Musser 1997). The reference keeps one of several costs of a date by this order.
     """
     order = np.arange(len(keys))
-    starts, ends = np.empty(128, dtype=np.int64), np.empty(128, dtype=np.int64)
-    left, right, waiting = 0, len(keys) - 1, 0
+    starts, ends, depths = np.empty(128, dtype=np.int64), np.empty(128, dtype=np.int64), np.empty(128, dtype=np.int64)
+    left, right, waiting, depth = 0, len(keys) - 1, 0, 0
+    while (2 << (depth // 2)) <= len(keys):
+        depth += 2
     while True:
-        while right - left > SMALL:
-            middle = left + ((right - left) >> 1)
-            for low, high in ((left, middle), (middle, right), (left, middle)):
-                if keys[order[high]] < keys[order[low]]:
-                    order[low], order[high] = order[high], order[low]
-            pivot = keys[order[middle]]
-            i, j = left, right - 1
-            order[middle], order[j] = order[j], order[middle]
-            while True:
-                i += 1
-                while keys[order[i]] < pivot:
-                    i += 1
-                j -= 1
-                while pivot < keys[order[j]]:
-                    j -= 1
-                if i >= j:
-                    break
-                order[i], order[j] = order[j], order[i]
-            order[i], order[right - 1] = order[right - 1], order[i]
-            if i - left < right - i:
-                starts[waiting], ends[waiting] = i + 1, right
-                right = i - 1
-            else:
-                starts[waiting], ends[waiting] = left, i - 1
-                left = i + 1
-            waiting += 1
-        for place in range(left + 1, right + 1):
-            moving = order[place]
-            hole = place
-            while hole > left and keys[moving] < keys[order[hole - 1]]:
-                order[hole] = order[hole - 1]
-                hole -= 1
-            order[hole] = moving
+        if depth < 0:
+            _heap_sorted(keys, order[left : right + 1])
+        else:
+            while right - left >= SMALL:
+                middle = _divided(keys, order, left, right)
+                depth -= 1
+                longer_is_right = middle - left < right - middle
+                starts[waiting] = middle + 1 if longer_is_right else left
+                ends[waiting] = right if longer_is_right else middle - 1
+                depths[waiting] = depth
+                left, right = (left, middle - 1) if longer_is_right else (middle + 1, right)
+                waiting += 1
+            _inserted(keys, order, left, right)
         if waiting == 0:
             return order
         waiting -= 1
-        left, right = starts[waiting], ends[waiting]
+        left, right, depth = starts[waiting], ends[waiting], depths[waiting]
+
+
+@compiled
+def _divided(keys: Integers, order: Integers, left: int, right: int) -> int:
+    """Where the median of the first, middle and last key is after all smaller ones came before it."""
+    middle = left + ((right - left) >> 1)
+    for low, high in ((left, middle), (middle, right), (left, middle)):
+        if keys[order[high]] < keys[order[low]]:
+            order[low], order[high] = order[high], order[low]
+    pivot = keys[order[middle]]
+    i, j = left, right - 1
+    order[middle], order[j] = order[j], order[middle]
+    while True:
+        i += 1
+        while keys[order[i]] < pivot:
+            i += 1
+        j -= 1
+        while pivot < keys[order[j]]:
+            j -= 1
+        if i >= j:
+            break
+        order[i], order[j] = order[j], order[i]
+    order[i], order[right - 1] = order[right - 1], order[i]
+    return i
+
+
+@compiled
+def _inserted(keys: Integers, order: Integers, left: int, right: int) -> None:
+    """Sorts a short part by insertion."""
+    for place in range(left + 1, right + 1):
+        moving, hole = order[place], place
+        while hole > left and keys[moving] < keys[order[hole - 1]]:
+            order[hole] = order[hole - 1]
+            hole -= 1
+        order[hole] = moving
+
+
+@compiled
+def _heap_sorted(keys: Integers, part: Integers) -> None:
+    """Sorts a part as a heap."""
+    for root in range(len(part) // 2, 0, -1):
+        _sifted(keys, part, root, len(part), part[root - 1])
+    for size in range(len(part) - 1, 0, -1):
+        moving = part[size]
+        part[size] = part[0]
+        _sifted(keys, part, 1, size, moving)
+
+
+@compiled
+def _sifted(keys: Integers, part: Integers, root: int, size: int, moving: int) -> None:
+    """Puts `moving` at `root`, counted from one, or below it, so that the heap of `size` is one again."""
+    child = 2 * root
+    while child <= size:
+        if child < size and keys[part[child - 1]] < keys[part[child]]:
+            child += 1
+        if keys[moving] >= keys[part[child - 1]]:
+            break
+        part[root - 1] = part[child - 1]
+        root, child = child, 2 * child
+    part[root - 1] = moving
