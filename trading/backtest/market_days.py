@@ -150,10 +150,12 @@ def contract_years(contract: Floats) -> Floats:
 
 
 def roll_counts(rows: HeldRows) -> Floats:
-    """How often the held contract changed on each weekday, on the weekday of the new contract's first row."""
+    """How often the held contract changed on each weekday, on the weekday of the new contract's first price: without
+    one it could not be traded."""
     if not len(rows.weekday):
         return np.empty(0)
-    contract, weekday = last_of_stamp(rows.stamps, rows.price_contract), rows.weekday[_ends(rows.stamps)]
+    priced = np.where(np.isnan(rows.price), np.nan, rows.price_contract)
+    contract, weekday = last_of_stamp(rows.stamps, priced), rows.weekday[_ends(rows.stamps)]
     known = ~np.isnan(contract)
     contract, weekday = contract[known], weekday[known]
     rolled = weekday[1:][contract[1:] != contract[:-1]] - rows.weekday[0]

@@ -6,9 +6,12 @@ letters, in any order). Does not belong here: when a contract is rolled (`rolls.
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from trading.errors import CalculationError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MONTH_LETTERS = "FGHJKMNQUVXZ"
 
@@ -23,6 +26,8 @@ def contract_id(year: int, month: int) -> int:
 def first_of_month(contract: int) -> pd.Timestamp:
     """Midnight of the first day of the contract's month."""
     year, month = _year_and_month(contract)
+    import pandas as pd
+
     return pd.Timestamp(year=year, month=month, day=1)
 
 
