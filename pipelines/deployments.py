@@ -7,13 +7,13 @@ plain Python. Does not belong here: reading the environment (`settings.py`) or u
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from pipelines.settings import Place, place, project_folder, read_settings
+from pipelines.wiring import utc_now
 from resources.vended import (
     CsvReferenceResource,
     DeltaFramesResource,
@@ -37,11 +37,6 @@ from trading.ports import (
     ReferenceStore,
     Sql,
 )
-
-
-def utc_now() -> datetime:
-    """The clock: the only place of the project that reads it."""
-    return datetime.now(UTC)  # noqa: TID251
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,17 +191,25 @@ class WrongSpecification(BacktestError):
 
 
 class StageFailed(BacktestError):
-    """A stage of a backtest failed. `instrument` and `session` are known where the stage could tell."""
+    """A stage of a backtest failed. `instrument` and `session` are known where the stage could tell; the exit code is
+    that of what went wrong."""
 
     def __init__(
-        self, backtest: str, stage: str, reason: str, instrument: str | None = None, session: date | None = None
+        self,
+        backtest: str,
+        stage: str,
+        reason: str,
+        instrument: str | None = None,
+        session: date | None = None,
+        exit_code: int = 1,
     ) -> None:
         self.backtest, self.stage, self.reason = backtest, stage, reason
-        self.instrument, self.session = instrument, session
+        self.instrument, self.session, self.exit_code = instrument, session, exit_code
         place = [f"backtest {backtest}", f"stage {stage}"]
         place += [f"instrument {instrument}"] if instrument else []
         place += [f"session {session}"] if session else []
         super().__init__(f"{', '.join(place)}: {reason}")
 
     def __reduce__(self) -> tuple[type[StageFailed], tuple[object, ...]]:
-        return type(self), (self.backtest, self.stage, self.reason, self.instrument, self.session)
+        own = (self.backtest, self.stage, self.reason, self.instrument, self.session, self.exit_code)
+        return type(self), own

@@ -7,6 +7,10 @@ from collections.abc import Callable
 
 # Nouns that several adapters share. Everything else in `resources` stands alone.
 SHARED = {
+    "resources.clusters": "the folder",
+    "resources.clusters.crew": "what runs in the worker processes: half of one adapter, in a file of its own",
+    "resources.clusters.dask_worker": "what runs in Dask's workers: half of one adapter, in a file of its own",
+    "resources.clusters.limits": "when work is stopped, the same on every cluster",
     "resources.csv_tables": "strict CSV, which every reader of files needs",
     "resources.delta_files": "the Parquet files of a Delta table: half of one adapter, in a file of its own",
     "resources.disk_errors": "one translation of the operating system's refusals",
@@ -19,8 +23,8 @@ SHARED = {
     "resources.vendors.deliveries": "the columns of a delivery, the same for every vendor",
 }
 # Adapters are made here: from settings (`vended`, as Dagster resources) and for a deployment.
-MAKERS = {"resources.vended"}
-NAMES_ADAPTERS = {"pipelines.deployments"}
+MAKERS = {"resources.vended", "resources.panel_sources"}
+NAMES_ADAPTERS = {"pipelines.deployments", "pipelines.wiring"}  # with Dagster, and without what it takes to load
 RESTRICTED = ("dg.asset", "dg.op", "dg.job", "dg.multi_asset", "dg.asset_check", "dg.multi_asset_check", "dg.sensor",
               "dg.schedule", "dg.run_failure_sensor", "dg.graph")  # fmt: skip
 

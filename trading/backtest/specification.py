@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 
@@ -25,6 +25,7 @@ from trading.config.settings import Code, Name, Settings
 from trading.config.strategies import SEES_THE_FUTURE, StrategySettings, sees_the_future
 from trading.errors import WrongSpecification
 
+WeekendRows = Literal["session", "friday"]
 FREE_KEYS = ("parameters", "multipliers", "weights")  # tables of a strategy whose keys are names, not settings
 NOT_IN_KEY = ("description", "look_ahead")  # what does not change a number
 
@@ -57,11 +58,15 @@ class DataSource(Protocol):
         """Instrument codes it has, sorted."""
         ...
 
-    def version(self, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None = None) -> str:
+    def version(
+        self, instruments: Sequence[str], base: str, weekend_rows: WeekendRows, through: date | None = None
+    ) -> str:
         """Hash of the data a panel of these would be made of: equal data, equal version, wherever it lies."""
         ...
 
-    def panel(self, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None = None) -> Panel:
+    def panel(
+        self, instruments: Sequence[str], base: str, weekend_rows: WeekendRows, through: date | None = None
+    ) -> Panel:
         """The panel through a session (None: all there is)."""
         ...
 

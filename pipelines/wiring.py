@@ -1,0 +1,58 @@
+"""The adapters of a desk without Dagster, for commands that must answer at once; and the clock.
+
+Belongs here: making adapters from a place, each import inside its function. Does not belong here: typed Dagster
+resources (`deployments.py`), or using an adapter.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pipelines.settings import Place
+from trading.ports import Cluster, FrameStore, Ledger
+
+if TYPE_CHECKING:
+    from resources.result_store import ResultStore
+
+SOURCES = "resources.panel_sources"  # the module of the data sources that Daybook brings
+
+
+def utc_now() -> datetime:
+    """The clock: the only place of the project that reads it."""
+    return datetime.now(UTC)  # noqa: TID251
+
+
+def frame_store(where: Place) -> FrameStore:
+    """Delta Lake under the home."""
+    from resources.delta_frames import DeltaFrames
+
+    return DeltaFrames(where.home / "frames")
+
+
+def ledger(where: Place) -> Ledger:
+    """SQLite in the home."""
+    from resources.sqlite_ledger import SqliteLedger
+
+    return SqliteLedger(where.home / "ledger.sqlite")
+
+
+def result_store(where: Place) -> ResultStore:
+    """Results of backtests in the home."""
+    from resources.result_store import ResultStore
+
+    return ResultStore(where.home / "results", frame_store(where))
+
+
+def processes(workers: int | None = None) -> Cluster:
+    """Worker processes on this machine."""
+    from resources.clusters.processes import LocalProcesses
+
+    return LocalProcesses(workers)
+
+
+def code_version(modules: tuple[str, ...] = ()) -> str:
+    """Hash of the sources that compute, and of a user's own `modules`."""
+    from resources.source_hash import COMPUTING, source_hash
+
+    return source_hash((*COMPUTING, *modules))
