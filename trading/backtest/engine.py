@@ -1,4 +1,4 @@
-"""The daily engine: a strategy over a panel, from prices to positions.
+"""The daily engine: a strategy over a panel, from prices to positions, money and statistics.
 
 Belongs here: the order of things, once. Does not belong here: forecasts and sizing (`trading/strategies`), fills, costs
 and money (`accounts.py`), statistics (`trading/analytics`), or remembering results (`resources/`).
@@ -9,14 +9,23 @@ functions' last row, with what is really held in place of what the backtest held
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
+from trading.analytics.performance import cost_drag, curve_statistics, tail_risk
+from trading.backtest.account_basis import basis
+from trading.backtest.accounts import Account, account, capital_multiplier
+from trading.backtest.costs import CostModel, CostRisk
+from trading.backtest.panel import Panel
+from trading.backtest.result import Result, Statistics
 from trading.config.strategies import StrategySettings
 from trading.errors import CalculationError
 from trading.kernels.holdings import buffered_positions
+from trading.strategies.mixture import market_of
 from trading.strategies.optimal import Optimal, Sizing, optimal
 from trading.strategies.workbench import Workbench
 
@@ -64,3 +73,121 @@ def decided(bench: Workbench, strategy: StrategySettings, wanted: Optimal, scale
         position, width, tradable, wanted.forecasts.first, wanted.forecasts.last, buffer.whole_contracts,
         buffer.trade_to == "edge", strategy.execution.start == "rounded",
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A backtest in memory: what was decided, and the account of it."""
+
+    decisions: Decisions
+    account: Account
+
+
+def evaluate(
+    bench: Workbench,
+    strategy: StrategySettings,
+    sizing: Sizing,
+    model: CostModel | None = None,
+    positions: Floats | None = None,
+) -> Evaluation:
+    """A strategy over the whole panel of the bench, on all of its instruments. `model` replaces its own costs, and
+    `positions`, decided with each close, what its rules decide.
+
+    With compounding, capital is first taken as fixed; the profit of that scales positions and capital of the answer, a
+    session's by what was earned before it (reference numbers, section 9).
+    """
+    made = decisions(bench, strategy, sizing)
+    if positions is not None:
+        made = Decisions(made.optimal, positions)
+    first = _account(bench, strategy, sizing, made, model)
+    if strategy.compounding == "fixed" or positions is not None:
+        return Evaluation(made, first)
+    scale = capital_multiplier(first.percent.net, strategy.compounding)
+    scaled = Decisions(made.optimal, decided(bench, strategy, made.optimal, scale))
+    return Evaluation(scaled, _account(bench, strategy, sizing, scaled, model, scale))
+
+
+def _account(
+    bench: Workbench,
+    strategy: StrategySettings,
+    sizing: Sizing,
+    made: Decisions,
+    model: CostModel | None,
+    scale: Floats | None = None,
+) -> Account:
+    prepared = bench.once(("basis", strategy.execution, strategy.costs), lambda: basis(bench.panel, strategy))
+    risk = CostRisk(made.optimal.average, market_of(bench, strategy).volatility)
+    return account(
+        bench.panel, made.positions, strategy, sizing.capital_base, risk=risk, model=model, made=prepared,
+        multiplier=scale,
+    )  # fmt: skip
+
+
+# --- what is told of one ----------------------------------------------------------------------------------------------
+STATISTICS = ("gross_percent", "net_percent", "gross_currency", "net_currency")
+
+
+def result(evaluated: Evaluation, first: date | None = None) -> Result:
+    """Positions, curves and statistics from the session `first` on (None: all)."""
+    made, panel = evaluated.account, evaluated.account.panel
+    start = 0 if first is None else panel.row(first)
+    curves = {name: values[start:] for name, values in portfolio_curves(made).items()}
+    sessions = panel.sessions[start:]
+    return Result(
+        sessions, panel.instruments, evaluated.decisions.positions[start:], curves,
+        statistics(made, start),
+    )  # fmt: skip
+
+
+def portfolio_curves(made: Account) -> dict[str, Floats]:
+    """Gross, costs and net of the portfolio in percent of capital and base currency, on the panel's sessions. Costs
+    that the reference dates outside them are not here; they are in `Account`."""
+    found: dict[str, Floats] = {}
+    for unit, curves in (("percent", made.percent), ("base", made.currency)):
+        rows = np.searchsorted(made.panel.sessions, curves.cost_sessions)
+        rows = np.minimum(rows, len(made.panel.sessions) - 1)
+        inside = made.panel.sessions[rows] == curves.cost_sessions
+        costs = np.full(len(made.panel.sessions), np.nan)
+        costs[rows[inside]] = curves.costs[inside]
+        found |= {f"gross_{unit}": curves.gross, f"costs_{unit}": costs, f"net_{unit}": curves.net}
+    return found
+
+
+def statistics(made: Account, start: int = 0, names: Sequence[str] = STATISTICS) -> Statistics:
+    """Statistics of the named curves, daily, from the row `start` on; and, under `risk`, tail risk, what costs take and
+    how often the portfolio is turned over a year."""
+    peak = made.strategy.drawdown_from
+    curves = {
+        "gross_percent": made.percent.gross, "net_percent": made.percent.net,
+        "gross_currency": made.currency.gross, "net_currency": made.currency.net,
+    }  # fmt: skip
+    sessions = made.panel.sessions[start:]
+    found = {name: dict(curve_statistics(curves[name][start:], sessions, "daily", peak)) for name in names}
+    return found | {"risk": _risk(made, start)}  # type: ignore[return-value]
+
+
+def _risk(made: Account, start: int) -> dict[str, float]:
+    gross, net = made.percent.gross[start:], made.percent.net[start:]
+    drag = {name: float(value) for name, value in cost_drag(gross, net).items()}  # type: ignore[arg-type]
+    return {**tail_risk(net), **drag, "trades": float(_trades(made, start))}
+
+
+def _trades(made: Account, start: int) -> int:
+    """How often a position changed."""
+    held = np.nan_to_num(made.holdings.held)
+    return int(np.count_nonzero(np.diff(held[max(start - 1, 0) :], axis=0)))
+
+
+def sizing_of(strategy: StrategySettings, capital_base: float, target_percent: float | None = None) -> Sizing:
+    """Capital and target of a strategy, with the desk's where it has none of its own. Raises CalculationError."""
+    target = strategy.volatility_target_percent or target_percent
+    if target is None:
+        raise CalculationError(
+            f"strategy {strategy.name} has no volatility target. Set volatility_target_percent in its file."
+        )
+    return Sizing(capital_base, target)
+
+
+def bench_of(panel: Panel, strategy: StrategySettings) -> Workbench:
+    """A workbench over the instruments of a panel that a strategy trades."""
+    return Workbench(panel).only(instruments_of(strategy, panel.instruments))

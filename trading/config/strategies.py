@@ -203,6 +203,9 @@ class StrategySettings(StrictSettings):
     base_currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="currency of capital; none: the desk's")
     volatility_target_percent: float | None = Field(None, gt=0, le=200, description="annual; none: the desk's")
     compounding: Literal["fixed", "half", "full"] = Field("fixed", description="how profit changes capital")
+    drawdown_from: Literal["start", "first_value"] = Field(
+        "start", description="drawdowns count from nothing earned, or from the curve's first value"
+    )
     weekend_rows: Literal["session", "friday"] = Field(
         "session", description="session of Saturday's and Sunday's rows: their own, Monday's, or Friday's before"
     )

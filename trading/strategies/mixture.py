@@ -26,14 +26,21 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
-    """Raw and capped forecasts by rule name, and `combined`; `first` and `last` are the rows of each instrument between
-    which it has a combined forecast (0 before any rule has one, NaN outside)."""
+    """Raw forecasts by rule name, the same `scaled` (shape `(n_rules, n_sessions, n_instruments)`, rules in that
+    order), and `combined`; `first` and `last` are the rows of each instrument between which it has a combined forecast
+    (0 before any rule has one, NaN outside)."""
 
     raw: Mapping[str, Floats]
-    capped: Mapping[str, Floats]
+    scaled: Floats
+    cap: float
     combined: Floats
     first: Integers
     last: Integers
+
+    @property
+    def capped(self) -> Mapping[str, Floats]:
+        """Scaled forecasts within the cap, by rule name."""
+        return dict(zip(self.raw, np.clip(self.scaled, -self.cap, self.cap), strict=True))
 
 
 def market_of(bench: Workbench, strategy: StrategySettings) -> Market:
@@ -57,7 +64,9 @@ def forecasts(
     known = bench.once("rules", rules) if known is None else dict(known)
     used = {name: rule_named(rule.rule, known) for name, rule in sorted(strategy.rules.items())}
     raw = {name: _raw(bench, strategy, name, rule) for name, rule in used.items()}
-    scaled = np.stack([_scaled(bench, strategy, name, values) for name, values in raw.items()])
+    scaled = np.empty((len(raw), *bench.panel.price.shape))
+    for place, (name, values) in enumerate(raw.items()):
+        np.multiply(values, _scalar(strategy, name, values), out=scaled[place])
     first, last = _rows(bench, any(rule.uses_carry for rule in used.values()))
     cap = strategy.forecasts.cap
     smoothing = strategy.forecasts.weight_smoothing_span
@@ -66,8 +75,7 @@ def forecasts(
         scaled, weights, _multipliers(bench, strategy, scaled, weights, first, last), cap,
         of_span(smoothing) if smoothing > 0 else 0.0, first, last,
     )  # fmt: skip
-    capped = dict(zip(raw, np.clip(scaled, -cap, cap), strict=True))
-    return Forecasts(raw, capped, combined, first, last)
+    return Forecasts(raw, scaled, cap, combined, first, last)
 
 
 def rule_weights(strategy: StrategySettings, instruments: tuple[str, ...]) -> Floats:
@@ -100,13 +108,13 @@ def _without_zeros(raw: Floats) -> Floats:
     return np.where(empty, np.nan, raw)
 
 
-def _scaled(bench: Workbench, strategy: StrategySettings, name: str, raw: Floats) -> Floats:
+def _scalar(strategy: StrategySettings, name: str, raw: Floats) -> Floats | float:
     scalar = strategy.rules[name].scalar
-    if isinstance(scalar, str):
-        from trading.strategies.estimates import scalars
+    if not isinstance(scalar, str):
+        return scalar
+    from trading.strategies.estimates import scalars
 
-        return raw * scalars(raw, strategy.forecasts)[:, None]
-    return raw * scalar
+    return scalars(raw, strategy.forecasts)[:, None]
 
 
 def _multipliers(
