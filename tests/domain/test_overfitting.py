@@ -18,6 +18,7 @@ from trading.analytics.overfitting import (
     expected_maximum_sharpe,
     independent_trials,
     probabilistic_sharpe,
+    sharpe_ratios,
     standardised,
 )
 from trading.errors import UsageError
@@ -121,6 +122,13 @@ def test_block_moments_by_hand() -> None:
     for blocks in (0, 3, 22):
         with pytest.raises(UsageError, match="cannot be cut into halves"):
             block_moments(np.zeros(100), blocks)
+
+
+def test_moments_know_the_sharpe_ratio_of_the_whole() -> None:
+    curves = np.random.default_rng(2).standard_normal((101, 3)) + 30.0
+    found = sharpe_ratios(moments(np.column_stack([curves, np.zeros(101), np.full(101, 0.1), np.full(101, NAN)]), 8))
+    assert found[:3] == pytest.approx(curves.mean(axis=0) / curves.std(axis=0, ddof=1), rel=1e-12)
+    assert np.isnan(found[3:]).all()
 
 
 def test_two_blocks_by_hand() -> None:

@@ -29,6 +29,7 @@ Floats = npt.NDArray[np.float64]
 EULER = 0.5772156649015329
 BLOCKS = 16
 MOST_BLOCKS = 20  # 184,756 splits
+ALIKE = 1e-20  # a variance below this share of the squared mean is the rounding of values that are all alike
 NAN = math.nan
 
 
@@ -133,6 +134,21 @@ def block_moments(values: Floats, blocks: int = BLOCKS) -> Floats:
     from trading.kernels import trials
 
     return trials.block_moments(np.ascontiguousarray(values, dtype=np.float64), _even(blocks))
+
+
+def sharpe_ratios(moments: Floats) -> Floats:
+    """Sharpe ratio of each variant over its whole history, `(n_variants,)`, of `(n_variants, 3, n_blocks)` moments.
+
+    Of one row, over the rows with a value; NaN where there is no deviation. These are the `sharpes` of
+    `deflated_sharpe_of`.
+    """
+    (counts, off, squares), centre = _centred(moments)
+    n = counts.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = (squares.sum(axis=0) - off.sum(axis=0) ** 2 / n) / (n - 1)
+        known = (n > 1) & (variance > ALIKE * centre * centre)
+        found: Floats = np.where(known, centre / np.sqrt(variance), np.nan)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

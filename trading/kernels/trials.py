@@ -109,8 +109,8 @@ def symmetric_halves(blocks: Floats, centre: Floats, halves: Booleans) -> Floats
     """The variant best on one half, on the other, for both directions of every split; shape `(2 * n_splits, 3)`.
 
     `blocks` is `(3, n_blocks, n_variants)`: count, sum, and sum of squares of the distances from `centre`,
-    `(n_variants,)`. `halves` is `(n_splits, n_blocks)`; first of each split comes the choice on its true blocks. The answer's columns: Sharpe ratio of the chosen where it was
-    chosen, where it was not, and its logit; NaN where it has none.
+    `(n_variants,)`. `halves` is `(n_splits, n_blocks)`; of each split the choice on its true blocks comes first. The
+    answer's columns: Sharpe ratio of the chosen where it was chosen, where it was not, and its logit; NaN of none.
     """
     splits, variants = len(halves), blocks.shape[2]
     found = np.full((2 * splits, 3), np.nan)
