@@ -144,6 +144,7 @@ def translated(config: Mapping[str, Any], name: str, source: str = "the file") -
         "volatility_target_percent": theirs.number("percentage_vol_target", told=True),
         "compounding": _compounding(theirs),
         "weekend_rows": "friday",
+        "drawdown_from": "first_value",
         "volatility": volatility,
         **_forecasts(theirs, rules, by_code, codes),
         "portfolio": _portfolio(theirs, weights),
