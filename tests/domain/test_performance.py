@@ -159,6 +159,26 @@ def test_weeks_months_and_years_by_hand() -> None:
         assert dates.astype(str).tolist() == labels
 
 
+@pytest.mark.parametrize(
+    ("frequency", "rule"), [("weekly", "W-SUN"), ("monthly", "ME"), ("annual", "YE"), ("daily", "B")]
+)
+def test_bins_are_differences_of_the_cumulative_curve(frequency: Frequency, rule: str) -> None:
+    random = np.random.default_rng(13)
+    for leading in (1, 3, 30, 300):
+        values, days = random.standard_normal(900), weekdays(900)
+        values[random.random(900) < 0.4] = NAN
+        values[200:450] = NAN
+        values[:leading] = NAN
+        # as the reference says it: cumulate from 0 before the first value, last of each bin, fill, difference
+        cumulative = pd.Series(values, index=days.astype("datetime64[us]")).cumsum()
+        cumulative.iloc[int(np.argmax(~np.isnan(values))) - 1] = 0.0
+        last = cumulative.resample(RULES[frequency]).last()
+        expected = last.ffill().diff().where(last.notna())
+        found, labels = at_frequency(values, days, frequency)
+        assert found == pytest.approx(expected.to_numpy(), rel=1e-9, abs=1e-12, nan_ok=True)
+        assert labels.tolist() == [stamp.date() for stamp in expected.index]
+
+
 def test_bins_that_are_not_whole_or_have_nothing() -> None:
     days = np.array(["2021-01-07", "2021-01-08", "2021-01-11", "2021-01-25"], dtype="datetime64[D]")
     # the first week has a row before the first value; nothing at all happened in the third

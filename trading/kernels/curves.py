@@ -169,15 +169,18 @@ def rolling_ratio(values: Floats, window: int) -> Floats:
     summed anew, so that one great return leaves no trace of rounding after it.
     """
     found = np.full(len(values), np.nan)
-    for row in range(window - 1, len(values)):
-        total, least, greatest = 0.0, math.inf, -math.inf
-        for at in range(row - window + 1, row + 1):
-            total += values[at]
-            least, greatest = min(least, values[at]), max(greatest, values[at])
-        if math.isnan(total) or least == greatest:
+    present = alike = 0  # rows in a row, up to this one
+    for row in range(len(values)):
+        present = 0 if math.isnan(values[row]) else present + 1
+        alike = alike + 1 if row > 0 and values[row] == values[row - 1] else 1
+        if present < window or alike >= window:
             continue
-        mean, squares = total / window, 0.0
-        for at in range(row - window + 1, row + 1):
-            squares += (values[at] - mean) ** 2
+        last = values[row - window + 1 : row + 1]
+        total = squares = 0.0
+        for value in last:
+            total += value
+        mean = total / window
+        for value in last:
+            squares += (value - mean) * (value - mean)
         found[row] = mean / math.sqrt(squares / (window - 1))
     return found
