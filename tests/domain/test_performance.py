@@ -159,10 +159,11 @@ def test_weeks_months_and_years_by_hand() -> None:
         assert dates.astype(str).tolist() == labels
 
 
-@pytest.mark.parametrize(
-    ("frequency", "rule"), [("weekly", "W-SUN"), ("monthly", "ME"), ("annual", "YE"), ("daily", "B")]
-)
-def test_bins_are_differences_of_the_cumulative_curve(frequency: Frequency, rule: str) -> None:
+RULES: dict[Frequency, str] = {"daily": "B", "weekly": "W-SUN", "monthly": "ME", "annual": "YE"}
+
+
+@pytest.mark.parametrize("frequency", RULES)
+def test_bins_are_differences_of_the_cumulative_curve(frequency: Frequency) -> None:
     random = np.random.default_rng(13)
     for leading in (1, 3, 30, 300):
         values, days = random.standard_normal(900), weekdays(900)
