@@ -119,9 +119,10 @@ def mean_values(weekday: Integers, values: Floats) -> Floats:
         return np.empty(0)
     size, present = int(weekday[-1] - weekday[0]) + 1, ~np.isnan(values)
     place = weekday[present] - weekday[0]
-    counts = np.bincount(place, minlength=size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.bincount(place, weights=values[present], minlength=size) / counts)
+    counts, means = np.bincount(place, minlength=size), np.full(size, np.nan)
+    sums = np.bincount(place, weights=values[present], minlength=size)
+    means[counts > 0] = sums[counts > 0] / counts[counts > 0]
+    return means
 
 
 def mean_roll(rows: HeldRows) -> Floats:
