@@ -596,7 +596,7 @@ def _buffer(theirs: Configuration) -> dict[str, Any]:
 
 
 def _risk_overlay(theirs: Configuration) -> dict[str, Any]:
-    found: dict[str, Any] = {"refits": "from_end", "backfill": True}
+    found: dict[str, Any] = {"refits": "from_end", "backfill": True, "missing_correlations": "no_risk"}
     for key, limit in theirs.table("risk_overlay").items():
         if key not in RISK_LIMITS:
             theirs.note(f"risk_overlay.{key} is not known and was not taken over.{did_you_mean(key, RISK_LIMITS)}")

@@ -148,6 +148,9 @@ class RiskOverlaySettings(StrictSettings):
         "from_start", description="weekly correlation refits counted from the first session, or back from the last"
     )
     backfill: bool = Field(False, description="the first shocked volatility also counts before it is known")
+    missing_correlations: Literal["zero", "no_risk"] = Field(
+        "zero", description="no_risk: with a correlation missing, or one instrument alone, deviations are 0"
+    )
 
     @property
     def limits(self) -> bool:
