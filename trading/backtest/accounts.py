@@ -119,22 +119,23 @@ def _checked(panel: Panel, positions: Floats, strategy: StrategySettings, made: 
 # --- curves -----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Amounts:
-    """What curves are made of: `gross` by session and column, rows of each column, and dated costs by column."""
+    """What curves are made of: `gross` by session and column, rows of each column, and costs by column, with the rows
+    of the last session `until` each date and of the first one `since`."""
 
     gross: Floats
     first: Integers
     last: Integers
-    dates: Days
+    until: Integers
+    since: Integers
     columns: Integers
     costs: Floats
 
-    def percent(self, panel: Panel, capital: Floats) -> _Amounts:
+    def percent(self, capital: Floats) -> _Amounts:
         """In percent of capital, which is not known before a column's first row."""
-        rows = rows_before(panel, self.dates)
-        known = capital[np.clip(rows, 0, len(capital) - 1)]
+        known = capital[np.clip(self.until, 0, len(capital) - 1)]
         with np.errstate(divide="ignore", invalid="ignore"):
             gross = 100.0 * self.gross / capital[:, None]
-            costs = np.where(rows >= self.first[self.columns], 100.0 * self.costs / known, np.nan)
+            costs = np.where(self.until >= self.first[self.columns], 100.0 * self.costs / known, np.nan)
         return replace(self, gross=gross, costs=costs)
 
 
@@ -147,8 +148,9 @@ def _portfolio_curves(
     first, last = (known[:1], known[-1:]) if len(known) else (np.array([0]), np.array([-1]))
     gross = total if strategy.costs.first_cost == "lost" else np.nan_to_num(total)
     base = np.where(np.isnan(costs.base), 0.0, costs.base)
-    amounts = _Amounts(gross[:, None], first, last, costs.dates, np.zeros(len(base), dtype=np.int64), base)
-    both = (amounts, amounts.percent(panel, capital))
+    rows = rows_before(panel, costs.dates), rows_after(panel, costs.dates)
+    amounts = _Amounts(gross[:, None], first, last, *rows, np.zeros(len(base), dtype=np.int64), base)
+    both = (amounts, amounts.percent(capital))
     currency, percent = (_only(_curves(panel, strategy, each), first[0], last[0] + 1) for each in both)
     return currency, percent
 
@@ -162,23 +164,25 @@ def _only(curves: Curves, start: int, end: int) -> Curves:
 
 def _instrument_curves(made: Account, *, percent: bool) -> Curves:
     panel, costs = made.panel, made.costs
-    amounts = _Amounts(made.earned, panel.first, panel.last, costs.dates, costs.columns, costs.base)
-    return _curves(panel, made.strategy, amounts.percent(panel, made.capital) if percent else amounts)
+    rows = rows_before(panel, costs.dates), rows_after(panel, costs.dates)
+    amounts = _Amounts(made.earned, panel.first, panel.last, *rows, costs.columns, costs.base)
+    return _curves(panel, made.strategy, amounts.percent(made.capital) if percent else amounts)
 
 
 def _curves(panel: Panel, strategy: StrategySettings, amounts: _Amounts) -> Curves:
     lost = strategy.costs.first_cost == "lost"
     columns, costs = amounts.columns, amounts.costs
-    after, bins = rows_after(panel, amounts.dates), rows_before(panel, amounts.dates)
-    gross, net = net_curves(amounts.gross, amounts.first, amounts.last, after, columns, costs, lost)
-    start, end = _cost_rows(bins, amounts, lost)
-    paid = dated_curve(bins - start, columns, costs, end - start, amounts.gross.shape[1], lost)
+    gross, net = net_curves(amounts.gross, amounts.first, amounts.last, amounts.since, columns, costs, lost)
+    net = net if len(columns) else gross
+    start, end = _cost_rows(amounts, lost)
+    paid = dated_curve(amounts.until - start, columns, costs, end - start, amounts.gross.shape[1], lost)
     axis = dates(np.arange(start, end) + weekdays(panel.sessions[:1])[0])
     return Curves(panel.sessions, gross, net, axis, paid)
 
 
-def _cost_rows(bins: Integers, amounts: _Amounts, lost: bool) -> tuple[int, int]:
+def _cost_rows(amounts: _Amounts, lost: bool) -> tuple[int, int]:
     """First row of a cost and the row after the last; with costs kept, at least those of gross."""
+    bins = amounts.until
     rows = [(int(bins[0]), int(bins[-1]) + 1)] if len(bins) else []
     if not lost or not rows:
         rows.append((int(amounts.first.min()), int(amounts.last.max()) + 1))

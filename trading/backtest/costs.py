@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.analytics.years import ROOT_OF_YEAR, SESSIONS_A_YEAR
-from trading.backtest.account_basis import DAYS_A_YEAR, AccountBasis, dated_rates
+from trading.backtest.account_basis import DAYS_A_YEAR, AccountBasis, dated_rates, rows_after, rows_before
 from trading.backtest.panel import Days, Floats, Integers, Panel
 from trading.config.strategies import StrategySettings
 from trading.errors import CalculationError
@@ -182,11 +182,9 @@ def _larger(one: Floats, other: Floats) -> Floats:
 
 def _deflator(panel: Panel, fills: Fills, deflator: Floats) -> Floats:
     """The deflator of each fill's own date; on a date that is no session, that of the instrument's cost before it."""
-    rows = np.searchsorted(panel.sessions, fills.dates)
-    inside = rows < len(panel.sessions)
-    rows = np.minimum(rows, len(panel.sessions) - 1)
-    inside &= panel.sessions[rows] == fills.dates
-    own = np.where(inside, deflator[rows, fills.columns], np.nan)
+    rows, after = rows_before(panel, fills.dates), rows_after(panel, fills.dates)
+    inside = (rows == after) & (rows >= 0) & (rows < len(panel.sessions))
+    own = np.where(inside, deflator[np.where(inside, rows, 0), fills.columns], np.nan)
     return carried(own, fills.columns, len(panel.instruments))
 
 
