@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -384,6 +384,56 @@ class Backups(Protocol):
 
     def restore(self, name: str, into: Path, progress: Progress = ...) -> Manifest:
         """Makes `into` the home that was, verified, or leaves it as it was. Raises UsageError if it is not empty."""
+        ...
+
+
+# --- many workers -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What workers do: `function(state, item)`, where `state` is `prepare(shared)`, made once a worker before its first
+    item. Functions are of modules that workers can import; `shared`, items and results can be pickled."""
+
+    function: Callable[[Any, Any], Any]
+    shared: Any
+    prepare: Callable[[Any], Any]
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When work is stopped: `deadline_s` seconds after it began, when a worker holds more than `memory_mb` megabytes of
+    resident memory, or when `cancelled`, asked several times a second, says so."""
+
+    deadline_s: float | None = None
+    memory_mb: float | None = None
+    cancelled: Callable[[], bool] = _never
+
+
+NO_LIMITS = Limits()
+
+
+@runtime_checkable
+class Cluster(Protocol):
+    """Workers that do one thing to many small items. No worker, file or state stays behind, however it ends.
+
+    A worker that dies is replaced and its items are given out once more; when that happens again WorkerLost is raised.
+    """
+
+    workers: int
+
+    def map(
+        self, task: Task, items: Sequence[Any], limits: Limits = ..., progress: Progress = ...
+    ) -> Iterator[tuple[int, Any]]:
+        """Results with the numbers of their items, as they are done, in any order. Work begins with the first `next`
+        and is stopped, workers killed, by closing the iterator.
+
+        Raises, after everything that was done has been given out: DeadlinePassed, MemoryCeilingPassed, Cancelled,
+        WorkerLost, and what the task itself raised. Raises UsageError where task or items cannot be sent to workers,
+        StoreUnavailable where the workers cannot be reached.
+        """
         ...
 
 
