@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 # Everything `trading` may import besides itself. What is not here needs a reason here.
 ALLOWED = {
-    "__future__", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "enum", "functools",
-    "hashlib", "importlib", "inspect", "io", "itertools", "json", "math", "operator", "pkgutil", "re", "statistics",
-    "types", "typing", "zlib", "numpy", "pandas", "pyarrow", "pydantic",
+    "__future__", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib", "enum",
+    "functools", "hashlib", "importlib", "inspect", "io", "itertools", "json", "math", "operator", "pkgutil", "re",
+    "statistics", "types", "typing", "zlib", "numpy", "pandas", "pyarrow", "pydantic",
 }  # fmt: skip
 ALLOWED_IN = {
     ("trading/ports.py", "pathlib"): "a port says where its backups lie; nothing is opened",

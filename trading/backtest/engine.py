@@ -189,5 +189,6 @@ def sizing_of(strategy: StrategySettings, capital_base: float, target_percent: f
 
 
 def bench_of(panel: Panel, strategy: StrategySettings) -> Workbench:
-    """A workbench over the instruments of a panel that a strategy trades."""
-    return Workbench(panel).only(instruments_of(strategy, panel.instruments))
+    """A workbench over the instruments of a panel that a strategy trades, and the prices it uses."""
+    used = panel if strategy.prices_since is None else panel.since(strategy.prices_since)
+    return Workbench(used).only(instruments_of(strategy, panel.instruments))

@@ -15,6 +15,8 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
+from trading.errors import UsageError
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Days = npt.NDArray[np.datetime64]
@@ -83,6 +85,37 @@ class Panel:
         names = {"instruments": tuple(instruments), "currencies": tuple(self.currencies[c] for c in columns)}
         return replace(self, **changed, **names)  # type: ignore[arg-type]
 
+    def since(self, day: date) -> Panel:
+        """The panel as if there were no prices before a date; empty instruments have `first` 0 and `last` -1.
+
+        Exchange rates keep what was quoted before. Raises UsageError where nothing is left.
+        """
+        row = self.row(day)
+        if row == 0:
+            return self
+        if row >= len(self.sessions):
+            raise UsageError(
+                f"there are no prices from {day} on: they end on {self.sessions[-1]}. Choose an earlier date."
+            )
+        start = self.sessions[row].astype("datetime64[Y]").astype("datetime64[D]")
+        first, last = _ends(np.isfinite(self.price[row:]))
+        held_first, held_last = _ends(np.isfinite(self.held[row:]) | np.isfinite(self.carry[row:]))
+        rows = ("sessions", "price", "held", "carry", "rolls", "rate", "point_value")
+        cut: dict[str, object] = {name: getattr(self, name)[row:] for name in rows}
+        rates = self.rate_midnight[int((start - self.first_day).astype(np.int64)) :]
+        return replace(
+            self, first=first, last=last, held_first=held_first, held_last=held_last, first_day=start,
+            rate_midnight=rates, **cut,  # type: ignore[arg-type]
+        )  # fmt: skip
+
     def row(self, session: date) -> int:
         """Number of sessions before a date: the row of a session, or where it would be."""
         return int(np.searchsorted(self.sessions, np.datetime64(session, "D")))
+
+
+def _ends(known: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
+    """First and last row of each column that is true; 0 and -1 where none is."""
+    some = known.any(axis=0)
+    first = np.where(some, known.argmax(axis=0), 0)
+    last = np.where(some, len(known) - 1 - known[::-1].argmax(axis=0), -1)
+    return first.astype(np.int64), last.astype(np.int64)
