@@ -22,7 +22,7 @@ from trading.backtest.market_days import dates, weekdays
 from trading.backtest.panel import Days, Floats, Integers, Panel
 from trading.config.strategies import StrategySettings
 from trading.errors import CalculationError
-from trading.kernels.accounting import dated_curve, earned, net_curves
+from trading.kernels.accounting import costs_known, dated_curve, earned, lost_start
 from trading.kernels.fills import held_contracts
 
 
@@ -172,8 +172,12 @@ def _instrument_curves(made: Account, *, percent: bool) -> Curves:
 def _curves(panel: Panel, strategy: StrategySettings, amounts: _Amounts) -> Curves:
     lost = strategy.costs.first_cost == "lost"
     columns, costs = amounts.columns, amounts.costs
-    gross, net = net_curves(amounts.gross, amounts.first, amounts.last, amounts.since, columns, costs, lost)
-    net = net if len(columns) else gross
+    gross, rows = amounts.gross, len(panel.sessions)
+    net = gross
+    if len(columns):
+        net = gross + costs_known(rows, amounts.first, amounts.last, amounts.since, columns, costs, lost)
+    if lost:
+        gross, net = lost_start(gross), lost_start(net)
     start, end = _cost_rows(amounts, lost)
     paid = dated_curve(amounts.until - start, columns, costs, end - start, amounts.gross.shape[1], lost)
     axis = dates(np.arange(start, end) + weekdays(panel.sessions[:1])[0])

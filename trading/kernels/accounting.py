@@ -46,23 +46,18 @@ def earned(held: Floats, unit: Floats, first: Integers, last: Integers) -> tuple
 
 
 @compiled
-def net_curves(
-    gross: Floats, first: Integers, last: Integers, row_of: Integers, column_of: Integers, amount: Floats, lost: bool
-) -> tuple[Floats, Floats]:
-    """Curves of gross and of net: gross and the costs that became known since the row before.
+def costs_known(
+    rows: int, first: Integers, last: Integers, row_of: Integers, column_of: Integers, amount: Floats, lost: bool
+) -> Floats:
+    """Costs that became known since the row before, shape `(rows, len(first))`; NaN outside `first` to `last`.
 
-    `row_of` ascends: the first row at or after a cost's date. A missing `amount` hides the sum of costs until the next
-    one. With `lost` both curves have a lost start, and net has nothing up to the row in which a cost is first known;
-    otherwise what is missing counts as nothing and a first row has all costs before it. NaN outside `first` to `last`.
+    `row_of` ascends: the first row at or after a cost's date. With `lost` nothing is known up to the row in which the
+    sum of costs first is, and a missing `amount` hides it until the next one; otherwise what is missing counts as
+    nothing, and a first row has all costs before it.
     """
-    rows, columns = gross.shape
-    curve, net = np.full((rows, columns), np.nan), np.full((rows, columns), np.nan)
-    paid, known, seen = np.zeros(columns), np.full(columns, np.nan), np.full(columns, np.nan)
-    if not lost:
-        known[:] = 0.0
-        seen[:] = 0.0
-    sums, net_sums = np.zeros(columns), np.zeros(columns)
-    started, net_started = np.zeros(columns, dtype=np.bool_), np.zeros(columns, dtype=np.bool_)
+    out = np.full((rows, len(first)), np.nan)
+    unknown = np.nan if lost else 0.0
+    paid, known, seen = np.zeros(len(first)), np.full(len(first), unknown), np.full(len(first), unknown)
     place = 0
     for row in range(rows):
         while place < len(row_of) and row_of[place] <= row:
@@ -73,28 +68,27 @@ def net_curves(
             elif lost:
                 known[column] = np.nan
             place += 1
+        for column in range(len(first)):
+            if first[column] <= row <= last[column]:
+                out[row, column] = known[column] - seen[column]
+                seen[column] = known[column]
+    return out
+
+
+@compiled
+def lost_start(values: Floats) -> Floats:
+    """Curve with a lost start of the values of each column."""
+    rows, columns = values.shape
+    out = np.full((rows, columns), np.nan)
+    sums, before = np.zeros(columns), np.full(columns, np.nan)
+    for row in range(rows):
         for column in range(columns):
-            if row < first[column] or row > last[column]:
-                continue
-            profit = gross[row, column]
-            after = profit + (known[column] - seen[column])
-            seen[column] = known[column]
-            if not lost:
-                curve[row, column], net[row, column] = profit, after
-                continue
-            if profit == profit:
-                before = sums[column]
-                sums[column] += profit
-                if started[column]:
-                    curve[row, column] = sums[column] - before
-                started[column] = True
-            if after == after:
-                before = net_sums[column]
-                net_sums[column] += after
-                if net_started[column]:
-                    net[row, column] = net_sums[column] - before
-                net_started[column] = True
-    return curve, net
+            value = values[row, column]
+            if value == value:
+                sums[column] += value
+                out[row, column] = sums[column] - before[column]
+                before[column] = sums[column]
+    return out
 
 
 @compiled
