@@ -95,6 +95,10 @@ def _print(answer: Answer, as_json: bool) -> None:
         answer.shown()
 
 
+def _codes(text: str | None) -> tuple[str, ...]:
+    return tuple(code.strip() for code in (text or "").split(",") if code.strip())
+
+
 def _day(value: Any) -> date | None:
     return None if value is None else value.date()
 
@@ -178,7 +182,7 @@ def load(
     """Load history from a vendor: raw, clean and continuous datasets. Safe to repeat."""
     from pipelines import loading
 
-    codes = tuple(code.strip() for code in instruments.split(",") if code.strip()) if instruments else ()
+    codes = _codes(instruments)
     found = loading.load(where, vendor, source, codes, (_day(since), _day(until)), calendar)
     return Answer(found, lambda: _show_close(found), found["exit_code"])
 
@@ -205,16 +209,67 @@ def backfill(where: Place, first: Any, last: Any) -> Answer:
 
 
 @main.command()
-@click.option("--strategy", help="Name of a strategy; without it, the first configured.")
-@click.option("--since", type=DAY, help="First session.")
-@click.option("--until", type=DAY, help="Last session.")
+@click.argument("strategy", required=False)
+@click.option("--vendor", type=click.Choice(["pysystemtrade"]), help="Whose files to read in place.")
+@click.option("--source", type=click.Path(path_type=Path), help="Their folder; without it, what the desk has loaded.")
+@click.option("--instruments", help="Comma-separated codes, some of the strategy's.")
+@click.option("--since", type=DAY, help="First session of the curve.")
+@click.option("--until", type=DAY, help="Last session that is read.")
+@click.option("--capital", type=float, help="Capital in base currency; without it, the strategy's or the desk's.")
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting of the strategy.")
+@click.option("--costs", help="A registered cost model in place of the strategy's own costs.")
+@click.option("--engine", help="A registered engine.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of parts that draw random numbers.")
+@click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="A module with parts of your own.")
+@click.option("--curve", type=click.Path(path_type=Path), help="Write the curve to FILE.parquet or FILE.csv.")
+@click.option("--positions", type=click.Path(path_type=Path), help="Write decided positions to such a file.")
+@click.option("--fresh", is_flag=True, help="Compute anew: no kept result or panel is used, none is kept.")
+@click.option("--deadline", type=float, metavar="SECONDS", help="Stop after so long.")
+@click.option("--memory-ceiling", type=float, metavar="MB", help="Stop where it takes more memory.")
+@click.option("--no-look-ahead", is_flag=True, help="Refuse options that see the future.")
+@click.option("--prewarm", is_flag=True, help="Only compile the kernels and make the panel.")
+@click.option("--list", "listed", is_flag=True, help="Engines, cost models, data sources and rules there are.")
 @answering
-def backtest(where: Place, strategy: str | None, since: Any, until: Any) -> Answer:
-    """Run a strategy over history; the curve is kept in the dataset backtest_curves."""
-    from pipelines import closing
+def backtest(where: Place, **words: Any) -> Answer:
+    """Run STRATEGY (a name, or a .toml file) over history.
 
-    found = closing.backtest(where, strategy, _day(since), _day(until))
-    return Answer(found, lambda: _pairs("Backtest", found), found["exit_code"])
+    The result is kept under the hash of data, strategy and code, and not computed twice.
+    """
+    from pipelines import backtest_request as request
+
+    asked = _backtest_words(words)
+    if words["listed"]:
+        found = request.parts(asked.plugins)
+        return Answer(found, lambda: _show_parts(found))
+    if words["prewarm"]:
+        found = request.prewarm(where, asked)
+        return Answer(found, lambda: _pairs("Ready", found))
+    fresh = words["fresh"]
+    demand = request.Demand(words["deadline"], words["memory_ceiling"], cache=not fresh)
+    found = request.run(where, asked, demand, words["curve"], words["positions"], kept=not fresh)
+    return Answer(found, lambda: _show_backtest(found))
+
+
+def _backtest_words(words: Mapping[str, Any]) -> Any:
+    from pipelines.backtest_request import Words
+
+    if words["strategy"] is None and not words["listed"]:
+        raise UsageError("name a strategy: `daybook backtest trend`, or a .toml file. `--list` shows what there is.")
+    return Words(
+        strategy=words["strategy"] or "",
+        vendor=words["vendor"],
+        source=words["source"],
+        instruments=_codes(words["instruments"]),
+        first=_day(words["since"]),
+        last=_day(words["until"]),
+        capital_base=words["capital"],
+        overrides=words["overrides"],
+        costs=words["costs"],
+        engine=words["engine"],
+        seed=words["seed"],
+        plugins=words["plugins"],
+        look_ahead_refused=words["no_look_ahead"],
+    )
 
 
 @main.command()
@@ -348,6 +403,23 @@ def _closed(where: Place, found: dict[str, Any]) -> Answer:
 def _show_close(found: Mapping[str, Any]) -> None:
     _show_tables(found)
     _pairs("Summary", {key: value for key, value in found.items() if not isinstance(value, list)})
+
+
+def _show_backtest(found: Mapping[str, Any]) -> None:
+    named = {"gross_percent": "gross %", "net_percent": "net %", "net_currency": f"net {found['base_currency']}"}
+    shown = ("ann_mean", "ann_std", "sharpe", "sortino", "worst_drawdown", "time_in_drawdown", "skew", "hitrate")
+    rows = [
+        {"statistic": name, **{title: found["statistics"][curve][name] for curve, title in named.items()}}
+        for name in shown
+    ]
+    _out(_table(f"Backtest of {found['strategy']}, {found['first']} to {found['last']}", rows))
+    _pairs("Result", {key: value for key, value in found.items() if key not in ("statistics", "strategy")})
+
+
+def _show_parts(found: Mapping[str, Any]) -> None:
+    parts = [{key: part[key] for key in ("kind", "name", "version", "description")} for part in found["parts"]]
+    _out(_table("Parts", parts))
+    _out(_table("Rules", [{"name": rule["name"], "description": rule["description"]} for rule in found["rules"]]))
 
 
 def _show_status(found: Mapping[str, Any]) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipelines.settings import Place
-from trading.ports import Cluster, FrameStore, Ledger
+from pipelines.settings import Place, project_folder
+from trading.ports import Cluster, FrameStore, Ledger, ReferenceStore
 
 if TYPE_CHECKING:
     from resources.result_store import ResultStore
 
-SOURCES = "resources.panel_sources"  # the module of the data sources that Daybook brings
+SOURCES = "pipelines.panel_sources"  # the module of the data sources that Daybook brings
 
 
 def utc_now() -> datetime:
@@ -28,6 +28,14 @@ def frame_store(where: Place) -> FrameStore:
     from resources.delta_frames import DeltaFrames
 
     return DeltaFrames(where.home / "frames")
+
+
+def reference(where: Place) -> ReferenceStore:
+    """The project's reference data, with the home's own over it."""
+    from resources.csv_reference import CsvReference
+
+    folders = [project_folder("reference"), where.home / "reference"]
+    return CsvReference([folder for folder in folders if folder.is_dir()], where.home / "cache" / "calendars")
 
 
 def ledger(where: Place) -> Ledger:

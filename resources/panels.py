@@ -18,9 +18,10 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from resources.disk_errors import refusal
 from resources.durable import synced
 from resources.file_lock import held
 from trading.backtest.panel import Panel
+from trading.backtest.specification import DataSource, WeekendRows
 from trading.errors import StoreBusy, StoreUnavailable, UsageError
 
 _MAGIC, _ALIGNED, _PREAMBLE = b"DAYPANL1", 64, struct.Struct("<8sQQ")  # magic, bytes of the header, its CRC
@@ -223,3 +225,30 @@ def _sums(words: Array) -> list[int]:
 
 def _padded(size: int) -> int:
     return -(-size // _ALIGNED) * _ALIGNED
+
+
+class KeptPanels:
+    """A data source whose panels are kept as files: the next who asks for the same version maps them.
+
+    The source is asked for its version each time, so data that changed is read again.
+    """
+
+    def __init__(self, source: DataSource, files: PanelFiles) -> None:
+        self._source, self._files = source, files
+
+    def instruments(self) -> Sequence[str]:
+        """As the source's."""
+        return self._source.instruments()
+
+    def version(
+        self, instruments: Sequence[str], base: str, weekend_rows: WeekendRows, through: date | None = None
+    ) -> str:
+        """As the source's."""
+        return self._source.version(instruments, base, weekend_rows, through)
+
+    def panel(
+        self, instruments: Sequence[str], base: str, weekend_rows: WeekendRows, through: date | None = None
+    ) -> Panel:
+        """The source's panel, out of its file where there is one."""
+        version = self.version(instruments, base, weekend_rows, through)
+        return self._files.load(version, lambda: self._source.panel(instruments, base, weekend_rows, through))

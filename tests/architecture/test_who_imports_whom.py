@@ -23,7 +23,7 @@ SHARED = {
     "resources.vendors.deliveries": "the columns of a delivery, the same for every vendor",
 }
 # Adapters are made here: from settings (`vended`, as Dagster resources) and for a deployment.
-MAKERS = {"resources.vended", "resources.panel_sources"}
+MAKERS = {"resources.vended"}
 NAMES_ADAPTERS = {"pipelines.deployments", "pipelines.wiring"}  # with Dagster, and without what it takes to load
 RESTRICTED = ("dg.asset", "dg.op", "dg.job", "dg.multi_asset", "dg.asset_check", "dg.multi_asset_check", "dg.sensor",
               "dg.schedule", "dg.run_failure_sensor", "dg.graph")  # fmt: skip

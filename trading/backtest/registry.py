@@ -1,7 +1,7 @@
 """Parts a backtest can be made of: engines, cost models, data sources and strategies, each one decorated function.
 
 Belongs here: what a part declares, the decorators, and finding parts in modules. Does not belong here: any part
-(`parts/`, `resources/panel_sources.py`, or a user's own module), or remembering them: nothing registers on import.
+(`parts/`, `pipelines/panel_sources.py`, or a user's own module), or remembering them: nothing registers on import.
 
     @engine(version="1", capabilities=("cost_model",), parameters=MyOptions)
     def mine(options: MyOptions) -> Engine:

@@ -14,7 +14,7 @@ import numpy as np
 
 from trading.backtest.panel import Days, Floats
 
-Statistics = Mapping[str, Mapping[str, float]]
+Statistics = Mapping[str, Mapping[str, float | int | str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Result:
         """The same with every zero positive, as stores keep it: adding 0.0 turns -0.0 into 0.0 and nothing else."""
         curves = {name: np.ascontiguousarray(values, dtype=np.float64) + 0.0 for name, values in self.curves.items()}
         statistics = {
-            curve: {name: float(value) + 0.0 for name, value in sorted(found.items())}
+            curve: {name: value + 0.0 if isinstance(value, float) else value for name, value in sorted(found.items())}
             for curve, found in sorted(self.statistics.items())
         }
         positions = np.ascontiguousarray(self.positions, dtype=np.float64) + 0.0

@@ -1,0 +1,214 @@
+"""`daybook backtest`: from what was typed to a backtest, and from its outcome to an answer and files.
+
+Belongs here: choosing strategy, source and capital, and writing curves and positions. Does not belong here: running
+(`backtesting.py`), or printing (`cli.py`). Nothing here imports pandas or Dagster: the answer must come at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.backtesting import Demand, Factory, Outcome, listing
+from pipelines.settings import Place, read_settings, strategy_file
+from trading.backtest.result import Result
+from trading.backtest.specification import Backtest, Choice, overridden, parsed_overrides
+from trading.config.strategies import StrategySettings, sees_the_future
+from trading.errors import UsageError
+
+CURVES = ("gross_percent", "costs_percent", "net_percent")
+FORMATS = (".parquet", ".csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What was typed after `daybook backtest`."""
+
+    strategy: str
+    vendor: str | None = None
+    source: Path | None = None
+    instruments: tuple[str, ...] = ()
+    first: date | None = None
+    last: date | None = None
+    capital_base: float | None = None
+    overrides: tuple[str, ...] = ()
+    costs: str | None = None
+    engine: str | None = None
+    seed: int = 0
+    plugins: tuple[str, ...] = ()
+    look_ahead_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A backtest and where its panel comes from."""
+
+    backtest: Backtest
+    source: Choice
+    plugins: tuple[str, ...]
+
+
+def asked(where: Place, words: Words, *, kept: bool = True) -> Asked:
+    """What was typed as a backtest. `kept`: panels are kept as files under the home. Raises UsageError, ConfigError,
+    WrongSpecification."""
+    strategy = overridden_strategy(where, words.strategy, words.overrides)
+    settings = read_settings(where)
+    target = strategy.volatility_target_percent or settings.capital.volatility_target_percent
+    capital = words.capital_base or strategy.capital_base or settings.capital.capital_base * strategy.capital_share
+    backtest = Backtest(
+        strategy=strategy.model_copy(update={"volatility_target_percent": target}),
+        instruments=words.instruments,
+        first=words.first,
+        last=words.last,
+        capital_base=float(capital) if isinstance(capital, int) else capital,
+        base_currency=strategy.base_currency or settings.capital.base_currency,
+        costs=Choice(name=words.costs or "settings"),
+        engine=Choice(name=words.engine or "daybook"),
+        seed=words.seed,
+        look_ahead="refused" if words.look_ahead_refused else "allowed",
+    )
+    return Asked(backtest, chosen_source(where, words.vendor, words.source, kept=kept), words.plugins)
+
+
+def overridden_strategy(where: Place, name: str, overrides: Sequence[str]) -> StrategySettings:
+    """A strategy by name or file, with settings changed by texts like `buffer.fraction=0.2`."""
+    strategy = strategy_file(name, where)
+    return overridden(strategy, parsed_overrides(overrides)) if overrides else strategy
+
+
+def chosen_source(where: Place, vendor: str | None, source: Path | None, *, kept: bool = True) -> Choice:
+    """Files of a vendor in place, or else the desk's own store. Raises UsageError."""
+    if vendor is None and source is None:
+        own = {"home": str(where.home), "deployment": where.deployment, "kept": kept}
+        return Choice(name="store", parameters=own)
+    if vendor not in (None, "pysystemtrade"):
+        raise UsageError(
+            f"a backtest cannot read the files of vendor {vendor} in place. Load them first (`daybook load --vendor "
+            f"{vendor}`), and leave --vendor out."
+        )
+    if source is None:
+        raise UsageError("vendor pysystemtrade reads files: name their folder with --source.")
+    if not source.is_dir():
+        raise UsageError(f"--source {source}: there is no such folder. Name the one that holds adjusted_prices_csv.")
+    panels = {"kept": str(where.home / "cache" / "panels")} if kept else {}
+    return Choice(name="csv", parameters={"folder": str(source.resolve()), **panels})
+
+
+def run(
+    where: Place, words: Words, demand: Demand, curve: Path | None = None, positions: Path | None = None,
+    *, kept: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """Runs what was typed and returns the answer; writes the curve and the positions where a file is named.
+
+    `kept=False` reads prices anew. `seconds` counts from here to the answer, files written.
+    """
+    began = time.monotonic()
+    for file in (curve, positions):
+        _refuse_format(file)
+    request = asked(where, words, kept=kept)
+    with Factory.open(where, request.source, plugins=request.plugins) as factory:
+        outcome = factory.run(request.backtest, demand)
+    if curve is not None:
+        write_table(curve, curve_columns(outcome.result))
+    if positions is not None:
+        write_table(positions, position_columns(outcome.result))
+    return answer(request, outcome, time.monotonic() - began, {"curve": curve, "positions": positions})
+
+
+def answer(request: Asked, outcome: Outcome, seconds: float, files: Mapping[str, Path | None]) -> dict[str, Any]:
+    """What `--json` prints."""
+    record, result = outcome.kept.record, outcome.result
+    return {
+        "strategy": request.backtest.strategy.name,
+        "instruments": list(result.instruments),
+        "first": str(result.sessions[0]),
+        "last": str(result.sessions[-1]),
+        "capital_base": request.backtest.capital_base,
+        "base_currency": request.backtest.base_currency,
+        "key": outcome.key,
+        "cached": outcome.cached,
+        "seconds": round(seconds, 4),
+        "data_version": record.data_version,
+        "code_version": record.code_version,
+        "sees_the_future": list(sees_the_future(request.backtest.strategy)),
+        **{name: str(file) for name, file in files.items() if file is not None},
+        "statistics": {name: dict(found) for name, found in outcome.statistics.items()},
+    }
+
+
+def curve_columns(result: Result) -> dict[str, Any]:
+    """Session, gross, costs and net percent of capital."""
+    return {"session": result.sessions, **{name: result.curves[name] for name in CURVES}}
+
+
+def position_columns(result: Result) -> dict[str, Any]:
+    """Session and contracts decided by instrument."""
+    return {"session": result.sessions, **dict(zip(result.instruments, result.positions.T, strict=True))}
+
+
+def prewarm(where: Place, words: Words) -> dict[str, Any]:
+    """Compiles the kernels and makes the panel; returns seconds by stage."""
+    request = asked(where, words)
+    with Factory.open(where, request.source, plugins=request.plugins) as factory:
+        return {"prewarmed": request.backtest.strategy.name, **factory.prewarm(request.backtest)}
+
+
+def parts(plugins: Sequence[str]) -> dict[str, Any]:
+    """What `--list` prints: parts a backtest can be made of, and the forecasting rules."""
+    from trading.strategies.rule import rules
+
+    found = [
+        {"name": name, "description": rule.description.strip(), "parameters": rule.parameters.model_json_schema()}
+        for name, rule in sorted(rules().items())
+    ]
+    return {"parts": listing(plugins), "rules": found}
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+def write_table(file: Path, columns: Mapping[str, Any]) -> None:
+    """Writes columns to a .parquet or .csv file, whole or not at all. Raises UsageError."""
+    import pyarrow as pa
+
+    arrays = {name: _array(values) for name, values in columns.items()}
+    draft = file.with_name(f".{file.name}.new")
+    try:
+        _write(pa.table(arrays), draft, file.suffix)
+        draft.replace(file)
+    except OSError as cause:
+        draft.unlink(missing_ok=True)
+        reason = cause.strerror or cause
+        raise UsageError(f"{file} cannot be written: {reason}. Name a file in a folder you may write to.") from cause
+
+
+def _write(table: Any, draft: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, draft)
+    else:
+        import pyarrow.csv as text
+
+        text.write_csv(table, draft, text.WriteOptions(quoting_style="none"))
+
+
+def _array(values: Any) -> Any:
+    import pyarrow as pa
+
+    array = np.asarray(values)
+    return pa.array(array, from_pandas=True) if array.dtype.kind == "f" else pa.array(array)
+
+
+def _refuse_format(file: Path | None) -> None:
+    if file is not None and file.suffix not in FORMATS:
+        raise UsageError(f"{file}: unknown format {file.suffix!r}. Name a file that ends in .parquet or .csv.")
+
+
+def told(say: Callable[[str], None]) -> Callable[[int, int, str], None]:
+    """Progress as lines."""
+    return lambda done, total, what: say(f"{done} of {total}: {what}")
