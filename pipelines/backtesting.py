@@ -512,7 +512,7 @@ class Factory:
             "key": said.get("key", ""),
             "strategy": _label(backtest),
             "who": self.who,
-            "at": at.isoformat(timespec="microseconds"),
+            "asked_at": at.isoformat(timespec="microseconds"),
             "source": canonical(source.model_dump(mode="json")) if isinstance(source, Choice) else repr(source)[:500],
             "data_version": said.get("data_version", ""),
             "code_version": self._code,

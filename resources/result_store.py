@@ -53,12 +53,18 @@ class ResultStore:
         Raises StoreUnavailable (disk full or read-only), StoreBusy.
         """
         known = self.known(kept.record.key for kept in results)
-        for kept in results:
-            if kept.result is not None and not self._file(kept.record.key).exists():
-                self._write(kept, kept.result)
         rows = {kept.record.key: _row(kept) for kept in results if kept.record.key not in known}
-        if rows:
-            self.frames.append(BACKTEST_RESULTS, pa.Table.from_pylist([*rows.values()], BACKTEST_RESULTS.schema))
+        written: list[Path] = []
+        try:
+            for kept in results:
+                if kept.result is not None and not self._file(kept.record.key).exists():
+                    written.append(self._write(kept, kept.result))
+            if rows:
+                self.frames.append(BACKTEST_RESULTS, pa.Table.from_pylist([*rows.values()], BACKTEST_RESULTS.schema))
+        except BaseException:
+            for place in written:  # a curve without its row would be found, and never be listed
+                place.unlink(missing_ok=True)
+            raise
 
     def known(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` of which at least the statistics are kept."""
@@ -108,7 +114,7 @@ class ResultStore:
             schema = BACKTEST_RESULTS.schema
             return (schema if columns is None else pa.schema([schema.field(name) for name in columns])).empty_table()
 
-    def _write(self, kept: Kept, result: Result) -> None:
+    def _write(self, kept: Kept, result: Result) -> Path:
         place = self._file(kept.record.key)
         draft = place.with_name(f".{place.stem}.{os.getpid()}.draft")
         try:
@@ -118,6 +124,7 @@ class ResultStore:
             pq.write_table(_table(kept, result), draft, compression="zstd", use_dictionary=False)
             synced(draft)
             draft.replace(place)
+            return place
         except (OSError, pa.ArrowException) as cause:
             draft.unlink(missing_ok=True)
             raise refusal(cause, self.root) or StoreError(f"the result {place} cannot be kept: {cause}.") from cause
@@ -140,7 +147,8 @@ def _kept(table: pa.Table) -> Kept:
     positions = np.empty((table.num_rows, len(held_in)))
     for column, name in enumerate(held_in):
         positions[:, column] = _floats(table, name)
-    sessions = table["session"].to_numpy().astype("datetime64[D]")
+    # As numbers first: of dates, Arrow makes arrays with the help of pandas, which takes long to import.
+    sessions = table["session"].cast(pa.int32()).to_numpy().astype(np.int64).astype("datetime64[D]")
     codes = tuple(name.removeprefix(_POSITION) for name in held_in)
     return Kept(_record_of(said), statistics, Result(sessions, codes, positions, curves, statistics))
 
@@ -167,9 +175,10 @@ def _record_of(said: Mapping[str, Any]) -> Record:
 def _row(kept: Kept) -> dict[str, Any]:
     record = kept.record
     sharpe = kept.statistics.get("net_percent", {}).get("sharpe")
-    names = ("key", "strategy", "engine", "specification", "data_version", "code_version", "who", "at", "seconds")
+    names = ("key", "strategy", "engine", "specification", "data_version", "code_version", "who", "seconds")
     own = {name: getattr(record, name) for name in names}
-    return {**own, "session": _desk_date(record.at), "sharpe": sharpe, "statistics": _text(kept.statistics)}
+    when = {"session": _desk_date(record.at), "computed_at": record.at}
+    return {**own, **when, "sharpe": sharpe, "statistics": _text(kept.statistics)}
 
 
 def _desk_date(at: datetime) -> date:
@@ -178,19 +187,25 @@ def _desk_date(at: datetime) -> date:
 
 
 def _kept_row(row: Mapping[str, Any]) -> Kept:
-    names = (name for name in Record.__slots__ if name != "parts")
-    return Kept(Record(**{name: row[name] for name in names}), _statistics(row["statistics"]))
+    names = (name for name in Record.__slots__ if name not in ("parts", "at"))
+    record = Record(**{name: row[name] for name in names}, at=row["computed_at"])
+    return Kept(record, _statistics(row["statistics"]))
 
 
 def _text(statistics: Statistics) -> str:
     """JSON, whose digits read back to the same float; it has no NaN and no infinity, so they are text."""
-    plain = {
-        curve: {name: value if math.isfinite(value) else str(value) for name, value in found.items()}
-        for curve, found in statistics.items()
-    }
+    plain = {curve: {name: _said(value) for name, value in found.items()} for curve, found in statistics.items()}
     return json.dumps(plain, sort_keys=True, allow_nan=False)
 
 
-def _statistics(text: str) -> dict[str, dict[str, float]]:
+def _said(value: float | int | str) -> float | int | str:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _statistics(text: str) -> Statistics:
     found = json.loads(text)
-    return {curve: {name: float(value) for name, value in own.items()} for curve, own in found.items()}
+    return {curve: {name: _heard(value) for name, value in own.items()} for curve, own in found.items()}
+
+
+def _heard(value: float | int | str) -> float | int | str:
+    return float(value) if value in ("nan", "inf", "-inf") else value

@@ -232,6 +232,16 @@ FORECASTS = Dataset(
                column("forecast", REAL, "between -20 and 20; NaN until the rule has history")]),
     ("strategy", "instrument", "rule"),
 )  # fmt: skip
+OPTIMAL_POSITIONS = Dataset(
+    "optimal_positions", "signals", "What each strategy would hold if trading were free and contracts divisible.",
+    pa.schema([STRATEGY, INSTRUMENT, SESSION,
+               column("forecast", REAL, "combined forecast"),
+               column("daily_volatility_base", REAL, "risk of one contract: base currency a day"),
+               column("average_contracts", REAL, "position at an average forecast, in the portfolio"),
+               column("optimal_contracts", REAL, "position, unrounded and signed, after the risk overlay"),
+               column("half_width_contracts", REAL, "half the no-trade zone around it")]),
+    ("strategy", "instrument"),
+)  # fmt: skip
 TARGETS = Dataset(
     "targets", "signals", "Positions each strategy wants after the session's close.",
     pa.schema([STRATEGY, INSTRUMENT, SESSION,
@@ -332,7 +342,7 @@ BACKTEST_RESULTS = Dataset(
                column("data_version", TEXT, "hash of the data", required=True),
                column("code_version", TEXT, "hash of the sources", required=True),
                column("who", TEXT, "who asked", required=True),
-               column("at", INSTANT, "when it was computed", required=True),
+               column("computed_at", INSTANT, "when it was computed", required=True),
                column("seconds", REAL, "what computing took", required=True)]),
     ("key",), append_only=True,
 )  # fmt: skip
@@ -342,8 +352,8 @@ DATASETS: Mapping[str, Dataset] = {
     for dataset in (
         RAW_BARS, RAW_MULTIPLE_PRICES, RAW_ADJUSTED_PRICES, RAW_FX_RATES, RAW_ROLL_CALENDARS, CLEAN_BARS,
         CLEAN_MULTIPLE_PRICES, CLEAN_FX_RATES, QUARANTINE, MULTIPLE_PRICES, ROLL_CALENDAR, ROLL_STATES, ROLL_GAPS,
-        DAILY_PRICES, FX_RATES, VOLATILITY, CORRELATION, COVARIANCE, FORECASTS, TARGETS, POSITIONS, ORDERS, FILLS, PNL,
-        EQUITY, BREAKS, VIOLATIONS, BACKTEST_CURVES, BACKTEST_RESULTS,
+        DAILY_PRICES, FX_RATES, VOLATILITY, CORRELATION, COVARIANCE, FORECASTS, OPTIMAL_POSITIONS, TARGETS, POSITIONS,
+        ORDERS, FILLS, PNL, EQUITY, BREAKS, VIOLATIONS, BACKTEST_CURVES, BACKTEST_RESULTS,
     )
 }  # fmt: skip
 

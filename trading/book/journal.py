@@ -94,7 +94,7 @@ PROJECTIONS: Mapping[str, Projection] = {
             "backtests",
             ("request",),
             {
-                "request": "text", "key": "text", "strategy": "text", "who": "text", "at": "text", "source": "text",
+                "request": "text", "key": "text", "strategy": "text", "who": "text", "asked_at": "text", "source": "text",
                 "data_version": "text", "code_version": "text", "engine": "text", "seconds": "real",
                 "cached": "integer", "outcome": "text", "detail": "text",
             },
