@@ -20,10 +20,8 @@ from checks.expectations import suites
 from pipelines.cli import main
 from pipelines.settings import Place, read_settings
 from resources.vendors.simulated import FAULTS
-from trading.config.models import CsvColumns, DeskSettings, RuleSettings, StrategySettings
-from trading.config.strategies import SEES_THE_FUTURE
-from trading.config.strategies import RuleSettings as StrategyRule
-from trading.config.strategies import StrategySettings as Strategy
+from trading.config.models import CsvColumns, DeskSettings
+from trading.config.strategies import SEES_THE_FUTURE, RuleSettings, StrategySettings
 from trading.frames import DATASETS, Dataset
 from trading.quality.examination import all_rules, rules_for
 from trading.quality.rule import Rule, layer_of
@@ -83,17 +81,13 @@ def settings() -> Iterator[str]:
     shipped = read_settings(Place(Path("no-such-home"), "local", Path("no-such-backups")))
     yield from ("# Settings", "", NOTE, "")
     yield "A setting is read from `config/base.toml`; over it lies `config/<deployment>.toml`, and over both the home's"
-    yield "own `desk.toml`. A strategy is a file of `config/strategies/`; one of the same name in `<home>/strategies/`"
-    yield "wins. Unknown settings are refused. `daybook status` shows the hash of what is in force."
+    yield "own `desk.toml`. Unknown settings are refused. `daybook status` shows the hash of what is in force."
+    yield "Strategies that trade are named by `trading`; their files are [strategy files](strategies.md)."
     yield "What a strategy holds that is removed or renamed is closed: its targets are 0 from the next close on."
     yield from ("", "## Desk", "")
     yield from _table(DeskSettings, "", shipped, skip=("strategies", "vendor.columns"))
     yield from ("", "## Columns of contract files: `[vendor.columns]`", "")
     yield from _table(CsvColumns, "vendor.columns.", shipped.vendor.columns)
-    yield from ("", "## A strategy", "")
-    yield from _table(StrategySettings, "", None, skip=("rules",))
-    yield from ("", "### Its rules: `[rules.NAME]`", "")
-    yield from _table(RuleSettings, "rules.NAME.", None)
     yield from ("", "## Environment variables", "", "| variable | meaning |", "|---|---|")
     yield from (f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT.items())
 
@@ -103,12 +97,12 @@ def strategies() -> Iterator[str]:
     yield from ("# Strategy files", "", NOTE, "")
     yield "How to write one, and what the options for parity are: [strategies](../how-to/strategies.md). *Shipped* is"
     yield "what holds where a file says nothing. ⚑ marks the choice that lets a past number depend on later data."
-    plain = {name for name, field in Strategy.model_fields.items() if not _is_model(field.annotation)}
+    plain = {name for name, field in StrategySettings.model_fields.items() if not _is_model(field.annotation)}
     yield from ("", "## At the top", "")
-    yield from _table(Strategy, "", None, skip=("rules", *(set(Strategy.model_fields) - plain)))
+    yield from _table(StrategySettings, "", None, skip=("rules", *(set(StrategySettings.model_fields) - plain)))
     yield from ("", "## Its rules: `[rules.NAME]`", "")
-    yield from _table(StrategyRule, "rules.NAME.", None)
-    for name, field in Strategy.model_fields.items():
+    yield from _table(RuleSettings, "rules.NAME.", None)
+    for name, field in StrategySettings.model_fields.items():
         if _is_model(field.annotation):
             yield from ("", f"## `[{name}]`", "", _first_line(field.annotation.__doc__), "")
             yield from _table(field.annotation, f"{name}.", None)
