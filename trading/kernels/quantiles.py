@@ -1,6 +1,6 @@
-"""Rolling quantiles of columns.
+"""Rolling quantiles of columns, and medians of rows.
 
-Belongs here: quantiles over a moving window. Does not belong here: averages (`averages.py`), or what a quantile is used
+Belongs here: ranks. Does not belong here: averages (`averages.py`), or what a quantile is used
 for.
 """
 
@@ -81,3 +81,27 @@ def _interpolated(values: Floats, order: Integers, inside: Flags, place: int, sh
     while not inside[above]:
         above += 1
     return float(low + (values[order[above]] - low) * share)
+
+
+@compiled
+def row_medians(values: Floats) -> Floats:
+    """Median of the present values of each row, shape (n_sessions,), of `values` (n_sessions, n_columns); NaN without
+    one. Of an even number the mean of the middle two."""
+    rows, columns = values.shape
+    out = np.full(rows, np.nan)
+    ordered = np.empty(columns)
+    for row in range(rows):
+        count = 0
+        for column in range(columns):
+            value = values[row, column]
+            if value != value:
+                continue
+            place = count
+            while place > 0 and ordered[place - 1] > value:
+                ordered[place] = ordered[place - 1]
+                place -= 1
+            ordered[place] = value
+            count += 1
+        if count:
+            out[row] = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0
+    return out

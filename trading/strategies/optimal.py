@@ -67,7 +67,7 @@ def optimal(bench: Workbench, strategy: StrategySettings, sizing: Sizing) -> Opt
     contracts = np.where(inside, filled(np.where(inside, sizing.daily_cash_base / value, np.nan)), np.nan)
     subsystem = contracts * found.combined / strategy.forecasts.average
     weights = instrument_weights(panel, strategy, subsystem, int(found.first.min()))
-    average = contracts * weights * _multiplier(bench, strategy, sizing, subsystem, weights)
+    average = contracts * weights * _multiplier(bench, strategy, sizing, subsystem, contracts, weights)
     notional = average * found.combined / strategy.forecasts.average
     scalar = _risk_scalar(bench, strategy, sizing, notional)
     notional = notional * scalar[:, None]
@@ -113,14 +113,14 @@ def _inside(panel: Panel, found: Forecasts) -> npt.NDArray[np.bool_]:
 
 
 def _multiplier(
-    bench: Workbench, strategy: StrategySettings, sizing: Sizing, subsystem: Floats, weights: Floats
+    bench: Workbench, strategy: StrategySettings, sizing: Sizing, subsystem: Floats, contracts: Floats, weights: Floats
 ) -> Floats | float:
     given = strategy.portfolio.multiplier
     if not isinstance(given, str):
         return given
     from trading.strategies.estimates import instrument_multipliers
 
-    return instrument_multipliers(bench.panel, strategy, sizing.capital_base, subsystem, weights)[:, None]
+    return instrument_multipliers(bench, strategy, sizing, subsystem, contracts, weights)[:, None]
 
 
 def _risk_scalar(bench: Workbench, strategy: StrategySettings, sizing: Sizing, notional: Floats) -> Floats:
