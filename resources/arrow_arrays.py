@@ -23,12 +23,17 @@ def times(column: pa.ChunkedArray) -> npt.NDArray[np.datetime64]:
     return _eight_bytes(_cast(column, pa.timestamp("us")), "datetime64[us]", np.datetime64("NaT"))
 
 
+def wholes(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
+    """Whole numbers of any width as int64. No row may be null."""
+    column = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
+    return _eight_bytes(_cast(column, pa.int64()), "int64", 0)
+
+
 def codes(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Distinct texts in order of appearance, and the place of each row's among them. No row may be null."""
     encoded = column.combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    places = _eight_bytes(pa.chunked_array([encoded.indices.cast(pa.int64())]), "int64", 0)
-    return encoded.dictionary.to_pylist(), places
+    return encoded.dictionary.to_pylist(), wholes(encoded.indices)
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
