@@ -145,6 +145,13 @@ def test_a_rule_that_we_do_not_have_is_left_out_and_said(given: Any, said: str) 
     assert strategy.forecasts.sum_of_weights == "any", "what is left of the weights is 0.4"
 
 
+def test_a_rule_with_another_kind_of_name_gets_one_of_ours() -> None:
+    rules = {"a": trend(8, forecast_scalar=5.3), "b-2": trend(16, forecast_scalar=3.75)}
+    strategy, said = translated(system(trading_rules=rules, forecast_weights={"a": 0.4, "b-2": 0.6}), "two")
+    assert {name: rule.weight for name, rule in strategy.rules.items()} == {"a": 0.4, "b_2": 0.6}
+    assert said == ["rule b-2 is called b_2: names have letters, digits and _ only."]
+
+
 def test_weights_by_instrument_stand_where_they_differ_from_most() -> None:
     usual, own = {"a": 0.4, "b": 0.6}, {"a": 1.0}
     strategy = imported(

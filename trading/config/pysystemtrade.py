@@ -71,7 +71,7 @@ EXCLUDED: Mapping[str, tuple[str, ...]] = {  # by the key under duplicate_instru
     "krwusd": ("KRWUSD_mini",), "nasdaq": ("NASDAQ",), "silver": ("SILVER_mini",), "soybean": ("SOYBEAN_mini",),
     "sp500": ("SP500",), "twd": ("TWD-mini",), "vix": ("VIX_mini",), "wheat": ("WHEAT_mini",),
 }  # fmt: skip
-IGNORED = ("EURIBOR", "SGX", "BRENT", "CLP")
+IGNORED = ("EURIBOR", "CLP")
 WITHOUT_EFFECT = frozenset({  # groups for reports, settings of other estimators and of live trading
     "rule_groups", "style_groups", "countries", "asset_classes", "rule_variations", "forecast_weight_estimate",
     "forecast_cost_estimates", "instrument_weight_estimate", "instruments_with_threshold", "trading_restrictions",
@@ -469,7 +469,9 @@ def _forecasts(
     codes: Sequence[str],
 ) -> dict[str, Any]:
     """Sections `rules` and `forecasts`. The weights that most instruments have are the rules' own."""
-    known = {code: {name: value for name, value in own.items() if name in rules} for code, own in weights.items()}
+    names = {name: _our_name(theirs, name) for name in rules}
+    rules = {names[name]: rule for name, rule in rules.items()}
+    known = {code: {names[name]: own[name] for name in own if name in names} for code, own in weights.items()}
     idle = [code or "all instruments" for code, own in known.items() if sum(own.values()) <= 0]
     if idle:
         raise theirs.refused(f"no rule with a weight is left for {', '.join(idle)}")
@@ -493,6 +495,13 @@ def _forecasts(
         "estimate": _estimate(theirs, "forecast") if multiplier == "estimated" else {},
     }
     return {"rules": named, "forecasts": section}
+
+
+def _our_name(theirs: Configuration, name: str) -> str:
+    ours = re.sub(r"[^A-Za-z0-9_]", "_", name)[:40]
+    if ours != name:
+        theirs.note(f"rule {name} is called {ours}: names have letters, digits and _ only.")
+    return ours
 
 
 def _any_sum(theirs: Configuration, off: bool, what: str) -> str:
