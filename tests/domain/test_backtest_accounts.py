@@ -447,6 +447,17 @@ def test_an_instrument_without_any_rows_has_no_account() -> None:
         assert np.nansum(found.currency.gross) == 10.0
 
 
+def test_rows_are_those_with_a_price_series() -> None:
+    # The held contract's rows begin one session before the adjusted price's and end one after it.
+    where = panel({"A": [NAN, 100, 101, 102, NAN]}, held=wide([99, 100, 101, 102, 103]))
+    where = replace(where, held_first=np.array([0]), held_last=np.array([4]))
+    found = made(where, reference(), [0, 1, 1, 1, 1])
+    assert found.rows == (1, 4)
+    same(found.holdings.held[:, 0], [NAN, 0, 1, 1, 1])
+    same(found.currency.gross, [NAN, NAN, 0, 10, NAN])
+    same(made(where, strategy(), [0, 1, 1, 1, 1]).currency.gross, [0, 0, 0, 10, 0])
+
+
 def test_fills_are_listed_with_what_they_cost() -> None:
     where, how = panel({"A": [100, 101, 102], "B": [10, 10, 10]}), strategy()
     found = made(where, how, [1, 3, 3], [0, -2, -2])

@@ -58,6 +58,13 @@ class Account:
     currency: Curves
     percent: Curves
 
+    @property
+    def rows(self) -> tuple[int, int]:
+        """The first row in which an instrument has a price series, and the one after the last: statistics of the
+        reference count these rows only. A panel has more where a contract's rows go beyond the adjusted price's."""
+        there = self.panel.last >= self.panel.first
+        return int(self.panel.first[there].min(initial=len(self.capital))), int(self.panel.last.max(initial=-1)) + 1
+
     @cached_property
     def instruments_currency(self) -> Curves:
         """Curves of each instrument, base currency; shape `(n_sessions, n_instruments)`."""
@@ -142,24 +149,23 @@ class _Amounts:
 def _portfolio_curves(
     panel: Panel, strategy: StrategySettings, costs: Costs, total: Floats, capital: Floats
 ) -> tuple[Curves, Curves]:
-    """In currency and in percent: instruments added, what is missing counting as nothing (section 14). From the first
-    session in which any of them has a row to the last."""
-    known = np.flatnonzero(~np.isnan(total))
-    first, last = (known[:1], known[-1:]) if len(known) else (np.array([0]), np.array([-1]))
-    gross = total if strategy.costs.first_cost == "lost" else np.nan_to_num(total)
+    """In currency and in percent: instruments added, what is missing counting as nothing (section 14). With costs kept
+    every session of the panel counts, otherwise those in which an instrument has a row."""
+    lost = strategy.costs.first_cost == "lost"
+    start, end = _known_rows(total) if lost else (0, len(total))
+    gross = total if lost else np.nan_to_num(total)
     base = np.where(np.isnan(costs.base), 0.0, costs.base)
     rows = rows_before(panel, costs.dates), rows_after(panel, costs.dates)
-    amounts = _Amounts(gross[:, None], first, last, *rows, np.zeros(len(base), dtype=np.int64), base)
-    both = (amounts, amounts.percent(capital))
-    currency, percent = (_only(_curves(panel, strategy, each), first[0], last[0] + 1) for each in both)
+    one = np.zeros(len(base), dtype=np.int64)
+    amounts = _Amounts(gross[:, None], np.array([start]), np.array([end - 1]), *rows, one, base)
+    each = (_curves(panel, strategy, unit) for unit in (amounts, amounts.percent(capital)))
+    currency, percent = (replace(of, gross=of.gross[:, 0], net=of.net[:, 0], costs=of.costs[:, 0]) for of in each)
     return currency, percent
 
 
-def _only(curves: Curves, start: int, end: int) -> Curves:
-    """The one column of curves, on some of their sessions."""
-    rows = slice(start, end)
-    gross, net = curves.gross[rows, 0], curves.net[rows, 0]
-    return Curves(curves.sessions[rows], gross, net, curves.cost_sessions, curves.costs[:, 0])
+def _known_rows(total: Floats) -> tuple[int, int]:
+    known = np.flatnonzero(~np.isnan(total))
+    return (int(known[0]), int(known[-1]) + 1) if len(known) else (0, 0)
 
 
 def _instrument_curves(made: Account, *, percent: bool) -> Curves:

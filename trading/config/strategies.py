@@ -34,6 +34,7 @@ SEES_THE_FUTURE = {
     "risk_overlay.backfill": True,
     "costs.method": "sharpe",
     "costs.deflator": "final_volatility",
+    "costs.same_date": "last",
     "weekend_rows": "friday",
 }
 
@@ -174,7 +175,9 @@ class CostSettings(StrictSettings):
         "none", description="final_volatility: costs of the past are smaller as volatility was, against the last"
     )
     first_cost: Literal["kept", "lost"] = Field("kept", description="lost: net is missing through the first cost")
-    same_date: Literal["added", "last"] = Field("added", description="several costs of an instrument on one date")
+    same_date: Literal["added", "last"] = Field(
+        "added", description="several costs on one date: their sum, or the one that the reference's sorting leaves"
+    )
 
 
 class ExecutionSettings(StrictSettings):
@@ -244,6 +247,7 @@ def _without_effect(strategy: StrategySettings) -> set[str]:
         "risk_overlay.refits": strategy.risk_overlay.limits,
         "risk_overlay.backfill": strategy.risk_overlay.limits,
         "costs.deflator": strategy.costs.method == "cash",
+        "costs.same_date": strategy.costs.method == "cash",
     }
     return {path for path, has_effect in used.items() if not has_effect}
 
