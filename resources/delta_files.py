@@ -66,7 +66,8 @@ class DataFile:
 
 def described(table: DeltaTable) -> tuple[DataFile, ...]:
     """The files of a table as its log describes them, by session."""
-    actions = pa.table(table.get_add_actions(flatten=True))
+    # pa.table would import pandas to look whether this is a frame of it.
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     if not actions.num_rows:
         return ()
     names = ("path", "size_bytes", "num_records", "min.session", "max.session")
