@@ -20,7 +20,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_va
 
 from trading.backtest.panel import Floats, Panel
 from trading.backtest.result import Result
-from trading.config.refusals import refusal
+from trading.config.refusals import did_you_mean, refusal
 from trading.config.settings import Code, Name, Settings
 from trading.config.strategies import SEES_THE_FUTURE, StrategySettings, sees_the_future
 from trading.errors import WrongSpecification
@@ -363,22 +363,22 @@ def parsed_overrides(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _set(whole: dict[str, Any], path: str, value: Any) -> None:
-    node, free = whole, False
-    *above, leaf = path.split(".")
-    for part in above:
+    node, free, parts = whole, False, path.split(".")
+    for place, part in enumerate(parts):
         if not isinstance(node, dict) or (part not in node and not free):
-            raise _unknown(path, part, node)
-        node, free = node.setdefault(part, {}), free or part in FREE_KEYS
-    if not isinstance(node, dict) or (leaf not in node and not free):
-        raise _unknown(path, leaf, node)
-    node[leaf] = value
+            raise _unknown(parts, place, node)
+        if place + 1 < len(parts):
+            node, free = node.setdefault(part, {}), free or part in FREE_KEYS
+    node[parts[-1]] = value
 
 
-def _unknown(path: str, part: str, node: Any) -> WrongSpecification:
-    above = path.rpartition(part)[0].rstrip(".") or "the strategy"
-    known = _listed(node, 40) if isinstance(node, dict) else ""
-    what = f"Known under {above}: {known}" if known else f"{above} is a value with nothing under it"
-    return WrongSpecification(f"override {path}: {part} is unknown. {what}.")
+def _unknown(parts: Sequence[str], place: int, node: Any) -> WrongSpecification:
+    above = ".".join(parts[:place]) or "the strategy"
+    what = f"{above} is a value with nothing under it"
+    if isinstance(node, dict):
+        what = f"Known under {above}: {_listed(node, 40)}"
+    near = did_you_mean(parts[place], node if isinstance(node, dict) else ())
+    return WrongSpecification(f"override {'.'.join(parts)}: {parts[place]!r} is unknown.{near} {what}.")
 
 
 def _rescale(whole: dict[str, Any]) -> None:
