@@ -72,7 +72,8 @@ def csv_panel(
     """The panel of `instruments` (any order, each once), with the version `csv_version` gives.
 
     `weekend_rows` is the weekday of Saturday's and Sunday's rows: `friday`, as the reference has it, puts Sunday's
-    price into Friday's close. `through` leaves out rows of later weekdays. Raises BadInput (a file is missing, a cell
+    price into Friday's close. `through` leaves out rows of later weekdays, and those stamped
+    later: what a weekend adds to its Friday was not known on Friday. Raises BadInput (a file is missing, a cell
     or line is wrong), UnknownInstrument (csvconfig does not name it), MissingFxPair, UsageError (no rows at all).
     """
     return CsvPanels(folder).panel(instruments, base, weekend_rows, through)
@@ -238,14 +239,20 @@ class _Rows:
             _refuse(np.isinf(own), path, name, "not a finite number", "Correct it, or leave the field empty.")
         order = ascending(stamps)
         weekday = weekdays(stamps[order], asked.weekend_rows)
-        counted = slice(None) if asked.through is None else slice(_rows_through(weekday, asked))
+        counted = slice(None)
+        if asked.through is not None:
+            counted = slice(_rows_through(stamps[order], weekday, asked.through))
         kept = {name: own[order][counted] for name, own in values.items()}
         return cls(path, _digest(content), stamps[order][counted], weekday[counted], kept)
 
 
-def _rows_through(weekday: Integers, asked: _Request) -> int:
-    last = weekdays(np.array([asked.through], dtype="datetime64[us]"), "friday")
-    return int(np.searchsorted(weekday, last[0], side="right"))
+def _rows_through(stamps: Stamps, weekday: Integers, through: date) -> int:
+    """How many rows were known when a weekday ended: those of it and before, less those stamped on a later date (of a
+    weekend that counts to its Friday)."""
+    day = np.datetime64(through, "D")
+    last = weekdays(np.array([day]).astype("datetime64[us]"), "friday")
+    counted = int(np.searchsorted(weekday, last[0], side="right"))
+    return min(counted, int(np.searchsorted(stamps, (day + 1).astype(stamps.dtype), side="left")))
 
 
 def _contracts(rows: _Rows, column: str) -> Floats:

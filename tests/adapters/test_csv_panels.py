@@ -169,6 +169,13 @@ def test_through_a_session_nothing_later_is_there(folder: Path) -> None:
     assert cut.rate_midnight[-1, 0] == 1.2
     assert list(cut.last) == [0, 4]
     assert whole.version != cut.version
+    peeking = csv_panel(folder, ["BUND", "CORN"], "USD", "friday")
+    honest = csv_panel(folder, ["BUND", "CORN"], "USD", "friday", through=date(2022, 2, 25))
+    # through Friday, what Saturday and Sunday did to Friday's values was not known
+    assert (peeking.price[4, 1], honest.price[4, 1]) == (604, 603)
+    assert (peeking.rate[4, 0], honest.rate[4, 0]) == (1.25, 1.2)
+    sunday = csv_panel(folder, ["BUND", "CORN"], "USD", through=date(2022, 2, 27))
+    assert (str(sunday.sessions[-1]), sunday.price[4, 1]) == ("2022-02-25", 603)
     early = csv_panel(folder, ["BUND", "CORN"], "USD", through=date(2022, 2, 21))
     assert (list(early.first), list(early.last)) == ([0, 0], [0, -1])
     assert np.isnan(column(early, "price", "CORN")).all()
