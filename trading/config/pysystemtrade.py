@@ -299,6 +299,9 @@ def _forecasts(
     common = dict(Counter(tuple(sorted(own.items())) for own in known.values()).most_common(1)[0][0])
     named = {name: {**rule, "weight": common.get(name, 0.0)} for name, rule in rules.items()}
     own = {code: given for code, given in known.items() if code and given != common}
+    ceiling = theirs.number("forecast_post_ceiling_cost_SR")
+    if ceiling < SHIPPED["forecast_post_ceiling_cost_SR"]:
+        theirs.note(f"forecast_post_ceiling_cost_SR = {ceiling:g} was not taken over: no rule is dropped for its cost.")
     off = any(abs(sum(given.values()) - 1) > NEAR_ONE for given in known.values())
     multiplier, multipliers = _forecast_multiplier(theirs, codes)
     section = {
@@ -312,7 +315,6 @@ def _forecasts(
         "zero_rules": "missing",
         **_estimated_scalars(theirs),
         "refits": "from_end",
-        "cost_ceiling_sharpe": theirs.number("forecast_post_ceiling_cost_SR"),
         "estimate": _estimate(theirs, "forecast") if multiplier == "estimated" else {},
     }
     return {"rules": named, "forecasts": section}

@@ -141,7 +141,7 @@ class Configuration:
         """The same as a number; `told`: a note says so where it is the shipped one."""
         found = self.value(*path)
         if told and self.given.get(path[0]) is None:
-            self.note(f"{path[0]} is not given: the shipped {found:g} was taken.")
+            self.note(f"{path[0]} is not given: the shipped {found:,.10g} was taken.")
         return self.as_number(found, ".".join(path))
 
     def whole(self, *path: str) -> int:

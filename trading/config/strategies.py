@@ -106,7 +106,6 @@ class ForecastSettings(StrictSettings):
     refits: Literal["from_start", "from_end"] = Field(
         "from_start", description="estimated: yearly refits counted from the first session, or back from the last"
     )
-    cost_ceiling_sharpe: float = Field(999.0, ge=0, description="rules dearer a year than this, in Sharpe, are dropped")
     estimate: EstimateSettings = Field(default_factory=EstimateSettings, description="of the multiplier")
 
 

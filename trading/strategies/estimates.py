@@ -108,7 +108,7 @@ def forecast_multipliers(
             for own, column in zip(forecasts, columns, strict=True)
         ]
         out[rows, columns] = estimated_forecast_multipliers(
-            [own[rows] for own in forecasts], smooth, panel.sessions[rows], settings.estimate, strategy.portfolio.refits
+            [own[rows] for own in forecasts], smooth, panel.sessions[rows], settings.estimate, settings.refits
         )
         out[rows.stop :, columns] = out[rows.stop - 1, columns]
     return out
