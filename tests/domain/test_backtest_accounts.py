@@ -304,6 +304,23 @@ def test_the_first_cost_is_lost() -> None:
     assert str(found.instruments_currency.cost_sessions[-1]) == "2024-01-08"
 
 
+def test_a_cost_without_a_rate_hides_net_until_the_next_one_is_known() -> None:
+    # Held NaN 1 1 2 3 4 4 4: fills in sessions 4, 5 and 6; there is no rate on 5 January, the fifth. The sum of costs
+    # is known on the fourth, not on the fifth, and again on the sixth: net has its first value on the seventh.
+    midnight = np.ones((366, 1))
+    midnight[4] = NAN
+    where = panel({"A": [100, 101, 102, 103, 104, 105, 106, 107]}, rate_midnight=midnight)
+    found = made(where, reference(deflator="none"), [1, 1, 2, 3, 4, 4, 4, 4])
+    same(found.costs.base, [-1, NAN, -1])
+    same(found.instruments_currency.gross[:, 0], [NAN, 0, 10, 10, NAN, 30, 40, 40])
+    same(found.instruments_currency.net[:, 0], [NAN] * 7 + [40])
+
+
+def test_a_roll_of_nothing_is_free_where_commissions_are_added() -> None:
+    where = panel({"A": [100] * 5}, "2024-01-01", rolls_a_year=[1.0], per_trade=[7.0])
+    same(made(where, strategy(rolls="calendar"), [0] * 5).costs.local, [0])
+
+
 def test_a_cost_before_the_first_session_is_lost_in_percent_only() -> None:
     # The first roll (1 July) comes before the first price (8 July): 7 for a trade of nothing. In currency it is the
     # first known cost, so the fill of the third session, 5 contracts, counts; in percent that fill is the first.
