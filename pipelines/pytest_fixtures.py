@@ -1,6 +1,7 @@
 """Fixtures for tests of one's own rules, strategies and parts; pytest finds them where Daybook is installed.
 
-Belongs here: fixtures, each a function to call. Does not belong here: what they make (`trading/backtest/rehearsal.py`).
+Belongs here: fixtures, each a function to call. Does not belong here: what they make
+(`trading/backtest/simulated.py`, `rehearsal.py`).
 
     def test_my_rule(daybook_market, daybook_backtest):
         panel = daybook_market(seed=3)
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def daybook_market() -> Callable[..., Panel]:
-    """`random_walks`: a made-up market, the same for the same seed."""
-    from trading.backtest.rehearsal import random_walks
+    """`simulated_panel`: a market out of a seed, the same for the same seed."""
+    from trading.backtest.simulated import simulated_panel
 
-    return random_walks
+    return simulated_panel
 
 
 @pytest.fixture(scope="session")

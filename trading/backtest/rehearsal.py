@@ -1,17 +1,16 @@
-"""Made-up markets to try a strategy on, for tests of strategies, rules and parts of one's own.
+"""Panels of given prices, for tests of strategies, rules and parts of one's own.
 
-Belongs here: panels without data. Does not belong here: the simulated market a desk can be run on
-(`trading/market/simulation.py`), which has contracts, rolls and files.
+Belongs here: panels whose every number can be worked by hand. Does not belong here: panels out of a seed
+(`simulated.py`), or data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from trading.backtest.panel import Floats, Panel
+from trading.backtest.panel import Panel
 
 FIRST = "2015-01-01"
 
@@ -38,29 +37,3 @@ def made_panel(prices: Mapping[str, Sequence[float]], first: str = FIRST, carry:
         point_value=np.ones(rows), slippage=none, per_contract=none, per_trade=none, fraction=none,
         rolls_a_year=4.0 * one, anchor=none,
     )  # fmt: skip
-
-
-def random_walks(
-    instruments: Sequence[str] = ("A", "B", "C"), sessions: int = 750, seed: int = 1, drift: float = 0.0
-) -> Panel:
-    """Prices that start at 100 and change by a normal step of deviation 1 around `drift` each session; the same for the
-    same seed. A rule that earns on these without drift has seen the future."""
-    steps = np.random.default_rng(seed).normal(drift, 1.0, (sessions, len(instruments)))
-    walked: Floats = 100.0 + np.cumsum(steps, axis=0)
-    return made_panel({code: walked[:, place].tolist() for place, code in enumerate(sorted(instruments))})
-
-
-def cut(panel: Panel, rows: int) -> Panel:
-    """The panel as it was known after its first `rows` sessions, where its source has nothing that comes later."""
-    kept = {
-        name: getattr(panel, name)[:rows] for name in ("sessions", "price", "held", "carry", "rolls", "rate",
-                                                       "point_value")
-    }  # fmt: skip
-    last = np.array([_last(column) for column in kept["price"].T], dtype=np.int64)
-    held_last = np.array([_last(column) for column in kept["held"].T], dtype=np.int64)
-    return replace(panel, **kept, last=last, held_last=held_last)
-
-
-def _last(column: Floats) -> int:
-    present = np.flatnonzero(np.isfinite(column))
-    return int(present[-1]) if len(present) else -1
