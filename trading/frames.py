@@ -346,6 +346,17 @@ BACKTEST_RESULTS = Dataset(
                column("seconds", REAL, "what computing took", required=True)]),
     ("key",), append_only=True,
 )  # fmt: skip
+SWEEP_RESULTS = Dataset(
+    "sweep_results", "backtests",
+    "One row a variant of a sweep: statistics, and what the probability of overfitting needs of its curve.",
+    pa.schema([column("sweep", TEXT, "key of the backtest that is varied", required=True),
+               column("overrides", TEXT, "what the variant changes, as JSON", required=True),
+               column("session", DAY, "last session of the data", required=True),
+               column("error", TEXT, "why it could not be computed; null where it was"),
+               column("statistics", TEXT, "statistics by name, as JSON"),
+               column("moments", TEXT, "block moments of the net percent curve: 3 x 16 float64, base64")]),
+    ("sweep", "overrides"), append_only=True,
+)  # fmt: skip
 
 DATASETS: Mapping[str, Dataset] = {
     dataset.name: dataset
@@ -354,6 +365,7 @@ DATASETS: Mapping[str, Dataset] = {
         CLEAN_MULTIPLE_PRICES, CLEAN_FX_RATES, QUARANTINE, MULTIPLE_PRICES, ROLL_CALENDAR, ROLL_STATES, ROLL_GAPS,
         DAILY_PRICES, FX_RATES, VOLATILITY, CORRELATION, COVARIANCE, FORECASTS, OPTIMAL_POSITIONS, TARGETS, POSITIONS,
         ORDERS, FILLS, PNL, EQUITY, BREAKS, VIOLATIONS, BACKTEST_CURVES, BACKTEST_RESULTS,
+        SWEEP_RESULTS,
     )
 }  # fmt: skip
 

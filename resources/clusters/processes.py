@@ -83,6 +83,9 @@ class _Crew:
         pipes = Pipes(theirs[:-1], theirs[-1], lifeline)
         try:
             self._pid = _started(task, pipes, (*ours, self._lifeline))
+        except BaseException:
+            self._close()
+            raise
         finally:
             for handle in pipes.all:
                 os.close(handle)
@@ -164,10 +167,13 @@ class _Crew:
         """Kills every process and closes every pipe; when it returns there is none."""
         for pid in self._pids.values():
             _kill(pid)
-        os.close(self._lifeline)
+        self._close()
         if not self._pids or not _gone(self._pid, _TO_END_S):
             _kill_group(self._pid)
             _gone(self._pid, _TO_END_S)
+
+    def _close(self) -> None:
+        os.close(self._lifeline)
         for pipe in (self._foreman, *self._pipes.values()):
             pipe.close()
 

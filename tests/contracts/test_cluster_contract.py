@@ -237,7 +237,7 @@ def test_workers_end_with_the_process_that_asked(kind: str) -> None:
     assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_no_scheduler_no_work() -> None:
+def test_without_a_dask_scheduler_there_is_no_work() -> None:
     with pytest.raises(StoreUnavailable, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1"):
         DaskCluster("tcp://127.0.0.1:1", connect_s=0.3)
 

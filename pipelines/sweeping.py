@@ -1,0 +1,383 @@
+"""Running a sweep: every variant once, on whatever cluster, and what can be said of all of them together.
+
+Belongs here: what is known already, what is left to compute, keeping results as they come, and the odds that the best
+is luck. Does not belong here: which variants there are (`trading/backtest/sweeps.py`), workers (`resources/clusters`),
+or what people type (`sweep_request.py`).
+
+Results are rows of `sweep_results`, some seconds' worth in one append, so that a sweep that is killed and started again
+computes only the rest. No curve is kept: a variant's is that of `daybook backtest` with the same overrides.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from pipelines import wiring
+from pipelines.backtesting import Workshop
+from pipelines.settings import Place
+from trading.backtest.panel import Floats, Panel
+from trading.backtest.specification import Backtest, Choice, require_instruments
+from trading.backtest.sweeps import Overrides, Sweep, crossed, placed, spans, variant_text, variants
+from trading.errors import DatasetNotFound, DaybookError, UsageError, WorkStopped
+from trading.ports import NO_LIMITS, Cluster, FrameStore, Limits, Progress, Task
+
+KEPT_EVERY_S = 2.0
+BATCH = 20  # variants that Optuna chooses at once, whatever the number of workers, so that answers do not depend on it
+CURVE = "net_percent"
+_FAR = date(9999, 12, 31)
+
+
+def _quiet(done: int, total: int, what: str) -> None:
+    """Says nothing."""
+
+
+# --- what workers do --------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What workers share: the backtest that is varied, its panel, and what computes it."""
+
+    workshop: Workshop
+    sweep: Sweep
+    panel: Panel
+
+
+class Runner:
+    """A worker's bench with everything that variants share, made once."""
+
+    def __init__(self, bench: Bench) -> None:
+        from trading.backtest import engine
+
+        self._engine, self._bench, self._sweep = engine, bench, bench.sweep
+        backtest = bench.sweep.backtest
+        self._start = 0 if backtest.first is None else bench.panel.row(backtest.first)
+        self._own = backtest.engine == Choice(name="daybook")
+        self._own &= (backtest.decided_by.name, backtest.costs.name) == ("rules", "settings")
+        self._work = engine.bench_of(bench.panel, backtest.resolved())
+
+    def evaluated(self, overrides: Mapping[str, Any]) -> tuple[Mapping[str, Mapping[str, float]], Floats]:
+        """Statistics by curve and name, and the net percent curve, of a variant."""
+        strategy = self._sweep.varied(overrides)
+        backtest = self._sweep.backtest.model_copy(update={"strategy": strategy})
+        if not self._own:
+            result = self._bench.workshop.computed(backtest, self._bench.panel)
+            return result.statistics, result.curves[CURVE]
+        resolved = backtest.resolved()
+        sizing = self._engine.sizing_of(resolved, backtest.capital_base)
+        made = self._engine.evaluate(self._work, resolved, sizing).account
+        return self._engine.statistics(made, self._start, (CURVE,)), made.percent.net[self._start :]
+
+
+def prepared(bench: Bench) -> Runner:
+    """The runner, kernels loaded and what variants share computed."""
+    runner = Runner(bench)
+    variant_row(runner, {})
+    return runner
+
+
+Row = tuple[str | None, str | None, str | None]  # error, statistics, moments: as `sweep_results` keeps them
+
+
+def variant_row(runner: Runner, overrides: Mapping[str, Any]) -> Row:
+    """One variant; one that cannot be computed is a row that says why."""
+    from trading.analytics.overfitting import block_moments
+
+    try:
+        found, curve = runner.evaluated(overrides)
+    except DaybookError as cause:
+        return str(cause), None, None
+    moments = block_moments(np.ascontiguousarray(curve))
+    return None, _text(found), base64.b64encode(moments.tobytes()).decode()
+
+
+def _text(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Statistics as `curve.name`, JSON; what is not finite is text, which JSON has no number for."""
+    flat = {f"{curve}.{name}": _said(own[name]) for curve, own in found.items() if curve in (CURVE, "risk")
+            for name in own}  # fmt: skip
+    return json.dumps(flat, allow_nan=False)
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return float(value) if math.isfinite(value) else str(float(value))
+
+
+# --- what is known of a sweep -----------------------------------------------------------------------------------------
+class Kept:
+    """Results of one sweep, in memory and in the dataset `sweep_results`."""
+
+    def __init__(self, frames: FrameStore, key: str, session: date) -> None:
+        self._frames, self.key, self._session = frames, key, session
+        self.rows: dict[str, Row] = self._loaded()
+        self._new: list[str] = []
+        self._said = time.monotonic()
+
+    def _loaded(self) -> dict[str, Row]:
+        from trading.frames import SWEEP_RESULTS
+
+        try:
+            table = self._frames.history(SWEEP_RESULTS, through=_FAR, series=[self.key])
+        except DatasetNotFound:
+            return {}
+        columns = [table[name].to_pylist() for name in ("overrides", "error", "statistics", "moments")]
+        return {text: row for text, *row in zip(*columns, strict=True)}  # type: ignore[misc]
+
+    def add(self, text: str, row: Row) -> None:
+        """A new result; kept on disk now and then."""
+        self.rows[text] = row
+        self._new.append(text)
+        if time.monotonic() - self._said > KEPT_EVERY_S:
+            self.keep()
+
+    def keep(self) -> None:
+        """Puts what is new into the store."""
+        import pyarrow as pa
+
+        from trading.frames import SWEEP_RESULTS
+
+        if self._new:
+            names = ("error", "statistics", "moments")
+            rows = [
+                {"sweep": self.key, "overrides": text, "session": self._session,
+                 **dict(zip(names, self.rows[text], strict=True))}
+                for text in self._new
+            ]  # fmt: skip
+            self._frames.append(SWEEP_RESULTS, pa.Table.from_pylist(rows, SWEEP_RESULTS.schema))
+        self._new, self._said = [], time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of a sweep: its variants in their order, and a row for each of them that was computed.
+
+    `computed` now, `known` from before, `left` not done, `dropped` because a fast span was not below its slow one.
+    `stopped` says why it ended early. `odds` is what is said of all variants together; empty where it ended early.
+    """
+
+    sweep: Sweep
+    key: str
+    variants: tuple[Overrides, ...]
+    rows: tuple[Row | None, ...]
+    computed: int
+    known: int
+    dropped: int
+    seconds: float
+    stopped: WorkStopped | None = None
+    odds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def left(self) -> int:
+        """Variants without a row."""
+        return sum(row is None for row in self.rows)
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """Statistics by name of each variant; empty where there are none."""
+        return [{} if row is None or row[1] is None else _numbers(row[1]) for row in self.rows]
+
+    def best(self) -> int | None:
+        """Place of the variant with the highest objective, or None."""
+        values = [found.get(self.sweep.objective, math.nan) for found in self.statistics()]
+        known = [place for place, value in enumerate(values) if not math.isnan(value)]
+        return max(known, key=lambda place: values[place]) if known else None
+
+
+def _numbers(text: str) -> dict[str, Any]:
+    special = ("nan", "inf", "-inf")
+    return {name: float(value) if value in special else value for name, value in json.loads(text).items()}
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+def run(
+    where: Place,
+    sweep: Sweep,
+    source: Choice,
+    cluster: Cluster,
+    limits: Limits = NO_LIMITS,
+    progress: Progress = _quiet,
+    plugins: Sequence[str] = (),
+) -> Found:
+    """Runs a sweep: every variant that is not known yet, once. A deadline counts from here.
+
+    Raises WrongSpecification, StoreBusy while the same sweep runs elsewhere, and what a cluster raises but for a
+    deadline, a memory ceiling or a cancellation: these are told in `stopped`, and what was done is kept.
+    """
+    began = time.monotonic()
+    bench, key = _opened(sweep, Workshop(source, tuple(plugins)))
+    own_lock = hashlib.sha256(f"sweep {key}".encode()).hexdigest()
+    with wiring.result_store(where).computing(own_lock, 5.0):
+        kept = Kept(wiring.frame_store(where), key, bench.panel.sessions[-1].item())
+        work = _Work(bench, kept, cluster, limits, progress, began)
+        try:
+            work.search()
+        except WorkStopped as stopped:
+            work.stopped = stopped
+        finally:
+            kept.keep()
+    return work.found()
+
+
+def _opened(sweep: Sweep, workshop: Workshop) -> tuple[Bench, str]:
+    """The bench, and the key of the sweep: that of its backtest, and whether weights are rescaled."""
+    backtest, source = sweep.backtest, workshop.opened()
+    universe = require_instruments(backtest, source.instruments())
+    wanted = (backtest.base_currency, backtest.strategy.weekend_rows, backtest.last)
+    version = source.version(universe, *wanted)
+    panel = workshop.panel(source, backtest, universe, version)
+    own = backtest.key(version, wiring.code_version(), workshop.versions(backtest))
+    key = hashlib.sha256(f"{own} {sweep.rescale_weights}".encode()).hexdigest() if sweep.rescale_weights else own
+    return Bench(workshop, sweep, panel), key
+
+
+class _Work:
+    """One run of a sweep."""
+
+    def __init__(
+        self, bench: Bench, kept: Kept, cluster: Cluster, limits: Limits, progress: Progress, began: float
+    ) -> None:
+        self._bench, self._sweep, self._kept, self._cluster = bench, bench.sweep, kept, cluster
+        self._limits, self._progress, self._began = limits, progress, began
+        self._variants: tuple[Overrides, ...] = ()
+        self._computed = self._dropped = 0
+        self.stopped: WorkStopped | None = None
+
+    def search(self) -> None:
+        """Computes what is not known. Raises WorkStopped."""
+        if self._sweep.search == "optuna":
+            self._optuna()
+            return
+        found = variants(self._sweep)
+        self._variants, self._dropped = found.overrides, found.dropped
+        self._compute(self._variants)
+
+    def _compute(self, wanted: Iterable[Overrides]) -> None:
+        rest = {text: overrides for overrides in wanted if (text := variant_text(overrides)) not in self._kept.rows}
+        names = list(rest)
+        task = Task(variant_row, self._bench, prepared)
+        done = self._sweep.size - len(rest) if self._sweep.search != "optuna" else self._computed
+        say: Progress = lambda now, total, what: self._progress(done + now, self._sweep.size, "variants")  # noqa: E731
+        for place, row in self._cluster.map(task, list(rest.values()), self._left(), say):
+            self._computed += 1
+            self._kept.add(names[place], row)
+
+    def _left(self) -> Limits:
+        """The limits, with what is left of the deadline."""
+        if self._limits.deadline_s is None:
+            return self._limits
+        return replace(self._limits, deadline_s=max(0.0, self._began + self._limits.deadline_s - time.monotonic()))
+
+    def _optuna(self) -> None:
+        """Batches, each chosen after the ones before."""
+        study, pairs = _study(self._sweep.seed), spans(self._sweep)
+        while len(self._variants) < self._sweep.trials:
+            batch = []
+            for _ in range(min(BATCH, self._sweep.trials - len(self._variants))):
+                trial, overrides = _asked(study, self._sweep, pairs)
+                batch.append((trial, overrides))
+            self._variants += tuple(overrides for _, overrides in batch)
+            self._compute(overrides for _, overrides in batch)
+            for trial, overrides in batch:
+                self._tell(study, trial, overrides)
+
+    def _tell(self, study: Any, trial: Any, overrides: Overrides) -> None:
+        _, statistics, _ = self._kept.rows[variant_text(overrides)]
+        value = _numbers(statistics).get(self._sweep.objective, math.nan) if statistics else math.nan
+        if math.isfinite(value):
+            study.tell(trial, value)
+        else:
+            study.tell(trial, state=_failed())
+
+    def found(self) -> Found:
+        """What became of it."""
+        rows = tuple(self._kept.rows.get(variant_text(overrides)) for overrides in self._variants)
+        known = sum(row is not None for row in rows) - self._computed
+        made = Found(
+            self._sweep, self._kept.key, self._variants, rows, self._computed, max(known, 0), self._dropped,
+            time.monotonic() - self._began, self.stopped,
+        )  # fmt: skip
+        if self._sweep.objective not in next(filter(None, made.statistics()), {self._sweep.objective: 0}):
+            raise UsageError(f"objective {self._sweep.objective} is unknown. Choose one of the table's statistics.")
+        odds = {} if self.stopped else odds_of(made, self._bench)
+        return replace(made, odds=odds, seconds=time.monotonic() - self._began)
+
+
+# --- Optuna -----------------------------------------------------------------------------------------------------------
+def _study(seed: int) -> Any:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True))
+
+
+def _asked(study: Any, sweep: Sweep, pairs: Any) -> tuple[Any, Overrides]:
+    """The next trial whose fast spans are below its slow ones, and its overrides."""
+    for _ in range(1000):
+        trial = study.ask()
+        overrides = placed(sweep.axes, [number for axis in sweep.axes for number in _suggested(trial, axis)])
+        if not crossed(pairs, overrides):
+            return trial, overrides
+        study.tell(trial, state=_failed())
+    raise UsageError("Optuna finds no variant whose fast spans are below its slow ones. Give larger slow spans.")
+
+
+def _suggested(trial: Any, axis: Any) -> Iterator[float]:
+    """Numbers of the unit cube, one of a few where the axis has values."""
+    for number in range(axis.width):
+        if axis.values:
+            yield (trial.suggest_int(axis.name, 0, len(axis.values) - 1) + 0.5) / len(axis.values)
+        else:
+            yield min(trial.suggest_float(f"{axis.name} {number}", 0.0, 1.0), 1 - 1e-12)
+
+
+def _failed() -> Any:
+    import optuna
+
+    return optuna.trial.TrialState.FAIL
+
+
+# --- all variants together --------------------------------------------------------------------------------------------
+def odds_of(found: Found, bench: Bench) -> dict[str, float]:
+    """What choosing the best of so many is worth: its deflated Sharpe ratio (all variants count as independent, the
+    strictest), and the probability of backtest overfitting. Empty with fewer than two variants."""
+    from trading.analytics.overfitting import backtest_overfitting, deflated_sharpe_of, sharpe_ratios
+
+    packed = [row[2] for row in found.rows if row is not None and row[2] is not None]
+    best = found.best()
+    if len(packed) < 2 or best is None:
+        return {}
+    moments = np.stack([np.frombuffer(base64.b64decode(one)).reshape(3, -1) for one in packed])
+    _, curve = Runner(bench).evaluated(found.variants[best])
+    overfitting = backtest_overfitting(moments)
+    return {
+        "deflated_sharpe": float(deflated_sharpe_of(np.ascontiguousarray(curve), sharpe_ratios(moments))),
+        "probability_of_overfitting": float(overfitting.probability),
+        "probability_of_loss": float(overfitting.loss),
+        "slope": float(overfitting.slope),
+        "trials": float(len(packed)),
+    }
+
+
+def told(say: Callable[[str], None], every_s: float = 2.0) -> Progress:
+    """Progress as a line every few seconds."""
+    last = [time.monotonic()]
+
+    def progress(done: int, total: int, what: str) -> None:
+        if time.monotonic() - last[0] > every_s or done == total:
+            last[0] = time.monotonic()
+            say(f"{done:,} of {total:,} {what}")
+
+    return progress
+
+
+def varied_backtest(sweep: Sweep, overrides: Mapping[str, Any]) -> Backtest:
+    """The single backtest that a variant is."""
+    return sweep.backtest.model_copy(update={"strategy": sweep.varied(overrides)})
