@@ -34,6 +34,7 @@ from trading.analytics.correlation_matrices import (
 )
 from trading.analytics.diversification import estimated_multipliers, pnl_matrices
 from trading.analytics.refits import Refits, refits
+from trading.backtest.engine import decisions
 from trading.backtest.panel import Panel
 from trading.config.strategies import EstimateSettings, RiskOverlaySettings, StrategySettings
 from trading.risk.overlay import RiskMeasures, risk_measures, risk_scalar
@@ -167,6 +168,20 @@ def test_estimated_multiplier(pnl, panel: Panel, chapter15: Path) -> None:
     np.testing.assert_allclose(mine.reindex(pd.to_datetime(wanted.index)), wanted, rtol=1e-9)
     assert mine[: wanted.index[0]].isna().all()
     assert (mine[wanted.index[-1] :] == mine[wanted.index[-1]]).all()
+
+
+def test_the_engine_multiplies_by_it(panel: Panel, theirs, chapter15: Path) -> None:
+    """Chapter 15 with an estimated multiplier, prices to positions: the reference's positions of 1.89, with the golden
+    multiplier, carried forward, in its place."""
+    shipped = strategy_file("chapter15", place("nowhere"))
+    portfolio = shipped.portfolio.model_copy(update={"multiplier": "estimated", "refits": "from_end"})
+    costs = shipped.costs.model_copy(update={"same_date": "last"})
+    strategy = shipped.model_copy(update={"portfolio": portfolio, "costs": costs})
+    wanted = golden(chapter15, "correlation/estimated_idm")["idm"]
+    multiplier = wanted.set_axis(pd.to_datetime(wanted.index)).reindex(pd.DatetimeIndex(panel.sessions)).ffill()
+    expected = theirs("notional_position") / 1.89 * multiplier.to_numpy()[:, None]
+    found = decisions(Workbench(panel), strategy, Sizing(CAPITAL, 20.0)).optimal.notional
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
 
 
 # --- the risk overlay -------------------------------------------------------------------------------------------------

@@ -117,6 +117,6 @@ def risk_scalar(measures: RiskMeasures, settings: RiskOverlaySettings, volatilit
 
 
 def _rows_of_any(price: Floats, held: Floats) -> slice:
-    """From the first to the last session on which any instrument has a price, adjusted or held."""
+    """From the first to the last session on which any instrument has a price, adjusted or held; all if none has."""
     present = np.flatnonzero((np.isfinite(price) | np.isfinite(held)).any(axis=1))
-    return slice(int(present[0]), int(present[-1]) + 1) if len(present) else slice(0, 0)
+    return slice(int(present[0]), int(present[-1]) + 1) if len(present) else slice(0, len(price))
