@@ -166,8 +166,8 @@ class _Request:
         prices = _Rows.read(self.folder / adjusted, _ADJUSTED_COLUMNS, self)
         held = _Rows.read(self.folder / multiple, _MULTIPLE_COLUMNS, self)
         rows = HeldRows(
-            held.weekday, held.stamps, held.values["PRICE"], _contracts(held, "PRICE_CONTRACT"),
-            held.values["CARRY"], _contracts(held, "CARRY_CONTRACT"),
+            held.weekday, held.stamps, held.values["PRICE"], held.values["PRICE_CONTRACT"],
+            held.values["CARRY"], held.values["CARRY_CONTRACT"],
         )  # fmt: skip
         series = daily_series(prices.weekday, prices.values["price"], rows)
         return series, {adjusted: prices.digest, multiple: held.digest}
@@ -222,7 +222,6 @@ def _number(row: Row, column: str, *, required: bool = False) -> float:
 class _Rows:
     """Rows of one file in time order, as many of them as count."""
 
-    path: Path
     digest: str
     stamps: Stamps
     weekday: Integers
@@ -236,14 +235,17 @@ class _Rows:
         values = {name: reals(table[name]) for name in columns if name != "DATETIME"}
         _refuse(np.isnat(stamps), path, "DATETIME", "the time is missing", "Write the time, or remove the line.")
         for name, own in values.items():
-            _refuse(np.isinf(own), path, name, "not a finite number", "Correct it, or leave the field empty.")
+            _refuse(np.isinf(own), path, name, "not a finite number", "Correct it, or leave the field empty.", own)
+            if name.endswith("_CONTRACT"):
+                cure = "Write it as YYYYMMDD, with DD = 00 for a month."
+                _refuse(_no_contract(own), path, name, "not a contract id", cure, own)
         order = ascending(stamps)
         weekday = weekdays(stamps[order], asked.weekend_rows)
         counted = slice(None)
         if asked.through is not None:
             counted = slice(_rows_through(stamps[order], weekday, asked.through))
         kept = {name: own[order][counted] for name, own in values.items()}
-        return cls(path, _digest(content), stamps[order][counted], weekday[counted], kept)
+        return cls(_digest(content), stamps[order][counted], weekday[counted], kept)
 
 
 def _rows_through(stamps: Stamps, weekday: Integers, through: date) -> int:
@@ -255,23 +257,21 @@ def _rows_through(stamps: Stamps, weekday: Integers, through: date) -> int:
     return min(counted, int(np.searchsorted(stamps, (day + 1).astype(stamps.dtype), side="left")))
 
 
-def _contracts(rows: _Rows, column: str) -> Floats:
-    """Contract ids of a column. Raises BadInput on one that is no YYYYMMDD."""
-    found = rows.values[column]
+def _no_contract(found: Floats) -> npt.NDArray[np.bool_]:
+    """Which numbers are no YYYYMMDD; a missing one may be."""
     month, day = found // 100 % 100, found % 100
-    wrong = ~np.isnan(found) & ~(
-        (found >= 10000000) & (found < 100000000) & (month >= 1) & (month <= 12) & (day <= 31) & (found % 1 == 0)
-    )
-    if wrong.any():
-        value, cure = found[wrong][0], "Write it as YYYYMMDD, with DD = 00 for a month."
-        raise BadInput("not a contract id", where=str(rows.path), column=column, value=f"{value:.15g}", cure=cure)
-    return found
+    eight_digits = (found >= 10_000_000) & (found < 100_000_000) & (found % 1 == 0)
+    return np.asarray(~np.isnan(found) & ~(eight_digits & (month >= 1) & (month <= 12) & (day <= 31)))
 
 
-def _refuse(wrong: npt.NDArray[np.bool_], path: Path, column: str, found: str, cure: str) -> None:
+def _refuse(
+    wrong: npt.NDArray[np.bool_], path: Path, column: str, found: str, cure: str, values: Floats | None = None
+) -> None:
     """Raises BadInput naming the first row that is wrong (line numbers count no empty lines)."""
     if wrong.any():
-        raise BadInput(found, where=str(path), row=int(np.argmax(wrong)) + 2, column=column, cure=cure)
+        row = int(np.argmax(wrong))
+        value = None if values is None else f"{values[row]:.15g}"
+        raise BadInput(found, where=str(path), row=row + 2, column=column, value=value, cure=cure)
 
 
 def _files(folder: Path, name: str) -> list[Path]:

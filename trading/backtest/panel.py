@@ -30,12 +30,12 @@ class Panel:
     `price`: adjusted daily price, points. `held`: price of the contract held, not adjusted. `carry`: annualised roll of
     the session (mean over its rows), points a year. `rolls`: how often the held contract changed. `volume` is not here.
     `first`, `last`: first and last row of each instrument's price series, shape `(n_instruments,)`, both included;
-    `held_first`, `held_last` the same of the held contract's rows.
+    `held_first`, `held_last` the same of the held contract's rows. Without any rows they are 0 and -1.
 
     `rate`: base currency for one unit of the instrument's, last quote of the session or before; `rate_midnight` as
     known when each calendar day began, shape `(n_days, n_instruments)`, from `first_day` on, every day of the week,
     starting on 1 January of the first session's year and ending on 31 December of the last one's. NaN before the
-    first quote.
+    first quote; at midnight also of the base itself before 1970, and while a pair's last row has no quote.
 
     `point_value`: local currency for a point, by session. Shape `(n_instruments,)`: `slippage` in points,
     `per_contract` and `per_trade` in local currency, `fraction` of value; `rolls_a_year`. `anchor`: points to add to
