@@ -59,7 +59,6 @@ class Runner:
 
         self._engine, self._bench, self._sweep = engine, bench, bench.sweep
         backtest = bench.sweep.backtest
-        self._start = 0 if backtest.first is None else bench.panel.row(backtest.first)
         self._own = backtest.engine == Choice(name="daybook")
         self._own &= (backtest.decided_by.name, backtest.costs.name) == ("rules", "settings")
         self._work = engine.bench_of(bench.panel, backtest.resolved())
@@ -74,7 +73,8 @@ class Runner:
         resolved = backtest.resolved()
         sizing = self._engine.sizing_of(resolved, backtest.capital_base)
         made = self._engine.evaluate(self._work, resolved, sizing).account
-        return self._engine.statistics(made, self._start, (CURVE,)), made.percent.net[self._start :]
+        rows = self._engine.counted_rows(made, backtest.first)
+        return self._engine.statistics(made, rows, (CURVE,)), made.percent.net[rows]
 
 
 def prepared(bench: Bench) -> Runner:

@@ -130,13 +130,16 @@ STATISTICS = ("gross_percent", "net_percent", "gross_currency", "net_currency")
 def result(evaluated: Evaluation, first: date | None = None) -> Result:
     """Positions, curves and statistics from the session `first` on (None: all)."""
     made, panel = evaluated.account, evaluated.account.panel
-    start = 0 if first is None else panel.row(first)
-    curves = {name: values[start:] for name, values in portfolio_curves(made).items()}
-    sessions = panel.sessions[start:]
-    return Result(
-        sessions, panel.instruments, evaluated.decisions.positions[start:], curves,
-        statistics(made, start),
-    )  # fmt: skip
+    rows = counted_rows(made, first)
+    curves = {name: values[rows] for name, values in portfolio_curves(made).items()}
+    decided = evaluated.decisions.positions[rows]
+    return Result(panel.sessions[rows], panel.instruments, decided, curves, statistics(made, rows))
+
+
+def counted_rows(made: Account, first: date | None = None) -> slice:
+    """The sessions curves and statistics are of: those with an adjusted price's series, from `first` on."""
+    start, end = made.rows
+    return slice(start if first is None else max(start, made.panel.row(first)), end)
 
 
 def portfolio_curves(made: Account) -> dict[str, Floats]:
@@ -153,29 +156,28 @@ def portfolio_curves(made: Account) -> dict[str, Floats]:
     return found
 
 
-def statistics(made: Account, start: int = 0, names: Sequence[str] = STATISTICS) -> Statistics:
-    """Statistics of the named curves, daily, from the row `start` on; and, under `risk`, tail risk, what costs take and
-    how often the portfolio is turned over a year."""
+def statistics(made: Account, rows: slice, names: Sequence[str] = STATISTICS) -> Statistics:
+    """Statistics of the named curves, daily, of some rows; and, under `risk`, tail risk, what costs take and how often
+    a position changed."""
     peak = made.strategy.drawdown_from
     curves = {
         "gross_percent": made.percent.gross, "net_percent": made.percent.net,
         "gross_currency": made.currency.gross, "net_currency": made.currency.net,
     }  # fmt: skip
-    sessions = made.panel.sessions[start:]
-    found = {name: dict(curve_statistics(curves[name][start:], sessions, "daily", peak)) for name in names}
-    return found | {"risk": _risk(made, start)}  # type: ignore[return-value]
+    sessions = made.panel.sessions[rows]
+    found = {name: dict(curve_statistics(curves[name][rows], sessions, "daily", peak)) for name in names}
+    return found | {"risk": _risk(made, rows)}  # type: ignore[return-value]
 
 
-def _risk(made: Account, start: int) -> dict[str, float]:
-    gross, net = made.percent.gross[start:], made.percent.net[start:]
+def _risk(made: Account, rows: slice) -> dict[str, float]:
+    gross, net = made.percent.gross[rows], made.percent.net[rows]
     drag = {name: float(value) for name, value in cost_drag(gross, net).items()}  # type: ignore[arg-type]
-    return {**tail_risk(net), **drag, "trades": float(_trades(made, start))}
+    return {**tail_risk(net), **drag, "trades": float(_trades(made, rows))}
 
 
-def _trades(made: Account, start: int) -> int:
-    """How often a position changed."""
-    held = np.nan_to_num(made.holdings.held)
-    return int(np.count_nonzero(np.diff(held[max(start - 1, 0) :], axis=0)))
+def _trades(made: Account, rows: slice) -> int:
+    held = np.nan_to_num(made.holdings.held[max(rows.start - 1, 0) : rows.stop])
+    return int(np.count_nonzero(np.diff(held, axis=0)))
 
 
 def sizing_of(strategy: StrategySettings, capital_base: float, target_percent: float | None = None) -> Sizing:

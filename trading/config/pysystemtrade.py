@@ -449,5 +449,5 @@ def _costs(theirs: Configuration) -> dict[str, Any]:
         "rolls": "calendar",
         "deflator": "final_volatility" if theirs.truth("vol_normalise_currency_costs") else "none",
         "first_cost": "lost",
-        "same_date": "added",
+        "same_date": "last",
     }
