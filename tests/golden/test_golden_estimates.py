@@ -238,3 +238,36 @@ def test_a_lone_instrument_has_its_own_risk(measured, panel: Panel) -> None:
     alone = panel.sessions < np.datetime64("1982-08-30")
     assert (mine.normal[alone] > 0).sum() > 2500
     np.testing.assert_allclose(mine.normal[alone], mine.sum_absolute[alone], rtol=1e-12)
+
+
+# --- everything estimated, from files to positions --------------------------------------------------------------------
+def everything_estimated(refits: str) -> StrategySettings:
+    """Chapter 15's rules and weights; scalars, multipliers and risk estimated; no other option sees the future."""
+    shipped = strategy_file("chapter15", place("nowhere"))
+    given = shipped.model_dump(include={"name", "instruments", "volatility"}) | {
+        "rules": {name: rule.model_copy(update={"scalar": "estimated"}) for name, rule in shipped.rules.items()},
+        "forecasts": {"multiplier": "estimated"},
+        "portfolio": {"weights": shipped.portfolio.weights, "multiplier": "estimated", "refits": refits},
+        "risk_overlay": {"normal_fraction": 1.1, "shocked_fraction": 2.0, "leverage": 10.0, "refits": refits},
+    }
+    return StrategySettings.model_validate(given)
+
+
+def notional(shared: Path, refits: str, through: np.datetime64 | None = None) -> np.ndarray:
+    last = None if through is None else through.item()
+    panel = csv_panel(shared / "data" / "futures", SIX, "USD", "session", last)
+    return decisions(Workbench(panel), everything_estimated(refits), Sizing(CAPITAL, 20.0)).optimal.notional
+
+
+@pytest.mark.parametrize("row", [2400, 2683, 5001, 8000, 11_111, 12_700])
+def test_positions_of_a_session_need_no_later_one(shared: Path, panel: Panel, row: int) -> None:
+    whole = notional(shared, "from_start")
+    assert np.isfinite(whole[row]).any()
+    part = notional(shared, "from_start", panel.sessions[row])
+    columns = np.flatnonzero(np.isfinite(whole[: row + 1]).any(axis=0))
+    np.testing.assert_array_equal(part[: row + 1, columns], whole[: row + 1, columns])
+
+
+def test_refits_counted_from_the_end_change_the_past(shared: Path, panel: Panel) -> None:
+    part = notional(shared, "from_end", panel.sessions[8000])
+    assert not np.array_equal(part[:8001], notional(shared, "from_end")[:8001], equal_nan=True)
