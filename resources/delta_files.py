@@ -23,7 +23,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from resources.durable import synced
-from resources.frame_rows import in_key_order, last_of_each_series, sessions_of
+from resources.frame_rows import in_key_order, inside, last_of_each_series, sessions_of
 from trading.frames import Dataset
 from trading.ports import Span
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 TARGET_ROWS = 65_536
 ROW_GROUP_ROWS = 16_384
+_FEW_ROWS = 4_096
 _SERIES = b"daybook.series"
 _SERIES_AT_MOST = 2_000
 
@@ -136,12 +137,13 @@ def read(
     place: Path, files: Sequence[DataFile], dataset: Dataset, names: Sequence[str], span: Span | None = None
 ) -> pa.Table:
     """Columns of the rows of some files that lie in `span`, file by file. Columns a file lacks are null."""
-    import pyarrow.dataset as pads
-
-    fields = [dataset.schema.field(name) for name in names]
-    schema = pa.schema(fields)
+    schema = pa.schema([dataset.schema.field(name) for name in names])
     if not files:
         return schema.empty_table()
+    if sum(file.rows for file in files) <= _FEW_ROWS:
+        return _read_whole(place, files, dataset, schema, span)
+    import pyarrow.dataset as pads  # which imports pandas
+
     paths = [str(place / file.path) for file in files]
     plain = pa.schema([pa.field(field.name, field.type) for field in dataset.schema])
     source = pads.FileSystemDataset.from_paths(
@@ -149,6 +151,23 @@ def read(
     )
     table = source.to_table(columns=list(names), filter=_condition(files, dataset, span))
     return pa.Table.from_arrays(table.columns, schema=schema)
+
+
+def _read_whole(
+    place: Path, files: Sequence[DataFile], dataset: Dataset, schema: pa.Schema, span: Span | None
+) -> pa.Table:
+    """Small files are read whole and then looked through, which needs no more than Arrow itself."""
+    kinds = {name: dataset.schema.field(name).type for name in [*schema.names, "session", dataset.series[0]]}
+    plain = pa.schema(list(kinds.items()))
+    parts = []
+    for file in files:
+        held = pq.ParquetFile(place / file.path).read(columns=list(kinds), use_threads=False)
+        for name in set(kinds) - set(held.column_names):
+            held = held.append_column(name, pa.nulls(held.num_rows, kinds[name]))
+        parts.append(held.select(plain.names).cast(plain))
+    table = pa.concat_tables(parts).replace_schema_metadata(None)
+    table = table if span is None else table.filter(inside(table, dataset, span))
+    return pa.Table.from_arrays(table.select(schema.names).columns, schema=schema)
 
 
 def _condition(files: Sequence[DataFile], dataset: Dataset, span: Span | None) -> pc.Expression | None:

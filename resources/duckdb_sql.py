@@ -10,7 +10,7 @@ settings locked, so a query can reach nothing but the tables it is given.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -42,8 +42,15 @@ class SqlReader:
     """Answers SELECTs over the datasets of `frames` by their names, the projections of `ledger` as
     `ledger_<projection>`, and its entries as `journal`."""
 
-    def __init__(self, frames: FrameStore, ledger: Ledger, datasets: Mapping[str, Dataset] = DATASETS) -> None:
-        self._frames, self._ledger, self._datasets = frames, ledger, datasets
+    def __init__(
+        self,
+        frames: FrameStore,
+        ledger: Ledger,
+        datasets: Mapping[str, Dataset] = DATASETS,
+        before: Mapping[str, Callable[[], object]] | None = None,
+    ) -> None:
+        """`before`: what to do before a dataset of that name is read, such as adding what is not listed yet."""
+        self._frames, self._ledger, self._datasets, self._before = frames, ledger, datasets, before or {}
 
     def tables(self) -> list[str]:
         """Names a query may use, sorted."""
@@ -79,6 +86,8 @@ class SqlReader:
         return pa.Table.from_pylist(self._ledger.rows(projection.name), schema=_schema(projection))
 
     def _rows(self, dataset: Dataset, as_of: AsOf) -> pa.Table:
+        if dataset.name in self._before and as_of is None:
+            self._before[dataset.name]()
         try:
             return self._frames.history(dataset, through=date.max, as_of=as_of)
         except DatasetNotFound:

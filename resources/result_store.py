@@ -5,9 +5,12 @@ Belongs here: keeping results and finding them again, bit for bit. Does not belo
 
 A curve is a file of its own, not rows of a dataset: an append to a dataset reads the sessions it touches, and curves
 touch all of them, so that the thousandth would cost what all before it hold. A file is written beside its place and
-renamed, so it is there wholly or not at all. What a sweep keeps are rows only, thousands in one append.
+renamed, so it is there wholly or not at all. Its row in the dataset is added by `index`, when rows are wanted: a
+process that runs one backtest would spend longer on loading Delta than on the backtest. What a sweep keeps are rows
+only, thousands in one append.
 
     ROOT/ab/ab12...parquet     one result: session, positions by instrument, curves; its record in the file's metadata
+    ROOT/.new/ab12...          a result whose row is not in the dataset yet
     ROOT/.locks/ab1            who is computing a key that starts so
 """
 
@@ -16,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -24,12 +27,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from resources.arrow_arrays import reals, times
 from resources.disk_errors import refusal
 from resources.durable import synced
 from resources.file_lock import held
+from trading.backtest.panel import Floats
 from trading.backtest.result import Kept, Record, Result, Statistics
 from trading.errors import DatasetNotFound, StoreError
 from trading.frames import BACKTEST_RESULTS
@@ -38,6 +44,7 @@ from trading.ports import FrameStore
 _RECORD = b"daybook.record"
 _POSITION, _CURVE = "position ", "curve "
 _FAR = date(9999, 12, 31)
+_INDEX_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +55,38 @@ class ResultStore:
     frames: FrameStore
 
     def keep(self, results: Sequence[Kept]) -> None:
-        """Keeps results, curves first and then all rows in one append; a key that is there already is left as it is.
-
-        Raises StoreUnavailable (disk full or read-only), StoreBusy.
-        """
-        known = self.known(kept.record.key for kept in results)
-        rows = {kept.record.key: _row(kept) for kept in results if kept.record.key not in known}
-        written: list[Path] = []
-        try:
-            for kept in results:
-                if kept.result is not None and not self._file(kept.record.key).exists():
-                    written.append(self._write(kept, kept.result))
-            if rows:
-                self.frames.append(BACKTEST_RESULTS, pa.Table.from_pylist([*rows.values()], BACKTEST_RESULTS.schema))
-        except BaseException:
-            for place in written:  # a curve without its row would be found, and never be listed
-                place.unlink(missing_ok=True)
-            raise
+        """Keeps results: those with curves as files, the others as rows, in one append. A key that is there already is
+        left as it is. Raises StoreUnavailable (disk full or read-only), StoreBusy."""
+        for kept in results:
+            if kept.result is not None and not self._file(kept.record.key).exists():
+                self._write(kept, kept.result)
+        rows = [kept for kept in results if kept.result is None]
+        if rows:
+            self._append(rows, self.known(kept.record.key for kept in rows))
 
     def known(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` of which at least the statistics are kept."""
         wanted = set(keys)
         found = {key for key in wanted if self._file(key).exists()}
-        if found != wanted:
-            found |= wanted & set(self._rows(["key"])["key"].to_pylist())
-        return found
+        return found if found == wanted else found | (wanted & self._keys())
+
+    def index(self) -> int:
+        """Adds the rows of results that have none yet to the dataset; how many those were."""
+        news = self.root / ".new"
+        if not news.is_dir() or not any(news.iterdir()):
+            return 0
+        with held(self.root / ".locks" / "index", "the list of results", _INDEX_WAIT_S):
+            marks = [mark for mark in sorted(news.iterdir()) if self._file(mark.name).exists()]
+            kept = [_described(pq.read_schema(self._file(mark.name))) for mark in marks]
+            self._append(kept, self._keys())
+            for mark in marks:
+                mark.unlink(missing_ok=True)
+            return len(marks)
 
     def load(self, key: str) -> Kept | None:
         """The whole result, or None where its curves are not kept. Raises StoreError on a damaged file."""
         try:
-            table = pq.read_table(self._file(key), use_threads=False)
+            table = pq.ParquetFile(self._file(key)).read(use_threads=False)  # read_table would import pandas
         except FileNotFoundError:
             return None
         except (OSError, pa.ArrowException) as cause:
@@ -114,7 +123,15 @@ class ResultStore:
             schema = BACKTEST_RESULTS.schema
             return (schema if columns is None else pa.schema([schema.field(name) for name in columns])).empty_table()
 
-    def _write(self, kept: Kept, result: Result) -> Path:
+    def _keys(self) -> set[str]:
+        return set(self._rows(["key"])["key"].to_pylist())
+
+    def _append(self, results: Sequence[Kept], there: Collection[str]) -> None:
+        rows = {kept.record.key: _row(kept) for kept in results if kept.record.key not in there}
+        if rows:
+            self.frames.append(BACKTEST_RESULTS, pa.Table.from_pylist([*rows.values()], BACKTEST_RESULTS.schema))
+
+    def _write(self, kept: Kept, result: Result) -> None:
         place = self._file(kept.record.key)
         draft = place.with_name(f".{place.stem}.{os.getpid()}.draft")
         try:
@@ -123,8 +140,10 @@ class ResultStore:
                 left.unlink(missing_ok=True)
             pq.write_table(_table(kept, result), draft, compression="zstd", use_dictionary=False)
             synced(draft)
+            mark = self.root / ".new" / kept.record.key
+            mark.parent.mkdir(exist_ok=True)
+            mark.touch()
             draft.replace(place)
-            return place
         except (OSError, pa.ArrowException) as cause:
             draft.unlink(missing_ok=True)
             raise refusal(cause, self.root) or StoreError(f"the result {place} cannot be kept: {cause}.") from cause
@@ -132,33 +151,45 @@ class ResultStore:
 
 # --- one file ---------------------------------------------------------------------------------------------------------
 def _table(kept: Kept, result: Result) -> pa.Table:
-    columns = {"session": pa.array(result.sessions.astype("datetime64[D]"))}
-    columns |= {f"{_CURVE}{name}": pa.array(values) for name, values in result.curves.items()}
-    columns |= {f"{_POSITION}{code}": pa.array(result.positions[:, n]) for n, code in enumerate(result.instruments)}
+    days = result.sessions.astype("datetime64[D]").astype(np.int64).astype(np.int32)
+    columns = {"session": _column(pa.date32(), days)}
+    columns |= {f"{_CURVE}{name}": _column(pa.float64(), values) for name, values in result.curves.items()}
+    for column, code in enumerate(result.instruments):
+        columns[f"{_POSITION}{code}"] = _column(pa.float64(), result.positions[:, column])
     said = {**_record(kept.record), "statistics": _text(kept.statistics)}
     return pa.table(columns).replace_schema_metadata({_RECORD: json.dumps(said)})
 
 
+def _column(kind: pa.DataType, values: npt.NDArray[Any]) -> pa.Array:
+    """Values as they lie in memory. Not by pa.array, which imports pandas first."""
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _described(schema: pa.Schema) -> Kept:
+    """The record and the statistics of a file."""
+    said = json.loads(schema.metadata[_RECORD])
+    return Kept(statistics=_statistics(said.pop("statistics")), record=_record_of(said))
+
+
 def _kept(table: pa.Table) -> Kept:
-    said = json.loads(table.schema.metadata[_RECORD])
-    statistics = _statistics(said.pop("statistics"))
+    described = _described(table.schema)
     curves = {name.removeprefix(_CURVE): _floats(table, name) for name in _named(table, _CURVE)}
     held_in = _named(table, _POSITION)
     positions = np.empty((table.num_rows, len(held_in)))
     for column, name in enumerate(held_in):
         positions[:, column] = _floats(table, name)
-    # As numbers first: of dates, Arrow makes arrays with the help of pandas, which takes long to import.
-    sessions = table["session"].cast(pa.int32()).to_numpy().astype(np.int64).astype("datetime64[D]")
+    sessions = times(table["session"]).astype("datetime64[D]")
     codes = tuple(name.removeprefix(_POSITION) for name in held_in)
-    return Kept(_record_of(said), statistics, Result(sessions, codes, positions, curves, statistics))
+    result = Result(sessions, codes, positions, curves, described.statistics)
+    return Kept(described.record, described.statistics, result)
 
 
 def _named(table: pa.Table, prefix: str) -> list[str]:
     return [name for name in table.column_names if name.startswith(prefix)]
 
 
-def _floats(table: pa.Table, name: str) -> Any:
-    return table[name].to_numpy()
+def _floats(table: pa.Table, name: str) -> Floats:
+    return reals(table[name])
 
 
 def _record(record: Record) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def test_python_variables_are_not_tables(sql: SqlReader) -> None:
 
 
 def test_a_wrong_query_says_where_and_which_tables_there_are(sql: SqlReader) -> None:
-    with pytest.raises(UsageError, match=r"(?s)selec.*Tables: .*forecasts.*journal, ledger_fills"):
+    with pytest.raises(UsageError, match=r"(?s)selec.*Tables: .*forecasts.*journal, ledger_backtests, ledger_fills"):
         sql.query("selec 1")
     with pytest.raises(UsageError, match="there is no table prices"):
         sql.query("select * from prices")

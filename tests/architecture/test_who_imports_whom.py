@@ -25,7 +25,8 @@ SHARED = {
 }
 # Adapters are made here: from settings (`vended`, as Dagster resources) and for a deployment.
 MAKERS = {"resources.vended"}
-NAMES_ADAPTERS = {"pipelines.deployments", "pipelines.wiring"}  # with Dagster, and without what it takes to load
+# With Dagster, without what that takes to load, and as sources of backtests.
+NAMES_ADAPTERS = {"pipelines.deployments", "pipelines.wiring", "pipelines.panel_sources"}
 RESTRICTED = ("dg.asset", "dg.op", "dg.job", "dg.multi_asset", "dg.asset_check", "dg.multi_asset_check", "dg.sensor",
               "dg.schedule", "dg.run_failure_sensor", "dg.graph")  # fmt: skip
 

@@ -274,7 +274,7 @@ def test_each_request_leaves_a_row_that_sql_can_read(where: Place) -> None:
     with factory(where) as open_factory:
         first = open_factory.run(asked())
         open_factory.run(asked())
-    reader = sql_reader(frame_store(where), ledger(where))
+    reader = sql_reader(frame_store(where), ledger(where), where)
     rows = reader.query("select * from ledger_backtests order by asked_at").to_pylist()
     assert [(row["outcome"], row["cached"], row["who"]) for row in rows] == [
         ("computed", 0, "tester"),
