@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.settings import Place, place, project_folder, read_settings
-from pipelines.wiring import utc_now
+from pipelines.wiring import result_store, utc_now
 from resources.vended import (
     CsvReferenceResource,
     DeltaFramesResource,
@@ -25,6 +25,7 @@ from resources.vended import (
 )
 from trading.config.models import DeskSettings
 from trading.errors import ConfigError, StoreUnavailable
+from trading.frames import BACKTEST_RESULTS
 from trading.ports import (
     Backups,
     BlobStore,
@@ -126,7 +127,7 @@ class SqlResource(HomeResource):
     def adapter(self) -> Sql:
         """The reader."""
         where = self.where()
-        return sql_reader(frame_store(where), ledger(where))
+        return sql_reader(frame_store(where), ledger(where), where)
 
 
 class SnapshotsResource(HomeResource):
@@ -235,11 +236,11 @@ def paper_broker(where: Place, frames: FrameStore, found: ReferenceStore) -> Bro
     return PaperBroker(where.home / "broker.sqlite", DailyQuotes(frames), found.instruments)
 
 
-def sql_reader(frames: FrameStore, book: Ledger) -> Sql:
-    """Read-only SQL over datasets and projections."""
+def sql_reader(frames: FrameStore, book: Ledger, where: Place) -> Sql:
+    """Read-only SQL over datasets and projections; results of backtests are listed when they are asked for."""
     from resources.duckdb_sql import SqlReader
 
-    return SqlReader(frames, book)
+    return SqlReader(frames, book, before={BACKTEST_RESULTS.name: result_store(where).index})
 
 
 def snapshots(where: Place) -> Backups:
@@ -285,7 +286,7 @@ def adapters(where: Place) -> Adapters:
         vendor=vendor_of(settings, found),
         broker=paper_broker(where, frames, found),
         notifier=notifier_of(settings),
-        sql=sql_reader(frames, book),
+        sql=sql_reader(frames, book, where),
         backups=snapshots(where),
     )
 
