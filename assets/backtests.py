@@ -1,121 +1,123 @@
-"""Backtests: a configured strategy over the desk's own history, its curve kept and drawn.
+"""Backtests: an asset for each strategy that trades, run over the desk's own history by the backtest factory.
 
-Belongs here: reading history, calling `trading.backtest`, keeping and drawing the curve. Does not belong here: the
-engine, or a strategy.
+Belongs here: asking for a backtest as the launchpad says, and drawing what came back. Does not belong here: the engine,
+a strategy, or keeping results (the factory does, by the hash of what they are made of).
 """
 
-from collections.abc import Callable
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from assets.layers import Sources
-from assets.materialized import described, facts
+from assets.materialized import OWNERS, described
 from assets.pictures import image
-from trading.analytics import volatility
-from trading.analytics.performance import statistics
-from trading.backtest.recurrence import BacktestResult, History, run
-from trading.config.models import DeskSettings, StrategySettings
+from trading.backtest.factory import Answer, Backtests
+from trading.backtest.result import Result
+from trading.backtest.specification import Backtest, overridden
+from trading.config.models import DeskSettings
 from trading.errors import UsageError
-from trading.frames import BACKTEST_CURVES, CLEAN_FX_RATES, DAILY_PRICES, ROLL_GAPS, to_table
-from trading.market import fx
-from trading.market.daily import held_daily
-from trading.market.instruments import in_force
-from trading.ports import FrameStore, ReferenceStore, Span
+from trading.frames import BACKTEST_RESULTS, CLEAN_FX_RATES, DAILY_PRICES, MULTIPLE_PRICES, ROLL_GAPS, SWEEP_RESULTS
 from trading.reports import drawings
-from trading.strategies.prices import anchored_prices
+
+GROUP = "backtests"
+SHOWN = ("ann_mean", "ann_std", "sharpe", "sortino", "worst_drawdown", "time_in_drawdown", "skew")
+SPECS = [dg.AssetSpec(**described(dataset)) for dataset in (BACKTEST_RESULTS, SWEEP_RESULTS)]
 
 
 class BacktestConfig(dg.Config):
-    """Which strategy, over which sessions, on which instruments; empty: the first configured, all, the strategy's."""
+    """Which sessions, on which instruments, with how much capital; empty: all, the strategy's, the strategy's or its
+    share of the desk's. `overrides` change settings of the strategy, as {"buffer.fraction": 0.2}."""
 
-    strategy: str = ""
-    first: str = ""
-    last: str = ""
-    instruments: list[str] = Field(default_factory=list)
+    first: str = Field("", description="first session of the curve, YYYY-MM-DD; empty: the first there is")
+    last: str = Field("", description="last session that is read, YYYY-MM-DD; empty: the last there is")
+    instruments: list[str] = Field(default_factory=list, description="some of the strategy's; empty: all of them")
+    capital: float = Field(
+        0.0, ge=0, description="capital, base currency; 0: the strategy's, or its share of the desk's"
+    )
+    overrides: dict[str, Any] = Field(default_factory=dict, description="settings of the strategy by dotted path")
 
 
-def chosen(config: BacktestConfig, desk: DeskSettings) -> StrategySettings:
-    """The configured strategy, with the instruments of the run if any. Raises UsageError on an unknown name."""
+def asked(name: str, config: BacktestConfig, desk: DeskSettings) -> Backtest:
+    """The backtest that a launchpad's words mean. Raises UsageError, WrongSpecification."""
     known = {strategy.name: strategy for strategy in desk.strategies}
-    name = config.strategy or next(iter(known), "")
     if name not in known:
         raise UsageError(f"strategy {name!r} is not configured. Known: {', '.join(known) or 'none'}.")
-    update = {"instruments": tuple(config.instruments)} if config.instruments else {}
-    return known[name].model_copy(update=update)
-
-
-def read_history(sources: Sources, last: date) -> History:
-    """Everything a backtest needs, through a session. Raises UsageError where no prices are held."""
-    daily, gaps = sources.frame(DAILY_PRICES, last), sources.frame(ROLL_GAPS, last)
-    if daily.empty:
-        raise UsageError("there are no daily prices to backtest on. Run `daybook load` first.")
-    prices = anchored_prices(daily.dropna(subset=["price"]), gaps)
-    returns = volatility.returns_points(prices, over_gaps=sources.desk.market.calendar == "exchange")
-    rolls = gaps.groupby(["session", "instrument"]).size().unstack()
-    return History(
-        prices=prices,
-        held=held_daily(daily).reindex(index=prices.index, columns=prices.columns),
-        volatility=volatility.mixed(returns),
-        rates=_rates(sources, prices, last),
-        rolls=rolls.reindex(index=prices.index, columns=prices.columns).fillna(0.0),
-        point_values=_point_values(sources, prices, last),
+    strategy = overridden(known[name], config.overrides) if config.overrides else known[name]
+    target = strategy.volatility_target_percent or desk.capital.volatility_target_percent
+    return Backtest(
+        strategy=strategy.model_copy(update={"volatility_target_percent": target}),
+        instruments=tuple(config.instruments),
+        first=_day(config.first, "first"),
+        last=_day(config.last, "last"),
+        capital_base=config.capital or strategy.capital_base or desk.capital.capital_base * strategy.capital_share,
+        base_currency=strategy.base_currency or desk.capital.base_currency,
     )
 
 
-def _point_values(sources: Sources, prices: pd.DataFrame, last: date) -> pd.DataFrame:
-    """What a point was worth, as in force on each session."""
-    values = pd.DataFrame(index=prices.index, columns=prices.columns, dtype="float64")
-    for since, found in reversed(list(in_force(sources.reference.instruments, prices.index[0].date(), last))):
-        held = {code: found[code].point_value_local for code in prices.columns if code in found}
-        values.loc[pd.Timestamp(max(since, prices.index[0].date())) :, list(held)] = list(held.values())
-    return values
+def _day(text: str, name: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as cause:
+        raise UsageError(f"{name} {text!r} is not a date. Give it as YYYY-MM-DD, or leave it out.") from cause
 
 
-def _rates(sources: Sources, prices: pd.DataFrame, last: date) -> pd.DataFrame:
-    """Base currency for one unit of each instrument's currency, by session and instrument."""
-    instruments, base = sources.reference.instruments(last), sources.desk.capital.base_currency
-    currencies = {code: instruments[code].currency for code in prices.columns}
-    quotes = sources.frame(CLEAN_FX_RATES, last)
-    long = fx.to_base(quotes, sorted({*currencies.values(), base}), base, prices.index)
-    wide = long.pivot(index="session", columns="currency", values="rate").reindex(prices.index)
-    return pd.DataFrame({code: wide[currency] for code, currency in currencies.items()})
-
-
-@dg.asset(**described(BACKTEST_CURVES, deps=[DAILY_PRICES.name, ROLL_GAPS.name, CLEAN_FX_RATES.name]))
-def backtest_curves(
-    config: BacktestConfig,
-    frames: dg.ResourceParam[FrameStore],
-    reference: dg.ResourceParam[ReferenceStore],
-    desk: dg.ResourceParam[DeskSettings],
-    clock: dg.ResourceParam[Callable[[], datetime]],
-) -> dg.MaterializeResult:
-    """Runs the configured strategy and replaces its curve."""
-    sources, strategy = Sources(frames, reference, desk, clock()), chosen(config, desk)
-    last = date.fromisoformat(config.last) if config.last else sources.now.date()
-    found = run(read_history(sources, last), strategy, reference.instruments(last), desk.capital)
-    rows = to_table(_since(found, config.first).rows(strategy.name), BACKTEST_CURVES)
-    version = frames.replace(BACKTEST_CURVES, rows, Span(date.min, date.max, (strategy.name,)))
-    return dg.MaterializeResult(metadata=facts(rows, version, _shown(_since(found, config.first), strategy.name)))
-
-
-def _since(found: BacktestResult, first: str) -> BacktestResult:
-    """The result from a session on; what came before only warmed it up."""
-    if not first:
-        return found
-    curve = found.curve.loc[first:]
-    return BacktestResult(found.positions.loc[first:], curve, statistics(curve["net_percent"]))
-
-
-def _shown(found: BacktestResult, name: str) -> dict[str, object]:
-    cumulative = found.curve[["gross_percent", "net_percent"]].cumsum()
-    figures = {key: round(float(value), 6) for key, value in found.performance.figures().items()}
+def shown(answer: Answer, unit: str) -> dict[str, Any]:
+    """What Dagster shows of a result: curves, what costs took, and statistics after costs."""
+    result = answer.result
+    curve = percent(result)
+    cumulative = curve[["gross_percent", "net_percent"]].cumsum()
+    costs = curve["costs_percent"].fillna(0.0).cumsum()
+    net = answer.statistics["net_percent"]
     return {
-        "strategy": name,
-        "equity curve": image(drawings.equity_curve(cumulative, "percent of capital", f"Backtest of {name}")),
-        "drawdown": image(drawings.drawdown(cumulative["net_percent"], "percent of capital")),
-        "costs percent": round(float(found.curve["costs_percent"].sum()), 4),
-        **figures,
+        "equity curve": image(drawings.equity_curve(cumulative, "percent of capital", "Backtest"), "equity curve"),
+        "drawdown": image(drawings.drawdown(cumulative["net_percent"], "percent of capital"), "drawdown"),
+        "costs": image(drawings.equity_curve(costs, "percent of capital", "Costs"), "costs"),
+        "sessions": f"{result.sessions[0]} to {result.sessions[-1]}",
+        "instruments": ", ".join(result.instruments),
+        "gross percent": round(float(curve["gross_percent"].sum()), 4),
+        "costs percent": round(float(curve["costs_percent"].sum()), 4),
+        "net percent": round(float(curve["net_percent"].sum()), 4),
+        "base currency": unit,
+        "key": answer.key,
+        "cached": answer.cached,
+        "seconds": round(answer.seconds, 3),
+        **{name: round(float(net[name]), 6) for name in SHOWN},
     }
+
+
+def percent(result: Result) -> pd.DataFrame:
+    """Gross, costs and net in percent of capital, by session."""
+    names = ("gross_percent", "costs_percent", "net_percent")
+    index = pd.DatetimeIndex(result.sessions.astype("datetime64[us]"), name="session")
+    return pd.DataFrame({name: result.curves[name] for name in names}, index=index)
+
+
+def backtest_asset(name: str) -> dg.AssetsDefinition:
+    """The asset of a strategy's backtest, `backtests/<strategy>`."""
+
+    @dg.asset(
+        key=dg.AssetKey([GROUP, name]),
+        description=f"Backtest of the strategy {name} over the desk's own prices, by the code that sets its targets.",
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"python", "delta"},
+        tags={"daybook/layer": GROUP},
+        deps=[dataset.name for dataset in (DAILY_PRICES, MULTIPLE_PRICES, ROLL_GAPS, CLEAN_FX_RATES)],
+    )
+    def backtest(
+        config: BacktestConfig,
+        backtests: dg.ResourceParam[Backtests],
+        desk: dg.ResourceParam[DeskSettings],
+    ) -> dg.MaterializeResult[None]:
+        request = asked(name, config, desk)
+        return dg.MaterializeResult(metadata=shown(backtests.run(request), request.base_currency))
+
+    return backtest
+
+
+def backtest_assets(names: Sequence[str]) -> list[dg.AssetsDefinition]:
+    """The assets of strategies by name."""
+    return [backtest_asset(name) for name in names]

@@ -31,14 +31,13 @@ from trading.frames import (
     DAILY_PRICES,
     EQUITY,
     FILLS,
-    FORECASTS,
     FX_RATES,
+    OPTIMAL_POSITIONS,
     ORDERS,
     PNL,
     POSITIONS,
     ROLL_GAPS,
     TARGETS,
-    VOLATILITY,
     Dataset,
     empty,
     to_table,
@@ -49,7 +48,7 @@ from trading.reports import drawings
 ACTOR = "close"
 DATASETS: tuple[Dataset, ...] = (TARGETS, ORDERS, FILLS, POSITIONS, PNL, EQUITY)
 _NEEDS: dict[str, tuple[Dataset, ...]] = {
-    "targets": (FORECASTS, VOLATILITY, DAILY_PRICES, FX_RATES),
+    "targets": (OPTIMAL_POSITIONS, DAILY_PRICES, FX_RATES),
     "orders": (TARGETS,),
     "fills": (DAILY_PRICES, ROLL_GAPS),
     "positions": (FILLS, DAILY_PRICES, FX_RATES),

@@ -5,7 +5,7 @@ Belongs here: reading and laying out. Does not belong here: any step of the clos
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
@@ -17,22 +17,14 @@ from trading.book.marks import Contract, Mark, marks
 from trading.book.rolls import Roll
 from trading.book.state import BookState, SessionInputs
 from trading.config.models import DeskSettings
-from trading.frames import DAILY_PRICES, EQUITY, FORECASTS, FX_RATES, POSITIONS, ROLL_GAPS, VOLATILITY, Dataset
+from trading.frames import DAILY_PRICES, EQUITY, FX_RATES, OPTIMAL_POSITIONS, POSITIONS, ROLL_GAPS, Dataset
 from trading.ports import FrameStore, Ledger, ReferenceStore
-from trading.strategies.forecasts import COMBINED
+from trading.strategies.targets import Wanted
 
 # How far back prices are read for marks. A contract not quoted for longer keeps the mark it was last valued at.
 MARK_DAYS = 400
 DAY = timedelta(days=1)
 Rows = list[dict[str, Any]]
-
-
-@dataclass(slots=True)
-class Carried:
-    """Values carried forward from session to session."""
-
-    volatility: dict[str, float] = field(default_factory=dict)
-    rates: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -94,26 +86,20 @@ def session_inputs(
     """The inputs of each session in order, reading every dataset once. `closed` is the last session closed before."""
     first, last = sessions[0], sessions[-1]
     since = closed + DAY if closed else first
-    prices, gaps, forecasts, volatility, rates = (
+    prices, gaps, wanted, quoted = (
         _by_session(_rows(frames, dataset, last, since))
-        for dataset in (DAILY_PRICES, ROLL_GAPS, FORECASTS, VOLATILITY, FX_RATES)
+        for dataset in (DAILY_PRICES, ROLL_GAPS, OPTIMAL_POSITIONS, FX_RATES)
     )
-    carried = Carried(
-        _carry({}, _latest(frames, VOLATILITY, first - DAY), "instrument", "mixed_points"),
-        _carry({desk.capital.base_currency: 1.0}, _latest(frames, FX_RATES, first - DAY), "currency", "rate"),
-    )
+    rates = _carry({desk.capital.base_currency: 1.0}, _latest(frames, FX_RATES, first - DAY))
     for session in sessions:
         days = [since + i * DAY for i in range((session - since).days + 1)]
         seen = [row for day in days for row in prices.get(day, [])]
-        _carry(carried.volatility, volatility.get(session, []), "instrument", "mixed_points")
-        _carry(carried.rates, rates.get(session, []), "currency", "rate")
         yield SessionInputs(
             session,
             marks(seen),
             _held(seen),
-            _combined(forecasts.get(session, [])),
-            dict(carried.volatility),
-            dict(carried.rates),
+            _wanted(wanted.get(session, [])),
+            dict(_carry(rates, quoted.get(session, []))),
             reference.instruments(session),
             tuple(_roll(row) for day in days for row in gaps.get(day, [])),
             desk.capital.base_currency,
@@ -146,8 +132,9 @@ def _by_session(rows: Rows) -> dict[date, Rows]:
     return {day: list(group) for day, group in groupby(rows, key=lambda row: row["session"])}
 
 
-def _carry(known: dict[str, float], rows: Rows, name: str, value: str) -> dict[str, float]:
-    known.update({row[name]: row[value] for row in rows if row[value] is not None and not math.isnan(row[value])})
+def _carry(known: dict[str, float], rows: Rows) -> dict[str, float]:
+    """Exchange rates by currency, changed by a session's quotes."""
+    known.update({row["currency"]: row["rate"] for row in rows if not math.isnan(_number(row["rate"]))})
     return known
 
 
@@ -155,12 +142,20 @@ def _held(rows: Rows) -> dict[str, int]:
     return {row["instrument"]: row["price_contract"] for row in rows if row["price_contract"] is not None}
 
 
-def _combined(rows: Rows) -> Mapping[tuple[str, str], float]:
+def _wanted(rows: Rows) -> Mapping[tuple[str, str], Wanted]:
     return {
-        (row["strategy"], row["instrument"]): math.nan if row["forecast"] is None else row["forecast"]
+        (row["strategy"], row["instrument"]): Wanted(
+            _number(row["forecast"]),
+            _number(row["daily_volatility_base"]),
+            _number(row["optimal_contracts"]),
+            _number(row["half_width_contracts"]),
+        )
         for row in rows
-        if row["rule"] == COMBINED
     }
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _roll(row: Mapping[str, Any]) -> Roll:

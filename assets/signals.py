@@ -1,51 +1,101 @@
-"""The signals layer: forecasts of every strategy.
+"""The signals layer: forecasts of every strategy, and the positions it would hold if trading were free.
 
-Belongs here: reading history, calling `trading.strategies`, keeping what it gives. Does not belong here: targets, which
-depend on what is held (`book.py`), and any formula.
+Belongs here: asking for the panel of the desk's prices, calling the code that backtests run, laying out its answer as
+rows. Does not belong here: targets, which depend on what is held (`book.py`), and any formula.
 """
 
+from collections.abc import Iterator
 from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pandas as pd
+import pyarrow as pa
 
 from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
+from trading.backtest.panel import Panel
+from trading.backtest.specification import DataSource
 from trading.config.models import DeskSettings
-from trading.frames import DAILY_PRICES, FORECASTS, ROLL_GAPS, VOLATILITY, Dataset, to_pandas, to_table
+from trading.config.strategies import StrategySettings
+from trading.frames import (
+    CLEAN_FX_RATES,
+    DAILY_PRICES,
+    FORECASTS,
+    MULTIPLE_PRICES,
+    OPTIMAL_POSITIONS,
+    ROLL_GAPS,
+    Dataset,
+)
 from trading.ports import FrameStore, Span
-from trading.strategies.forecasts import forecasts as forecast_rows
-from trading.strategies.prices import anchored_prices
+
+if TYPE_CHECKING:
+    from trading.strategies.closing import Sized
+
+DATASETS: tuple[Dataset, ...] = (FORECASTS, OPTIMAL_POSITIONS)
+_NEEDS = [dataset.name for dataset in (DAILY_PRICES, MULTIPLE_PRICES, ROLL_GAPS, CLEAN_FX_RATES)]
+Rows = list[dict[str, Any]]
 
 
-def calculated(frames: FrameStore, desk: DeskSettings, first: date, last: date) -> pd.DataFrame:
-    """Rows of `forecasts` for the sessions of a range, from all history through its end."""
-    daily = to_pandas(frames.history(DAILY_PRICES, through=last, columns=["instrument", "session", "stamp", "price"]))
-    prices = anchored_prices(daily.dropna(subset=["price"]), _gaps(frames, last))
-    volatility = to_pandas(
-        frames.history(VOLATILITY, through=last, columns=["instrument", "session", "mixed_points"])
-    ).pivot(index="session", columns="instrument", values="mixed_points")
-    parts = [forecast_rows(prices, volatility, strategy, first, last) for strategy in desk.strategies]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=FORECASTS.schema.names)
+def calculated(panels: DataSource, desk: DeskSettings, first: date, last: date) -> dict[str, pa.Table]:
+    """Rows of both datasets for the sessions of a range, from all history through its end."""
+    rows: dict[str, Rows] = {dataset.name: [] for dataset in DATASETS}
+    for strategy, found in all_sized(panels, desk, last):
+        rows[FORECASTS.name] += _forecasts(found, strategy, first, last)
+        rows[OPTIMAL_POSITIONS.name] += _positions(found, strategy, first, last)
+    return {dataset.name: pa.Table.from_pylist(rows[dataset.name], dataset.schema) for dataset in DATASETS}
 
 
-def _gaps(frames: FrameStore, last: date) -> pd.DataFrame:
-    if ROLL_GAPS.name not in frames.written():
-        return pd.DataFrame({"instrument": [], "stamp": pd.DatetimeIndex([]), "gap_points": []})
-    return to_pandas(frames.history(ROLL_GAPS, through=last, columns=["instrument", "stamp", "gap_points"]))
+def all_sized(panels: DataSource, desk: DeskSettings, last: date) -> Iterator[tuple[str, "Sized"]]:
+    """Each strategy of the desk by name, on the panel through a session; one without any price is left out."""
+    from trading.strategies.closing import sized
+
+    read: dict[tuple[str, str], Panel] = {}
+    codes = panels.instruments()
+    for strategy in desk.strategies if codes else ():
+        key = _terms(strategy, desk)
+        if key not in read:
+            read[key] = panels.panel(codes, *key, last)
+        found = sized(read[key], strategy, desk.capital)
+        if found is not None:
+            yield strategy.name, found
 
 
-def _needs(*datasets: Dataset) -> list[str]:
-    return [dataset.name for dataset in datasets]
+def _terms(strategy: StrategySettings, desk: DeskSettings) -> tuple[str, Any]:
+    return strategy.base_currency or desk.capital.base_currency, strategy.weekend_rows
 
 
-@dg.asset(**described(FORECASTS, deps=_needs(DAILY_PRICES, ROLL_GAPS, VOLATILITY)), **by_session())
-def forecasts(
+def _forecasts(found: "Sized", strategy: str, first: date, last: date) -> Iterator[dict[str, Any]]:
+    for rule, values in found.forecasts().items():
+        for session, code, row, column in found.cells(first, last):
+            value = values[row, column]
+            known = None if value != value else float(value)
+            yield {"strategy": strategy, "instrument": code, "rule": rule, "session": session, "forecast": known}
+
+
+def _positions(found: "Sized", strategy: str, first: date, last: date) -> Iterator[dict[str, Any]]:
+    for session, code, row, column in found.cells(first, last):
+        values = {name: _known(value) for name, value in found.wanted(row, column).items()}
+        yield {"strategy": strategy, "instrument": code, "session": session, **values}
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _spec(dataset: Dataset) -> dg.AssetSpec:
+    return dg.AssetSpec(**described(dataset, deps=_NEEDS))
+
+
+@dg.multi_asset(specs=[_spec(dataset) for dataset in DATASETS], can_subset=False, **by_session())
+def signals(
     context: dg.AssetExecutionContext,
     frames: dg.ResourceParam[FrameStore],
+    panels: dg.ResourceParam[DataSource],
     desk: dg.ResourceParam[DeskSettings],
-) -> dg.MaterializeResult:
+):
+    """Forecasts and optimal positions of every strategy, by the code that backtests run."""
     first, last = session_range(context)
-    rows = to_table(calculated(frames, desk, first, last), FORECASTS)
-    version = frames.replace(FORECASTS, rows, Span(first, last))
-    return session_result(context, facts(rows, version))
+    rows = calculated(panels, desk, first, last)
+    for dataset in DATASETS:
+        version = frames.replace(dataset, rows[dataset.name], Span(first, last))
+        yield session_result(context, facts(rows[dataset.name], version), dataset.name)

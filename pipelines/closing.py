@@ -1,4 +1,4 @@
-"""`daybook close`, `backfill`, `backtest`, `quality`, `backup`, `restore`: runs a job and sums up what it did.
+"""`daybook close`, `backfill`, `quality`, `backup`, `restore`: runs a job and sums up what it did.
 
 Belongs here: choosing and snapping sessions, and the summary a person reads. Does not belong here: the work (assets),
 or how a job is run (`runs.py`).
@@ -146,23 +146,6 @@ def _violations(desk: Desk, first: date, last: date) -> dict[str, int]:
         return {}
     rows = to_pandas(desk.adapters.frames.history(VIOLATIONS, since=first, through=last))
     return {str(name): int(count) for name, count in rows["severity"].value_counts().items()}
-
-
-def backtest(where: Place, strategy: str | None, since: date | None, until: date | None) -> dict[str, Any]:
-    """Runs the backtest job for a strategy."""
-    desk = Desk.open(where)
-    names = [found.name for found in desk.adapters.settings.strategies]
-    if strategy is not None and strategy not in names:
-        raise UsageError(f"strategy {strategy!r} is not configured. Known: {', '.join(names) or 'none'}.")
-    if not names:
-        raise UsageError(f"no strategy is configured. Put one into {where.home / 'strategies'}, as trend.toml.")
-    config = {"strategy": strategy or names[0]}
-    config |= {name: str(day) for name, day in (("first", since), ("last", until)) if day}
-    outcome = run(where, "backtest", config={"ops": {"backtest_curves": {"config": config}}})
-    figures = {
-        key: value for key, value in outcome.metadata("backtest_curves").items() if not str(value).startswith("![")
-    }
-    return {**finished(where, "backtest", outcome, (since, until)), **config, **figures}
 
 
 def quality(where: Place) -> dict[str, Any]:

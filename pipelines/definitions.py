@@ -11,6 +11,7 @@ import dagster as dg
 for kind in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=kind)
 
+from assets import backtests
 from assets import quality as quality_data
 from assets import reference as reference_data
 from checks import CHECKS
@@ -23,7 +24,7 @@ PLACE = place()
 
 defs = dg.Definitions(
     assets=dg.with_source_code_references(
-        [*jobs.BY_SESSION, *jobs.UNPARTITIONED, *reference_data.SPECS, *quality_data.SPECS]
+        [*jobs.BY_SESSION, *jobs.UNPARTITIONED, *reference_data.SPECS, *quality_data.SPECS, *backtests.SPECS]
     ),
     asset_checks=[*CHECKS, *quality.CHECKS],
     jobs=[*jobs.JOBS, orders.orders, quality.QUALITY],

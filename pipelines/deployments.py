@@ -23,6 +23,8 @@ from resources.vended import (
     SqliteLedgerResource,
     Vended,
 )
+from trading.backtest.factory import Backtests
+from trading.backtest.specification import Choice, DataSource
 from trading.config.models import DeskSettings
 from trading.errors import ConfigError, StoreUnavailable
 from trading.frames import BACKTEST_RESULTS
@@ -128,6 +130,27 @@ class SqlResource(HomeResource):
         """The reader."""
         where = self.where()
         return sql_reader(frame_store(where), ledger(where), where)
+
+
+class PanelsResource(HomeResource):
+    """Arrays of the desk's own prices, as strategies see them."""
+
+    def adapter(self) -> DataSource:
+        """Panels of the frame store."""
+        where = self.where()
+        return panels(frame_store(where), reference(where))
+
+
+class BacktestsResource(HomeResource):
+    """The backtest factory of this home, on the desk's own prices."""
+
+    def adapter(self) -> Backtests:
+        """A factory."""
+        from pipelines.backtesting import Factory
+
+        where = self.where()
+        own = {"home": str(where.home), "deployment": where.deployment}
+        return Factory.open(where, Choice(name="store", parameters=own))
 
 
 class SnapshotsResource(HomeResource):
@@ -236,6 +259,13 @@ def paper_broker(where: Place, frames: FrameStore, found: ReferenceStore) -> Bro
     return PaperBroker(where.home / "broker.sqlite", DailyQuotes(frames), found.instruments)
 
 
+def panels(frames: FrameStore, found: ReferenceStore) -> DataSource:
+    """Panels of what a store holds now."""
+    from resources.frame_panels import FramePanels
+
+    return FramePanels(frames, found)
+
+
 def sql_reader(frames: FrameStore, book: Ledger, where: Place) -> Sql:
     """Read-only SQL over datasets and projections; results of backtests are listed when they are asked for."""
     from resources.duckdb_sql import SqlReader
@@ -303,6 +333,8 @@ def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
         "blobs": DiskBlobsResource(root=str(where.home / "blobs")),
         "desk": DeskResource(**own, alone=alone),
         "vendor": VendorResource(**own),
+        "panels": PanelsResource(**own),
+        "backtests": BacktestsResource(**own),
         "broker": PaperBrokerResource(**own),
         "notifier": NotifierResource(**own),
         "sql": SqlResource(**own),

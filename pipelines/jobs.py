@@ -2,6 +2,7 @@
 
 Belongs here: selections and executors. Does not belong here: when they run (`schedules.py`, `sensors.py`), or assets.
 
+Strategies that trade are read when this is loaded: reload the code location after adding one.
 Every job runs in one process: a process a step would pay seconds of imports for each of thirty steps.
 """
 
@@ -25,12 +26,14 @@ from assets import (
     signals,
 )
 from checks import expectations
+from pipelines.settings import place, traded_names
 
 BY_SESSION = [
-    *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, signals.forecasts, book.book,
+    *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, signals.signals, book.book,
     reconciliation.breaks, *quality.ASSETS, reports.daily_report,
 ]  # fmt: skip
-UNPARTITIONED = [history.history, backtests.backtest_curves, backups.backup]
+BACKTESTS = backtests.backtest_assets(traded_names(place()))
+UNPARTITIONED = [history.history, *BACKTESTS, backups.backup]
 PRICES = [*raw.ASSETS, *clean.ASSETS, *continuous.ASSETS]
 
 
@@ -48,6 +51,6 @@ INGEST = _job("ingest", [history.history], "Loads all history of the desk's vend
 PRICES_OF_SESSION = _job("prices", PRICES, "Takes in one session's prices: raw, clean and continuous.")
 CLOSE = _job("close", BY_SESSION, "The end of the day: prices checked, measured, traded on paper, valued, reported.")
 BACKFILL = _job("backfill", BY_SESSION, "The close of many sessions, in order, in one run.")
-BACKTEST = _job("backtest", [backtests.backtest_curves], "A strategy over history, its curve drawn.")
+BACKTEST = [_job("backtest", BACKTESTS, "Strategies over history, curves drawn.")] if BACKTESTS else []
 BACKUP = _job("backup", [backups.backup], "A snapshot of the whole desk.")
-JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, BACKTEST, BACKUP]
+JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, *BACKTEST, BACKUP]

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from trading.config.models import DeskSettings
-from trading.config.models import StrategySettings as TradedStrategy
 from trading.config.refusals import did_you_mean, refusal, refusals
 from trading.config.strategies import StrategySettings
 from trading.errors import ConfigError
@@ -27,9 +26,6 @@ from trading.errors import ConfigError
 DEPLOYMENTS = ("local", "services")
 PROJECT = Path(__file__).resolve().parents[1]
 SHIPPED = PROJECT / "daybook_data"
-
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +62,8 @@ def place(home: str | Path | None = None, deployment: str | None = None) -> Plac
 
 def read_settings(where: Place) -> DeskSettings:
     """The settings in force for a desk. Raises ConfigError naming file, setting, value and cure."""
-    config = project_folder("config")
-    merged: dict[str, Any] = {}
-    files = [config / "base.toml", config / f"{where.deployment}.toml", where.desk_file]
-    for file in files:
-        if file.exists():
-            merged = _over(merged, _read(file))
+    files = _files(where)
+    merged = _merged(files)
     if "strategies" in merged:
         raise ConfigError(
             "setting strategies cannot be given. Put each strategy into a file of "
@@ -86,6 +78,28 @@ def read_settings(where: Place) -> DeskSettings:
         raise ConfigError(f"the configuration is wrong: {found} Correct it in one of: {listed}.") from cause
 
 
+def traded_names(where: Place) -> tuple[str, ...]:
+    """Names of the strategies that trade, in order, for describing a desk; none where its settings cannot be read:
+    whatever runs then says why."""
+    try:
+        return tuple(strategy.name for strategy in read_settings(where).strategies)
+    except ConfigError:
+        return ()
+
+
+def _files(where: Place) -> list[Path]:
+    config = project_folder("config")
+    return [config / "base.toml", config / f"{where.deployment}.toml", where.desk_file]
+
+
+def _merged(files: Iterable[Path]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for file in files:
+        if file.exists():
+            found = _over(found, _read(file))
+    return found
+
+
 def strategy_files(where: Place) -> dict[str, Path]:
     """Strategy files by name (the file's, without .toml): the shipped ones, and the home's own over them."""
     folders = (project_folder("config") / "strategies", where.home / "strategies")
@@ -98,16 +112,12 @@ def strategy_file(name_or_path: str | Path, where: Place) -> StrategySettings:
 
     Raises ConfigError naming the known strategies, or file, setting, value and what is allowed.
     """
-    from trading.strategies.rule import check_rules
-
     given, library = str(name_or_path), strategy_files(where)
     file = Path(given) if given.endswith(".toml") else _of_library(given, library)
     if not file.is_file():
         known = ", ".join(library) or "none"
         raise ConfigError(f"there is no strategy file {given}. Give a file that exists, or one of these: {known}.")
-    strategy = _strategy(file, StrategySettings)
-    check_rules(strategy)
-    return strategy
+    return _strategy(file)
 
 
 def own_settings(where: Place) -> Mapping[str, Any]:
@@ -147,9 +157,9 @@ def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _traded(names: Any, library: Mapping[str, Path]) -> list[TradedStrategy]:
+def _traded(names: Any, library: Mapping[str, Path]) -> list[StrategySettings]:
     wanted = [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple) else []
-    found = [_strategy(_of_library(name, library), TradedStrategy) for name in wanted]
+    found = [_strategy(_of_library(name, library)) for name in wanted]
     called = [strategy.name for strategy in found]
     twice = sorted({name for name in called if called.count(name) > 1})
     if twice:
@@ -164,9 +174,13 @@ def _of_library(name: str, library: Mapping[str, Path]) -> Path:
     raise ConfigError(f"strategy {name} is unknown.{did_you_mean(name, library)} Strategies are: {known}.")
 
 
-def _strategy(file: Path, model: type[Model]) -> Model:
+def _strategy(file: Path) -> StrategySettings:
+    from trading.strategies.rule import check_rules
+
     given = _read(file)
     try:
-        return model.model_validate({"name": file.stem, **given})
+        strategy = StrategySettings.model_validate({"name": file.stem, **given})
     except ValidationError as cause:
-        raise ConfigError(refusal(cause, model, str(file))) from cause
+        raise ConfigError(refusal(cause, StrategySettings, str(file))) from cause
+    check_rules(strategy)
+    return strategy

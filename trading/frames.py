@@ -323,13 +323,6 @@ VIOLATIONS = Dataset(
                column("message", TEXT, "the finding and its cure as a sentence", required=True)]),
     ("dataset", "layer", "rule", "series"), ("session", "label"),
 )  # fmt: skip
-BACKTEST_CURVES = Dataset(
-    "backtest_curves", "backtests", "Daily percent returns of a backtest.",
-    pa.schema([STRATEGY, SESSION, column("gross_percent", REAL, "of capital, before costs"),
-               column("costs_percent", REAL, "never positive"), column("net_percent", REAL, "gross + costs"),
-               column("cumulative_percent", REAL, "running sum of net")]),
-    ("strategy",),
-)  # fmt: skip
 BACKTEST_RESULTS = Dataset(
     "backtest_results", "backtests",
     "One row a result: what was computed from what, and its statistics. Curves and positions lie beside, by key.",
@@ -364,8 +357,7 @@ DATASETS: Mapping[str, Dataset] = {
         RAW_BARS, RAW_MULTIPLE_PRICES, RAW_ADJUSTED_PRICES, RAW_FX_RATES, RAW_ROLL_CALENDARS, CLEAN_BARS,
         CLEAN_MULTIPLE_PRICES, CLEAN_FX_RATES, QUARANTINE, MULTIPLE_PRICES, ROLL_CALENDAR, ROLL_STATES, ROLL_GAPS,
         DAILY_PRICES, FX_RATES, VOLATILITY, CORRELATION, COVARIANCE, FORECASTS, OPTIMAL_POSITIONS, TARGETS, POSITIONS,
-        ORDERS, FILLS, PNL, EQUITY, BREAKS, VIOLATIONS, BACKTEST_CURVES, BACKTEST_RESULTS,
-        SWEEP_RESULTS,
+        ORDERS, FILLS, PNL, EQUITY, BREAKS, VIOLATIONS, BACKTEST_RESULTS, SWEEP_RESULTS,
     )
 }  # fmt: skip
 

@@ -316,9 +316,9 @@ def test_wrong_settings(text: str, command: str, tmp_path: Path, daybook: Callab
 
 
 def test_an_unknown_strategy(loaded_two: Path, daybook: Callable[..., Any]) -> None:
-    ended = daybook("backtest", "--home", loaded_two, "--strategy", "astrology")
+    ended = daybook("backtest", "astrology", "--home", loaded_two)
     assert ended.code == 2
-    assert "'astrology' is not configured. Known: trend" in ended.err
+    assert "strategy astrology is unknown. Strategies are: chapter15, trend" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -13,32 +13,33 @@ import pytest
 
 from assets.book import DATASETS, book
 from assets.reconciliation import breaks
-from assets.signals import forecasts
+from assets.signals import DATASETS as SIGNALS
+from assets.signals import signals
 from resources.brokers.paper import NO_FAULTS, PaperBroker, PaperFaults
 from resources.brokers.quotes import DailyQuotes
+from resources.frame_panels import FramePanels
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
-from trading.backtest.recurrence import History
-from trading.backtest.recurrence import run as run_backtest
-from trading.config.models import Capital, DeskSettings, Limits, RuleSettings, StrategySettings
+from trading.backtest.engine import bench_of, evaluate
+from trading.config.models import Capital, DeskSettings, Limits
+from trading.config.strategies import PortfolioSettings, RuleSettings, StrategySettings
 from trading.errors import BrokerError, UsageError
 from trading.frames import (
     BREAKS,
+    CLEAN_FX_RATES,
     DAILY_PRICES,
     EQUITY,
-    FORECASTS,
     FX_RATES,
+    MULTIPLE_PRICES,
     ORDERS,
     PNL,
     POSITIONS,
     ROLL_GAPS,
-    VOLATILITY,
     to_pandas,
     to_table,
 )
-from trading.market.daily import held_daily
 from trading.market.instruments import Instrument
 from trading.ports import Span
-from trading.strategies.prices import anchored_prices
+from trading.strategies.closing import sizing
 
 SESSIONS = [day.date() for day in pd.bdate_range("2022-01-03", "2022-03-11")]
 ROLL_SESSION, HOLIDAY = date(2022, 3, 2), date(2022, 3, 3)
@@ -52,7 +53,8 @@ BUND = Instrument(
     "BUND", "Bund", "EUREX", "EUR", 1000.0, 0.01, "rates", "bonds", "DE",
     slippage_points=0.005, commission_per_trade_local=1.5,
 )  # fmt: skip
-STRATEGY = StrategySettings(name="trend", rules={"fast": RuleSettings(fast=2, slow=8, scalar=10.6, weight=1.0)})
+CROSSOVER = RuleSettings(rule="ewmac", parameters={"fast": 2, "slow": 8}, scalar=10.6, weight=1.0)
+STRATEGY = StrategySettings(name="trend", rules={"fast": CROSSOVER}, portfolio=PortfolioSettings(multiplier=1.5))
 DESK = DeskSettings(
     capital=Capital(capital_base=5_000_000.0), limits=Limits(max_position_contracts=5_000), strategies=(STRATEGY,)
 )
@@ -85,7 +87,7 @@ def daily_rows(code: str) -> list[dict[str, object]]:
 
 
 def stored(frames: MemoryFrames) -> MemoryFrames:
-    """Prices, gaps, rates and volatility, as the earlier layers would leave them."""
+    """Prices, gaps and rates, as the earlier layers would leave them."""
     daily = pd.DataFrame([row for code in ("GOLD", "BUND") for row in daily_rows(code)])
     span = Span(SESSIONS[0], SESSIONS[-1])
     before = SESSIONS.index(ROLL_SESSION) - 1
@@ -99,19 +101,17 @@ def stored(frames: MemoryFrames) -> MemoryFrames:
         for session in SESSIONS
         for name, rate in (("USD", 1.0), ("EUR", 1.1 + 0.001 * session.day))
     ]
-    volatility = [
-        {
-            "instrument": code, "session": session, "price_points": 0.0, "return_points": 0.0, "ewma_points": points,
-            "mixed_points": points, "robust_points": points, "annual_percent": 10.0,
-        }
-        for session in SESSIONS
-        for code, points in (("GOLD", 20.0), ("BUND", 0.8))
-    ]  # fmt: skip
+    quotes = [
+        {"pair": "EURUSD", "stamp": pd.Timestamp(row["session"]), "session": row["session"], "rate": row["rate"]}
+        for row in rates
+        if row["currency"] == "EUR"
+    ]
     for dataset, rows in (
         (DAILY_PRICES, daily),
         (ROLL_GAPS, pd.DataFrame([gap])),
         (FX_RATES, pd.DataFrame(rates)),
-        (VOLATILITY, pd.DataFrame(volatility)),
+        (MULTIPLE_PRICES, daily),
+        (CLEAN_FX_RATES, pd.DataFrame(quotes)),
     ):
         frames.replace(dataset, to_table(rows, dataset), span)
     return frames
@@ -134,11 +134,12 @@ class Desk:
     ) -> dg.ExecuteInProcessResult:
         clock: Callable[[], datetime] = lambda: datetime(2022, 3, 11, 22, tzinfo=UTC)  # noqa: E731
         return dg.materialize(
-            [forecasts, book, breaks],
+            [signals, book, breaks],
             resources={
                 "frames": _as_is(self.frames), "ledger": _as_is(ledger or self.ledger),
                 "broker": _as_is(broker or self.broker), "reference": _as_is(self.reference),
-                "desk": _as_is(self.settings), "clock": _as_is(clock),
+                "panels": _as_is(FramePanels(self.frames, self.reference)), "desk": _as_is(self.settings),
+                "clock": _as_is(clock),
             },
             tags={
                 "dagster/asset_partition_range_start": first.isoformat(),
@@ -151,7 +152,7 @@ class Desk:
         return to_pandas(table)
 
     def hashes(self) -> dict[str, str]:
-        found = {dataset.name: self.frames.content_hash(dataset) for dataset in (*DATASETS, FORECASTS, BREAKS)}
+        found = {dataset.name: self.frames.content_hash(dataset) for dataset in (*DATASETS, *SIGNALS, BREAKS)}
         return found | {"ledger": self.ledger.content_hash()}
 
 
@@ -216,6 +217,10 @@ def test_an_unquoted_currency_leaves_its_instrument_without_a_size() -> None:
     rates = to_pandas(desk.frames.history(FX_RATES, through=LAST))
     only_dollars = to_table(rates[rates["currency"] == "USD"], FX_RATES)
     desk.frames.replace(FX_RATES, only_dollars, Span(SESSIONS[0], SESSIONS[-1]))
+    later = pd.DataFrame(
+        [{"pair": "EURUSD", "stamp": pd.Timestamp(SESSIONS[-1]), "session": SESSIONS[-1], "rate": 1.1}]
+    )
+    desk.frames.replace(CLEAN_FX_RATES, to_table(later, CLEAN_FX_RATES), Span(SESSIONS[0], SESSIONS[-1]))
     assert desk.run(FIRST, LAST).success
     assert set(desk.rows(POSITIONS)["instrument"]) == {"GOLD"}
 
@@ -245,14 +250,16 @@ def test_a_missed_session_is_made_up_for_by_the_next(whole: Desk) -> None:
     """Nobody closed the session of the roll: the next one rolls, and the profit of both days is in it."""
     desk = Desk()
     desk.run(FIRST, date(2022, 3, 1))
+    short = desk.rows(POSITIONS, date(2022, 3, 1)).set_index("instrument").loc["BUND", "quantity_contracts"]
+    assert short < -20
     desk.run(HOLIDAY)
     held = desk.rows(POSITIONS, HOLIDAY).set_index("instrument")["contract"].to_dict()
     assert held == {"GOLD": 20220600, "BUND": 20220400}
     pnl, equity = desk.rows(PNL, HOLIDAY), desk.rows(EQUITY, HOLIDAY)
     assert pnl["total_base"].sum() == pytest.approx(equity["change_base"].sum(), abs=1e-9)
     bund = pnl.set_index("instrument").loc["BUND"]
-    # 83 short from 159.75 on Tuesday to 160.10, its last price on Wednesday, at Thursday's 1.103; nothing was traded.
-    assert bund["held_base"] == pytest.approx(-83 * 0.35 * 1000 * 1.103)
+    # Short from 159.75 on Tuesday to 160.10, its last price on Wednesday, at Thursday's 1.103; nothing was traded.
+    assert bund["held_base"] == pytest.approx(short * 0.35 * 1000 * 1.103)
     assert desk.rows(BREAKS, HOLIDAY).empty
 
 
@@ -452,21 +459,14 @@ def test_a_strategy_that_is_no_longer_configured_is_closed() -> None:
 
 
 def test_the_backtest_holds_what_the_close_holds() -> None:
-    """Two roads to the same positions: the recurrence of the engine, and orders, fills and journal of the book."""
+    """Two roads to the same positions: the backtest's own, and orders, fills and journal of the book."""
     desk = Desk()
     assert desk.run(SESSIONS[5], SESSIONS[-1]).success
-    daily, gaps, volatility, rates, positions = (
-        to_pandas(desk.frames.history(dataset, through=SESSIONS[-1]))
-        for dataset in (DAILY_PRICES, ROLL_GAPS, VOLATILITY, FX_RATES, POSITIONS)
-    )
-    prices = anchored_prices(daily, gaps)
-    risk = volatility.pivot(index="session", columns="instrument", values="mixed_points").reindex(prices.index)
-    wide = rates.pivot(index="session", columns="currency", values="rate").reindex(prices.index)
-    quoted = pd.DataFrame({"GOLD": wide["USD"], "BUND": wide["EUR"]})
-    history = History(prices, held_daily(daily).reindex(prices.index), risk, quoted, prices * 0.0)
-    tested = run_backtest(history, STRATEGY, {"GOLD": GOLD, "BUND": BUND}, DESK.capital).positions
+    panel = FramePanels(desk.frames, desk.reference).panel(["BUND", "GOLD"], "USD")
+    tested = evaluate(bench_of(panel, STRATEGY), STRATEGY, sizing(STRATEGY, DESK.capital)).account.holdings.held
+    positions = to_pandas(desk.frames.history(POSITIONS, through=SESSIONS[-1]))
     held = positions.groupby(["session", "instrument"])["quantity_contracts"].sum().unstack(fill_value=0)
-    compared = held.loc[str(SESSIONS[6]) :]
-    assert len(compared) >= 40
-    assert compared.to_dict() == tested.loc[compared.index, compared.columns].to_dict()
-    assert compared.diff().abs().sum().gt(10).all()  # both markets were traded all along
+    compared = held.reindex(pd.DatetimeIndex(SESSIONS[6:], name="session"), fill_value=0)
+    expected = pd.DataFrame(tested[6:], index=compared.index, columns=["BUND", "GOLD"])
+    assert compared.astype(float).to_dict() == expected.to_dict()
+    assert compared.diff().abs().gt(0).sum().gt(10).all()  # both markets were traded all along

@@ -31,7 +31,7 @@ WRONG = {
     "load": ["--vendor", "pysystemtrade"],
     "close": ["--session", "2021-03-27"],
     "backfill": ["--from", "2021-03-30", "--to", "2021-03-29"],
-    "backtest": ["--strategy", "astrology"],
+    "backtest": ["astrology"],
     "restore": ["yesterday", "--into", "nowhere"],
     "status": [],
     "prices": ["CORN"],

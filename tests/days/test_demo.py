@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,8 @@ import pandas as pd
 import pytest
 
 from checks.expectations import suites
-from pipelines.deployments import frame_store
+from pipelines.runs import run
 from pipelines.settings import place
-from trading.frames import BACKTEST_CURVES, to_pandas
 
 Run = Callable[..., Any]
 DEMO = ("demo", "--sessions", "2", "--years", "1")
@@ -36,15 +34,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory, daybook: Run) -> tuple[Path, 
 def materialized(home: Path, asset: str) -> dict[str, Any]:
     """Metadata of the newest materialization of an asset, by name."""
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
-        event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+        event = instance.get_latest_materialization_event(dg.AssetKey(asset.split("/")))
         assert event is not None
         assert event.asset_materialization is not None
         return {name: value.value for name, value in event.asset_materialization.metadata.items()}
-
-
-def stored_curve(home: Path) -> pd.DataFrame:
-    """The backtest's curve as it is kept, in order."""
-    return to_pandas(frame_store(place(home)).history(BACKTEST_CURVES, through=date.max))
 
 
 # --- demo -------------------------------------------------------------------------------------------------------------
@@ -132,47 +125,62 @@ def test_quality_evaluates_every_expectation_and_builds_data_docs(demo: tuple[Pa
 
 
 # --- backtest ---------------------------------------------------------------------------------------------------------
-def test_a_backtest_keeps_its_curve_and_draws_it(demo: tuple[Path, Any], daybook: Run) -> None:
-    home, closed = demo
-    ended = daybook("backtest", "--home", home, "--json")
+def asked(daybook: Run, home: Path, *more: object) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The answer of `daybook backtest trend`, and the curve it wrote."""
+    file = home / "curve.parquet"
+    ended = daybook("backtest", "trend", "--home", home, "--curve", file, *more, "--json")
     assert ended.code == 0, ended.err
-    found, curve = ended.document, stored_curve(home)
-    assert found["strategy"] == "trend"
-    assert set(curve["strategy"]) == {"trend"}
-    assert found["dagster/row_count"] == len(curve) > 240
-    assert str(curve["session"].max().date()) == closed.document["session"]
-    gap = (curve["gross_percent"] + curve["costs_percent"] - curve["net_percent"]).abs()
-    assert gap.max() < 1e-9
-    assert (curve["cumulative_percent"] - curve["net_percent"].cumsum()).abs().max() < 1e-9
+    return ended.document, pd.read_parquet(file)
+
+
+def test_a_backtest_of_what_was_loaded_is_computed_once(demo: tuple[Path, Any], daybook: Run) -> None:
+    home, closed = demo
+    found, curve = asked(daybook, home)
+    assert len(curve) > 240
+    assert str(pd.Timestamp(curve["session"].max()).date()) == closed.document["session"]
+    assert (curve["gross_percent"] + curve["costs_percent"] - curve["net_percent"]).abs().max() < 1e-9
     mean, spread = curve["net_percent"].mean(), curve["net_percent"].std()
-    assert found["costs_percent"] == pytest.approx(curve["costs_percent"].sum(), abs=1e-4)
     assert spread > 0
-    shown = materialized(home, "backtest_curves")
-    for name in ("equity curve", "drawdown"):
+    # 16 sessions of risk in the square root of a year's 256
+    assert found["statistics"]["net_percent"]["sharpe"] == pytest.approx(16 * mean / spread, rel=0.02)
+    again, same = asked(daybook, home)
+    assert again["cached"]
+    assert again["key"] == found["key"]
+    pd.testing.assert_frame_equal(curve, same)
+
+
+def test_the_backtest_job_draws_a_window(demo: tuple[Path, Any], daybook: Run) -> None:
+    home, _ = demo
+    whole = asked(daybook, home)[1]
+    days = pd.to_datetime(whole["session"]).dt.date
+    first, last = days.iloc[-60], days.iloc[-21]
+    window = {"first": str(first), "last": str(last), "overrides": {"buffer.fraction": 0.1}}
+    assert run(place(home), "backtest", config={"ops": {"backtests__trend": {"config": window}}}).success
+    shown = materialized(home, "backtests/trend")
+    for name in ("equity curve", "drawdown", "costs"):
         assert str(shown[name]).startswith("![")
         assert "data:image/png;base64," in str(shown[name])
         assert len(str(shown[name])) > 3000
-        assert name.replace(" ", "_") not in found, "pictures are not printed"
-    # 16 sessions of risk in the square root of a year's 256 (both figures are stored rounded)
-    assert found["sharpe"] == pytest.approx(16 * mean / spread, rel=0.02)
-
-
-def test_a_backtest_of_a_window_begins_and_ends_there(demo: tuple[Path, Any], daybook: Run) -> None:
-    home, _ = demo
-    whole = stored_curve(home)
-    days = whole["session"].dt.date
-    first, last = days.iloc[-60], days.iloc[-21]
-    ended = daybook("backtest", "--home", home, "--since", first, "--until", last, "--json")
-    assert ended.code == 0, ended.err
-    window = stored_curve(home)
-    assert (window["session"].dt.date.min(), window["session"].dt.date.max()) == (first, last)
-    same = whole[(days >= first) & (days <= last)].reset_index(drop=True)
-    assert window["net_percent"].tolist() == pytest.approx(same["net_percent"].tolist(), abs=1e-12)
-    shown = materialized(home, "backtest_curves")
     assert shown["sessions"] == f"{first} to {last}"
+    same = whole[(days >= first) & (days <= last)]
+    assert shown["net percent"] == pytest.approx(same["net_percent"].sum(), abs=1e-3)
+    assert shown["costs percent"] == pytest.approx(same["costs_percent"].sum(), abs=1e-3)
+
+
+def test_the_launchpads_words_are_checked(demo: tuple[Path, Any]) -> None:
+    home, _ = demo
+    for wrong, said in (
+        ({"first": "yesterday"}, "first 'yesterday' is not a date"),
+        ({"overrides": {"buffer.fractoin": 0.1}}, "'fractoin' is unknown. Did you mean fraction?"),
+        ({"instruments": ["NOWHERE"]}, "no data of NOWHERE"),
+        ({"first": "2022-02-01", "last": "2022-01-01"}, "is after last"),
+    ):
+        ended = run(place(home), "backtest", config={"ops": {"backtests__trend": {"config": wrong}}})
+        assert ended.exit_code == 2, wrong
+        assert said in str(ended.failed_steps), ended.failed_steps
 
 
 def test_a_backtest_of_a_strategy_nobody_knows(demo: tuple[Path, Any], daybook: Run) -> None:
-    ended = daybook("backtest", "--home", demo[0], "--strategy", "astrology", "--json")
+    ended = daybook("backtest", "astrology", "--home", demo[0], "--json")
     assert ended.code == 2
-    assert ended.document["message"] == "strategy 'astrology' is not configured. Known: trend."
+    assert ended.document["message"].startswith("strategy astrology is unknown.")

@@ -10,16 +10,16 @@ from pipelines.orders import orders, risk_limits
 from resources.memory import MemoryBroker, MemoryFrames, MemoryLedger, MemoryNotifier, MemoryReference
 from trading.book.booking import Entered
 from trading.book.orders import Fill
-from trading.config.models import Capital, DeskSettings, Limits, RuleSettings, StrategySettings
+from trading.config.models import Capital, DeskSettings, Limits
+from trading.config.strategies import RuleSettings, StrategySettings
 from trading.errors import UsageError
 from trading.frames import (
     DAILY_PRICES,
     EQUITY,
-    FORECASTS,
     FX_RATES,
+    OPTIMAL_POSITIONS,
     PNL,
     POSITIONS,
-    VOLATILITY,
     Dataset,
     to_table,
 )
@@ -28,14 +28,14 @@ from trading.ports import Span
 
 FRI, JUN = date(2022, 2, 25), 20220600
 GOLD = Instrument("GOLD", "Gold", "COMEX", "USD", 100.0, 0.1, "metals", "precious", "US")
-STRATEGY = StrategySettings(name="trend", rules={"x": RuleSettings(fast=2, slow=8, scalar=10.6, weight=1.0)})
-# 1,600,000 x 20 % / 16 = 20,000 a day; a contract moves 10 points x 100 = 1,000; x 1.5: 30 contracts at forecast 10.
+CROSSOVER = RuleSettings(rule="ewmac", parameters={"fast": 2, "slow": 8}, weight=1.0)
+STRATEGY = StrategySettings(name="trend", rules={"x": CROSSOVER})
 DESK = DeskSettings(capital=Capital(capital_base=1_600_000.0), strategies=(STRATEGY,))
 
 
 @pytest.fixture
 def stores() -> dict:
-    """Adapters of a desk with one session's prices, forecast 10 and risk of gold."""
+    """Adapters of a desk with one session's prices; the strategy wants 30 contracts of gold, give or take 3."""
     found = {
         "frames": MemoryFrames(),
         "ledger": MemoryLedger(),
@@ -46,8 +46,7 @@ def stores() -> dict:
     }
     row = {"instrument": "GOLD", "session": FRI, "strategy": "trend"}
     put(found, DAILY_PRICES, row | {"stamp": pd.Timestamp("2022-02-25 23:00"), "price": 1800.0, "price_contract": JUN})
-    put(found, FORECASTS, row | {"rule": "combined", "forecast": 10.0})
-    put(found, VOLATILITY, row | {"mixed_points": 10.0})
+    want(found, 30.0)
     put(found, FX_RATES, {"currency": "USD", "session": FRI, "rate": 1.0})
     return found
 
@@ -55,6 +54,12 @@ def stores() -> dict:
 def put(stores: dict, dataset: Dataset, row: dict) -> None:
     whole = dict.fromkeys(dataset.schema.names) | row
     stores["frames"].replace(dataset, to_table(pd.DataFrame([whole]), dataset), Span.session(FRI))
+
+
+def want(stores: dict, contracts: float) -> None:
+    """What the signals layer leaves of the session."""
+    row = {"strategy": "trend", "instrument": "GOLD", "session": FRI, "forecast": 10.0, "daily_volatility_base": 1000.0}
+    put(stores, OPTIMAL_POSITIONS, row | {"optimal_contracts": contracts, "half_width_contracts": contracts / 10})
 
 
 def launch(stores: dict, session: str = "2022-02-25", **changes: object) -> dg.ExecuteInProcessResult:
@@ -144,10 +149,10 @@ def test_a_cancel_that_the_broker_never_heard_of_is_told_again(stores: dict) -> 
             raise KeyboardInterrupt
 
     broker = Dying(fill=lambda _: None)
-    half = DESK.model_copy(update={"capital": Capital(capital_base=800_000.0)})
     launch(stores, broker=broker)
+    want(stores, 15.0)
     with pytest.raises(KeyboardInterrupt):
-        launch(stores, broker=broker, desk=half)
+        launch(stores, broker=broker)
     broker.__class__ = MemoryBroker  # the process is started again
-    launch(stores, broker=broker, desk=half)
+    launch(stores, broker=broker)
     assert [order.quantity_contracts for order in broker.working] == [15]

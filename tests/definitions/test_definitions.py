@@ -18,17 +18,20 @@ from trading.frames import DATASETS
 
 HEAVY = ["great_expectations", "exchange_calendars", "matplotlib", "duckdb", "redis", "pymongo", "deltalake", "numba"]
 
-EXTERNAL = {"instruments", "violations", "quarantine"}  # kept by people, or written by checks and the clean layer
-UNPARTITIONED = {"history", "backtest_curves", "snapshot"}
+# Kept by people, or written by checks, the clean layer, and whoever asks for a backtest.
+EXTERNAL = {"instruments", "violations", "quarantine", "backtest_results", "sweep_results"}
+UNPARTITIONED = {"history", "backtests/trend", "snapshot"}
 BY_SESSION = {
     "raw_bars", "raw_multiple_prices", "raw_adjusted_prices", "raw_fx_rates", "raw_roll_calendars",
     "clean_bars", "clean_multiple_prices", "clean_fx_rates",
     "multiple_prices", "roll_calendar", "roll_gaps", "roll_states", "daily_prices", "fx_rates", "adjusted_prices",
-    "volatility", "correlation", "covariance", "forecasts",
+    "volatility", "correlation", "covariance", "forecasts", "optimal_positions",
     "targets", "orders", "fills", "positions", "pnl", "equity", "breaks", "data_quality", "daily_report",
 }  # fmt: skip
 
-MEASURES = {"volatility", "correlation", "covariance", "forecasts", "targets", "backtest_curves"}
+MEASURES = {"volatility", "correlation", "covariance", "forecasts", "optimal_positions", "targets"} | {
+    "backtest_results", "sweep_results",
+}  # fmt: skip
 BOOK = {"orders", "fills", "positions", "pnl", "equity"}
 MADE = {"multiple_prices", "roll_calendar", "roll_gaps", "roll_states", "daily_prices", "fx_rates"}
 CLEAN = {"clean_bars", "clean_multiple_prices", "clean_fx_rates"}
@@ -39,7 +42,7 @@ BLOCKING = {
     "schema": RAW | CLEAN | MADE | MEASURES | BOOK | {"breaks"},
     "unique_key": CLEAN | MADE | MEASURES | BOOK | {"breaks"},
     "finite": MEASURES | BOOK,
-    "forecast_cap": {"forecasts", "targets"},
+    "forecast_cap": {"forecasts", "optimal_positions", "targets"},
     "correlation_bounds": {"correlation"},
     "covariance_diagonal": {"covariance"},
     "positions_fold": {"positions"},
@@ -55,7 +58,7 @@ JOBS = {
     "prices": PRICES,
     "close": BY_SESSION,
     "backfill": BY_SESSION,
-    "backtest": {"backtest_curves"},
+    "backtest": {"backtests/trend"},
     "backup": {"snapshot"},
     "quality": set(),
     "orders": set(),
@@ -98,7 +101,7 @@ def test_every_dataset_is_an_asset(graph: AssetGraph) -> None:
 
 @pytest.mark.parametrize("name", sorted(BY_SESSION | UNPARTITIONED | EXTERNAL))
 def test_an_asset_explains_itself(graph: AssetGraph, name: str) -> None:
-    node = graph.get(dg.AssetKey(name))
+    node = graph.get(dg.AssetKey(name.split("/")))
     assert len(node.description or "") > 20
     assert node.group_name not in ("", "default")
     assert node.owners == ["team:desk"]
@@ -115,13 +118,13 @@ def test_an_asset_explains_itself(graph: AssetGraph, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(BY_SESSION))
 def test_session_assets_are_backfilled_in_one_run(graph: AssetGraph, name: str) -> None:
-    node = graph.get(dg.AssetKey(name))
+    node = graph.get(dg.AssetKey(name.split("/")))
     assert node.partitions_def == SESSIONS
     assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
 
 def test_other_assets_have_no_partitions(graph: AssetGraph) -> None:
-    assert {name for name in names(graph) if graph.get(dg.AssetKey(name)).partitions_def is None} == (
+    assert {name for name in names(graph) if graph.get(dg.AssetKey(name.split("/"))).partitions_def is None} == (
         UNPARTITIONED | EXTERNAL
     )
 

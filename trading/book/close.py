@@ -29,8 +29,7 @@ from trading.book.valuation import Before, Row, equity_of, fill_rows, notional_b
 from trading.config.models import DeskSettings
 from trading.risk.breach import Breach
 from trading.risk.limits import check_orders
-from trading.strategies.sizing import daily_volatility_base
-from trading.strategies.targets import Candidate, TargetRow, closing_targets, held_by_instrument, targets
+from trading.strategies.targets import NOTHING_KNOWN, Candidate, TargetRow, closing_targets, held_by_instrument, targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +104,7 @@ def settle(
 # --- 3. targets and orders --------------------------------------------------------------------------------------------
 def wanted(state: BookState, inputs: SessionInputs, desk: DeskSettings) -> list[TargetRow]:
     """The targets of every strategy after the session: nothing of one that is no longer configured."""
-    rows = [
-        row
-        for strategy in desk.strategies
-        for row in targets(_candidates(strategy.name, state, inputs), strategy, desk.capital)
-    ]
+    rows = [row for strategy in desk.strategies for row in targets(_candidates(strategy.name, state, inputs), strategy)]
     held = {name for name, _, _ in state.positions} | {order.strategy for order in _earlier(state, inputs)}
     gone = sorted(held - {strategy.name for strategy in desk.strategies})
     return rows + [row for name in gone for row in closing_targets(_candidates(name, state, inputs), name)]
@@ -184,24 +179,15 @@ def _candidates(strategy: str, state: BookState, inputs: SessionInputs) -> list[
         key = (order.strategy, order.instrument, order.contract)
         positions[key] = positions.get(key, 0) + order.quantity_contracts
     held = held_by_instrument(positions, strategy)
-    forecast = {code for name, code in inputs.forecasts if name == strategy}
-    codes = sorted((forecast | set(held)) & set(state.held_contracts))
+    wanted_here = {code for name, code in inputs.wanted if name == strategy}
+    codes = sorted((wanted_here | set(held)) & set(state.held_contracts))
     return [_candidate(code, strategy, held.get(code, 0), state, inputs) for code in codes]
 
 
 def _candidate(code: str, strategy: str, held: int, state: BookState, inputs: SessionInputs) -> Candidate:
-    contract, instrument = state.held_contracts[code], inputs.instrument(code)
-    # A currency that is not quoted yet leaves the instrument without a size, not the desk without a close.
-    rate = inputs.rates.get(instrument.currency, math.nan)
-    volatility = inputs.volatility_points.get(code, math.nan)
-    return Candidate(
-        code,
-        contract,
-        inputs.quoted((code, contract)),
-        inputs.forecasts.get((strategy, code), math.nan),
-        daily_volatility_base(volatility, instrument.point_value_local, rate),
-        held,
-    )
+    contract = state.held_contracts[code]
+    known = inputs.wanted.get((strategy, code), NOTHING_KNOWN)
+    return Candidate(code, contract, inputs.quoted((code, contract)), known, held)
 
 
 def _tradable(rows: Iterable[TargetRow], state: BookState, inputs: SessionInputs) -> list[Target]:

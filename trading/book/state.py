@@ -19,6 +19,7 @@ from trading.book.positions import Key
 from trading.book.rolls import Roll
 from trading.errors import MissingFxPair, UnknownInstrument
 from trading.market.instruments import Instrument
+from trading.strategies.targets import Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,14 @@ class SessionInputs:
     """All that one session brings, besides fills.
 
     `prices` are the last known since the session before, by contract; only those of this very session trade.
-    `held_contracts` is the contract to hold by instrument, `forecasts` are combined, by (strategy, instrument),
-    `volatility_points` a day, `rates` base currency for one unit, last known. `rolls` since the session before, in
-    order.
+    `held_contracts` is the contract to hold by instrument, `wanted` what strategies want by (strategy, instrument),
+    `rates` base currency for one unit, last known. `rolls` since the session before, in order.
     """
 
     session: date
     prices: Mapping[Contract, Mark]
     held_contracts: Mapping[str, int]
-    forecasts: Mapping[tuple[str, str], float]
-    volatility_points: Mapping[str, float]
+    wanted: Mapping[tuple[str, str], Wanted]
     rates: Mapping[str, float]
     instruments: Mapping[str, Instrument]
     rolls: tuple[Roll, ...] = ()

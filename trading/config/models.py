@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from trading.config.settings import Code, Name, Settings
+from trading.config.strategies import StrategySettings
 
 OrNone = Annotated[str | None, BeforeValidator(lambda given: given or None)]  # TOML has no word for none: ""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -42,28 +43,6 @@ class Limits(Settings):
     max_position_contracts: int = Field(500, ge=0, le=1_000_000, description="contracts of an instrument, either way")
     max_gross_exposure_fraction: float = Field(20.0, ge=0, le=1000, description="sum of |notional| / capital")
     max_daily_loss_fraction: float = Field(0.05, ge=0, le=1, description="session loss / capital that stops new orders")
-
-
-class RuleSettings(Settings):
-    """One trend rule of a strategy."""
-
-    fast: int = Field(ge=1, le=1000, description="span of the fast average, sessions")
-    slow: int = Field(ge=2, le=4000, description="span of the slow average, sessions")
-    scalar: float = Field(gt=0, le=1000, description="makes the average absolute forecast about 10")
-    weight: float = Field(ge=0, le=1, description="share of the combined forecast")
-
-
-class StrategySettings(Settings):
-    """A strategy: trend rules, and how forecasts become contracts."""
-
-    name: Name = Field(description="unique name")
-    rules: dict[Name, RuleSettings] = Field(min_length=1, max_length=50, description="trend rules by name")
-    instruments: tuple[Code, ...] = Field((), max_length=2000, description="instruments; empty: all there are")
-    forecast_cap: float = Field(20.0, gt=0, le=100, description="largest absolute forecast")
-    forecast_multiplier: float = Field(1.2, gt=0, le=5, description="forecast diversification multiplier")
-    instrument_multiplier: float = Field(1.5, gt=0, le=5, description="instrument diversification multiplier")
-    buffer_fraction: float = Field(0.10, ge=0, le=1, description="no trade within this share of the average position")
-    capital_share: float = Field(1.0, gt=0, le=1, description="share of the desk's capital")
 
 
 class CsvColumns(Settings):

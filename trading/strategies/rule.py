@@ -1,7 +1,7 @@
 """A forecasting rule: one decorated function in one file of `rules/`, and what it is told.
 
 Belongs here: the `ForecastRule` value, its decorator, what a rule sees, and finding rules. Does not belong here: any
-rule (`rules/`), or scaling, capping and mixing them (`combination.py`).
+rule (`rules/`), or scaling, capping and mixing them (`mixture.py`).
 
 A rule is called with the `Market` and its own parameters and returns raw forecasts, shape `(n_sessions,
 n_instruments)`, NaN where it has none. The row of a session may use that row and earlier ones only. A rule's file

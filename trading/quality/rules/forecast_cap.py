@@ -7,7 +7,7 @@ import pandas as pd
 from trading.quality.rule import RuleContext, found, rule
 
 
-@rule(datasets=("forecasts", "targets"), needs=("forecast",), blocking=True)
+@rule(datasets=("forecasts", "optimal_positions", "targets"), needs=("forecast",), blocking=True)
 def forecast_cap(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
     """No forecast is larger than the cap of the strategies, either way."""
     said = f"the cap is {context.forecast_cap:g}. Materialise the signals again; if it stays, report it as a fault."

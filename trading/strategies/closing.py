@@ -1,0 +1,99 @@
+"""What the close takes of a strategy: the backtest's own arrays over the desk's panel, and their rows of some sessions.
+
+Belongs here: which instruments and sessions of a panel the close looks at. Does not belong here: forecasts and sizing
+(`mixture.py`, `optimal.py`: the backtest's functions, called here as they are), or what is held (`targets.py`).
+
+The row of a session is the same to the last bit whether the panel ends with that session or later: that is what lets
+one session be closed alone and a range in one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from trading.backtest.panel import Panel
+from trading.config.models import Capital
+from trading.config.strategies import StrategySettings
+from trading.strategies.optimal import Optimal, Sizing, optimal
+from trading.strategies.targets import Wanted
+from trading.strategies.workbench import Workbench
+
+Floats = npt.NDArray[np.float64]
+COMBINED = "combined"
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A strategy's arrays on the panel the close sees."""
+
+    bench: Workbench
+    optimal: Optimal
+
+    def wanted(self, row: int, column: int) -> dict[str, float]:
+        """One instrument after one session, by the columns of the dataset `optimal_positions`."""
+        found = self.optimal
+        arrays = {
+            "forecast": found.forecasts.combined,
+            "daily_volatility_base": found.value_volatility,
+            "average_contracts": found.average,
+            "optimal_contracts": found.notional,
+            "half_width_contracts": found.half_width,
+        }
+        return {name: float(values[row, column]) for name, values in arrays.items()}
+
+    def after(self, session: date) -> dict[str, Wanted]:
+        """What is wanted of each instrument after a session of the panel; those not priced yet are absent."""
+        return {code: self._wanted(row, column) for _, code, row, column in self.cells(session, session)}
+
+    def _wanted(self, row: int, column: int) -> Wanted:
+        known = self.wanted(row, column)
+        names = ("forecast", "daily_volatility_base", "optimal_contracts", "half_width_contracts")
+        return Wanted(*(known[name] for name in names))
+
+    def forecasts(self) -> dict[str, Floats]:
+        """Capped forecasts by rule, and their mixture."""
+        return {**self.optimal.forecasts.capped, COMBINED: self.optimal.forecasts.combined}
+
+    def cells(self, first: date, last: date) -> Iterator[tuple[date, str, int, int]]:
+        """Session and instrument, row and column, of every session of the range in which any of them was priced; an
+        instrument from its first row on."""
+        panel = self.bench.panel
+        rows = np.arange(panel.row(first), min(panel.row(last) + 1, len(panel.sessions)))
+        for row in map(int, rows[np.isfinite(panel.price[rows]).any(axis=1)]):
+            session = panel.sessions[row].item()
+            for column in np.flatnonzero(panel.first <= row):
+                yield session, panel.instruments[column], row, int(column)
+
+
+def sized(panel: Panel, strategy: StrategySettings, capital: Capital) -> Sized | None:
+    """A strategy on the instruments of a panel that it lists and that have prices; None where there are none."""
+    listed = strategy.instruments or tuple(strategy.portfolio.weights) or panel.instruments
+    codes = tuple(sorted(set(listed) & set(with_prices(panel))))
+    if not codes:
+        return None
+    bench = Workbench(carried(panel.only(codes)))
+    return Sized(bench, optimal(bench, strategy, sizing(strategy, capital)))
+
+
+def sizing(strategy: StrategySettings, capital: Capital) -> Sizing:
+    """The strategy's capital and target, or its share of the desk's and the desk's."""
+    own = strategy.capital_base or capital.capital_base * strategy.capital_share
+    return Sizing(own, strategy.volatility_target_percent or capital.volatility_target_percent)
+
+
+def with_prices(panel: Panel) -> tuple[str, ...]:
+    """Instruments that have rows of their price and of the held contract."""
+    there = (panel.first <= panel.last) & (panel.held_first <= panel.held_last)
+    return tuple(code for code, has in zip(panel.instruments, there, strict=True) if has)
+
+
+def carried(panel: Panel) -> Panel:
+    """The panel with every instrument's rows going on to its last session: one that did not trade lately, on a holiday
+    of its own, keeps what was known of it."""
+    end = np.full(len(panel.instruments), len(panel.sessions) - 1, dtype=np.int64)
+    return replace(panel, last=end, held_last=end)
