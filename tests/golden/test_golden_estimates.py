@@ -246,7 +246,7 @@ def everything_estimated(refits: str) -> StrategySettings:
     shipped = strategy_file("chapter15", place("nowhere"))
     given = shipped.model_dump(include={"name", "instruments", "volatility"}) | {
         "rules": {name: rule.model_copy(update={"scalar": "estimated"}) for name, rule in shipped.rules.items()},
-        "forecasts": {"multiplier": "estimated"},
+        "forecasts": {"multiplier": "estimated", "refits": refits},
         "portfolio": {"weights": shipped.portfolio.weights, "multiplier": "estimated", "refits": refits},
         "risk_overlay": {"normal_fraction": 1.1, "shocked_fraction": 2.0, "leverage": 10.0, "refits": refits},
     }
