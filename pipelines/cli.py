@@ -250,6 +250,48 @@ def backtest(where: Place, **words: Any) -> Answer:
     return Answer(found, lambda: _show_backtest(found))
 
 
+@main.command()
+@click.argument("strategy")
+@click.option("--axis", "axes", multiple=True, metavar="PATH=VALUES", help="1,2,3 or 1..9 or log:0.01..1 or total:1.")
+@click.option("--space", type=click.Path(path_type=Path), help="A TOML file with [[axes]].")
+@click.option("--random", type=int, metavar="N", help="N random variants in place of every combination.")
+@click.option("--optuna", type=int, metavar="N", help="N variants, chosen by what was found before (Optuna).")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random numbers.")
+@click.option("--rescale-weights", is_flag=True, help="Divide the weights of each variant by their sum.")
+@click.option(
+    "--objective", default="net_percent.sharpe", show_default=True, help="The statistic that is best highest."
+)
+@click.option("--workers", type=int, help="Processes of this machine; without it, one a processor.")
+@click.option("--dask", metavar="ADDRESS", help="A Dask scheduler whose workers to use instead.")
+@click.option("--deadline", "deadline_s", type=float, metavar="SECONDS", help="Stop after so long; what is done stays.")
+@click.option("--memory-ceiling", "memory_mb", type=float, metavar="MB", help="Stop where a worker takes more.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a row a variant to FILE.parquet or FILE.csv.")
+@click.option("--heat-map", type=click.Path(path_type=Path), help="Draw the first two axes with values: FILE.png.")
+@click.option("--vendor", type=click.Choice(["pysystemtrade"]), help="Whose files to read in place.")
+@click.option("--source", type=click.Path(path_type=Path), help="Their folder; without it, what the desk has loaded.")
+@click.option("--instruments", help="Comma-separated codes, some of the strategy's.")
+@click.option("--since", type=DAY, help="First session of the curves.")
+@click.option("--until", type=DAY, help="Last session that is read.")
+@click.option("--capital", type=float, help="Capital in base currency; without it, the strategy's or the desk's.")
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting of all variants.")
+@answering
+def sweep(where: Place, **words: Any) -> Answer:
+    """Run many variants of STRATEGY (a name, or a .toml file) over history.
+
+    A variant that was computed before is not computed again: a sweep that was stopped goes on where it was.
+    """
+    from pipelines import sweep_request as request
+
+    varied = {name: words.pop(name) for name in request.SweepWords.__slots__}
+    missing = {"costs": None, "engine": None, "seed": 0, "plugins": (), "no_look_ahead": False, "listed": False}
+    found = request.run(where, _backtest_words({**words, **missing}), request.SweepWords(**varied), _say)
+    return Answer(found, lambda: _pairs("Sweep", found), found["exit_code"])
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
 def _backtest_words(words: Mapping[str, Any]) -> Any:
     from pipelines.backtest_request import Words
 

@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -28,7 +28,7 @@ from pipelines.settings import Place
 from trading.backtest.panel import Floats, Panel
 from trading.backtest.specification import Backtest, Choice, require_instruments
 from trading.backtest.sweeps import Overrides, Sweep, crossed, placed, spans, variant_text, variants
-from trading.errors import DatasetNotFound, DaybookError, UsageError, WorkStopped
+from trading.errors import DatasetNotFound, DaybookError, DeadlinePassed, UsageError, WorkStopped
 from trading.ports import NO_LIMITS, Cluster, FrameStore, Limits, Progress, Task
 
 KEPT_EVERY_S = 2.0
@@ -42,13 +42,20 @@ def _quiet(done: int, total: int, what: str) -> None:
 
 
 # --- what workers do --------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bench:
-    """What workers share: the backtest that is varied, its panel, and what computes it."""
+    """What workers share: the backtest that is varied, its panel, and what computes it.
+
+    Workers that are forked from a process that has prepared it find everything made; to others it goes without.
+    """
 
     workshop: Workshop
     sweep: Sweep
     panel: Panel
+    runner: Runner | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Bench, (self.workshop, self.sweep, self.panel)
 
 
 class Runner:
@@ -79,9 +86,10 @@ class Runner:
 
 def prepared(bench: Bench) -> Runner:
     """The runner, kernels loaded and what variants share computed."""
-    runner = Runner(bench)
-    variant_row(runner, {})
-    return runner
+    if bench.runner is None:
+        bench.runner = Runner(bench)
+        variant_row(bench.runner, {})
+    return bench.runner
 
 
 Row = tuple[str | None, str | None, str | None]  # error, statistics, moments: as `sweep_results` keeps them
@@ -206,7 +214,7 @@ def run(
     progress: Progress = _quiet,
     plugins: Sequence[str] = (),
 ) -> Found:
-    """Runs a sweep: every variant that is not known yet, once. A deadline counts from here.
+    """Runs a sweep: every variant that is not known yet, once. A deadline counts from when workers are started.
 
     Raises WrongSpecification, StoreBusy while the same sweep runs elsewhere, and what a cluster raises but for a
     deadline, a memory ceiling or a cancellation: these are told in `stopped`, and what was done is kept.
@@ -216,11 +224,12 @@ def run(
     own_lock = hashlib.sha256(f"sweep {key}".encode()).hexdigest()
     with wiring.result_store(where).computing(own_lock, 5.0):
         kept = Kept(wiring.frame_store(where), key, bench.panel.sessions[-1].item())
+        prepared(bench)
         work = _Work(bench, kept, cluster, limits, progress, began)
         try:
             work.search()
         except WorkStopped as stopped:
-            work.stopped = stopped
+            work.stopped = work.retold(stopped)
         finally:
             kept.keep()
     return work.found()
@@ -246,7 +255,9 @@ class _Work:
     ) -> None:
         self._bench, self._sweep, self._kept, self._cluster = bench, bench.sweep, kept, cluster
         self._limits, self._progress, self._began = limits, progress, began
+        self._started: float | None = None
         self._variants: tuple[Overrides, ...] = ()
+        self._texts: list[str] = []
         self._computed = self._dropped = 0
         self.stopped: WorkStopped | None = None
 
@@ -256,11 +267,14 @@ class _Work:
             self._optuna()
             return
         found = variants(self._sweep)
-        self._variants, self._dropped = found.overrides, found.dropped
-        self._compute(self._variants)
+        self._dropped = found.dropped
+        self._compute(found.overrides)
 
-    def _compute(self, wanted: Iterable[Overrides]) -> None:
-        rest = {text: overrides for overrides in wanted if (text := variant_text(overrides)) not in self._kept.rows}
+    def _compute(self, wanted: Sequence[Overrides]) -> None:
+        texts = [variant_text(overrides) for overrides in wanted]
+        self._variants += tuple(wanted)
+        self._texts += texts
+        rest = {text: one for text, one in zip(texts, wanted, strict=True) if text not in self._kept.rows}
         names = list(rest)
         task = Task(variant_row, self._bench, prepared)
         done = self._sweep.size - len(rest) if self._sweep.search != "optuna" else self._computed
@@ -271,9 +285,19 @@ class _Work:
 
     def _left(self) -> Limits:
         """The limits, with what is left of the deadline."""
+        now = time.monotonic()
+        self._started = self._started or now
         if self._limits.deadline_s is None:
             return self._limits
-        return replace(self._limits, deadline_s=max(0.0, self._began + self._limits.deadline_s - time.monotonic()))
+        return replace(self._limits, deadline_s=max(0.0, self._started + self._limits.deadline_s - now))
+
+    def retold(self, stopped: WorkStopped) -> WorkStopped:
+        """The same, of the whole sweep."""
+        reason = stopped.reason
+        if isinstance(stopped, DeadlinePassed):
+            reason = f"the deadline of {self._limits.deadline_s:g} s passed"
+        done = sum(text in self._kept.rows for text in self._texts)
+        return type(stopped)(reason, done, self._sweep.size - self._dropped, "Run it again to do the rest.")
 
     def _optuna(self) -> None:
         """Batches, each chosen after the ones before."""
@@ -283,8 +307,7 @@ class _Work:
             for _ in range(min(BATCH, self._sweep.trials - len(self._variants))):
                 trial, overrides = _asked(study, self._sweep, pairs)
                 batch.append((trial, overrides))
-            self._variants += tuple(overrides for _, overrides in batch)
-            self._compute(overrides for _, overrides in batch)
+            self._compute([overrides for _, overrides in batch])
             for trial, overrides in batch:
                 self._tell(study, trial, overrides)
 
@@ -298,7 +321,7 @@ class _Work:
 
     def found(self) -> Found:
         """What became of it."""
-        rows = tuple(self._kept.rows.get(variant_text(overrides)) for overrides in self._variants)
+        rows = tuple(self._kept.rows.get(text) for text in self._texts)
         known = sum(row is not None for row in rows) - self._computed
         made = Found(
             self._sweep, self._kept.key, self._variants, rows, self._computed, max(known, 0), self._dropped,
@@ -355,7 +378,7 @@ def odds_of(found: Found, bench: Bench) -> dict[str, float]:
     if len(packed) < 2 or best is None:
         return {}
     moments = np.stack([np.frombuffer(base64.b64decode(one)).reshape(3, -1) for one in packed])
-    _, curve = Runner(bench).evaluated(found.variants[best])
+    _, curve = prepared(bench).evaluated(found.variants[best])
     overfitting = backtest_overfitting(moments)
     return {
         "deflated_sharpe": float(deflated_sharpe_of(np.ascontiguousarray(curve), sharpe_ratios(moments))),

@@ -59,6 +59,13 @@ def processes(workers: int | None = None) -> Cluster:
     return LocalProcesses(workers)
 
 
+def dask(address: str) -> Cluster:
+    """The workers of a Dask scheduler that somebody else started."""
+    from resources.clusters.dask import DaskCluster
+
+    return DaskCluster(address)
+
+
 def code_version(modules: tuple[str, ...] = ()) -> str:
     """Hash of the sources that compute, and of a user's own `modules`."""
     from resources.source_hash import COMPUTING, source_hash

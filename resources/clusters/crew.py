@@ -50,7 +50,6 @@ def lead(task: Task, pipes: Pipes) -> None:
     except BaseException as cause:
         foreman.send(("failed", sendable(cause)))
         os._exit(1)
-    gc.collect()
     gc.freeze()  # a collection in a worker must not touch, and so copy, what is shared
     crew = {_forked(task, state, pipes, number): number for number in range(len(pipes.workers))}
     for handle in pipes.workers:

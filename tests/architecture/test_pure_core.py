@@ -18,6 +18,7 @@ ALLOWED_IN = {
     ("trading/reports/html.py", "markupsafe"): "escaping",
     ("trading/reports/html.py", "matplotlib"): "writes a drawing as SVG into memory",
     ("trading/reports/drawings.py", "matplotlib"): "draws figures in memory",
+    ("trading/reports/heat_maps.py", "matplotlib"): "draws figures in memory",
 }
 CALLS = {"open", "input", "print", "exec", "eval", "breakpoint", "__import__"}
 METHODS = {

@@ -8,6 +8,7 @@ A variant is a set of overrides by dotted path, as `trading.backtest.specificati
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -282,4 +283,12 @@ def crossed(pairs: Spans, overrides: Mapping[str, Any]) -> bool:
 
 def variant_text(overrides: Mapping[str, Any]) -> str:
     """A variant as JSON that depends on nothing but its values: its name among the results of its sweep."""
-    return canonical(overrides)
+    if any(isinstance(value, list | tuple | dict) for value in overrides.values()):
+        return canonical(overrides)
+    plain = {path: _whole(value) for path, value in overrides.items()}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _whole(value: Any) -> Any:
+    """16.0 as 16, as `canonical` has it."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value

@@ -1,0 +1,237 @@
+"""`daybook sweep`: from what was typed to a sweep, and from what it found to an answer, a table and a picture.
+
+Belongs here: reading axes and space files, choosing the cluster, and writing tables and heat maps. Does not belong
+here: running (`sweeping.py`), or printing (`cli.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines import sweeping, wiring
+from pipelines.backtest_request import Words, asked, write_table
+from pipelines.settings import Place
+from pipelines.sweeping import Found
+from trading.backtest.sweeps import Axis, Sweep
+from trading.errors import UsageError
+from trading.ports import Cluster, Limits
+
+RANGE = re.compile(r"(log:)?(-?[\d.eE+-]+?)\.\.(-?[\d.eE+-]+)")
+TABLES = (".parquet", ".csv")
+PICTURES = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepWords:
+    """What was typed after `daybook sweep`, beside the words of a backtest."""
+
+    axes: tuple[str, ...] = ()
+    space: Path | None = None
+    random: int | None = None
+    optuna: int | None = None
+    seed: int = 0
+    rescale_weights: bool = False
+    objective: str = "net_percent.sharpe"
+    workers: int | None = None
+    dask: str | None = None
+    deadline_s: float | None = None
+    memory_mb: float | None = None
+    out: Path | None = None
+    heat_map: Path | None = None
+
+
+def run(where: Place, backtest: Words, words: SweepWords, say: Callable[[str], None]) -> dict[str, Any]:
+    """Runs what was typed and returns the answer, with `exit_code` 1 where some variants are left; writes the table
+    and the heat map where files are named."""
+    _refuse_format(words.out, TABLES)
+    _refuse_format(words.heat_map, PICTURES)
+    request = asked(where, backtest)
+    sweep = made(request.backtest, words)
+    limits = Limits(words.deadline_s, words.memory_mb)
+    cluster = chosen_cluster(words)
+    found = sweeping.run(where, sweep, request.source, cluster, limits, sweeping.told(say), request.plugins)
+    if words.out is not None:
+        write_table(words.out, table(found))
+    if words.heat_map is not None:
+        draw(words.heat_map, found)
+    return answer(found, {"out": words.out, "heat_map": words.heat_map})
+
+
+def chosen_cluster(words: SweepWords) -> Cluster:
+    """Dask where its scheduler is named, else processes of this machine."""
+    if words.dask is not None and words.workers is not None:
+        raise UsageError("--workers is for processes of this machine, and Dask has its own. Leave one of them out.")
+    return wiring.dask(words.dask) if words.dask is not None else wiring.processes(words.workers)
+
+
+def made(backtest: Any, words: SweepWords) -> Sweep:
+    """The sweep that was typed. Raises UsageError, WrongSpecification."""
+    if words.random is not None and words.optuna is not None:
+        raise UsageError("--random and --optuna are two ways to search. Choose one.")
+    search = "random" if words.random is not None else "optuna" if words.optuna is not None else "grid"
+    axes = [parsed_axis(text) for text in words.axes] + _space(words.space)
+    if not axes:
+        raise UsageError("nothing varies. Give --axis PATH=VALUES, or a file with --space.")
+    return Sweep(
+        backtest=backtest,
+        axes=axes,
+        search=search,
+        trials=words.random or words.optuna or 0,
+        seed=words.seed,
+        rescale_weights=words.rescale_weights,
+        objective=words.objective,
+    )
+
+
+def parsed_axis(text: str) -> dict[str, Any]:
+    """An axis from `PATH=1,2,3`, `PATH=1..9`, `PATH=log:0.01..1`, `PATH+PATH=1:2,3:4` or `PATH+PATH=total:1`.
+
+    A range from whole to whole number is of whole numbers. Raises UsageError.
+    """
+    path, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not path or not value:
+        raise UsageError(f"axis {text!r} is not PATH=VALUES. Write it like buffer.fraction=0.05,0.1 or 0.05..0.2.")
+    paths = [one.strip() for one in path.split("+")]
+    ranged = RANGE.fullmatch(value)
+    try:
+        if ranged:
+            low, high = ranged[2], ranged[3]
+            whole = low.lstrip("-").isdigit() and high.lstrip("-").isdigit()
+            return {"paths": paths, "low": float(low), "high": float(high), "log": bool(ranged[1]), "whole": whole}
+        if value.startswith("total:"):
+            return {"paths": paths, "total": float(value.removeprefix("total:"))}
+    except ValueError as cause:
+        raise UsageError(f"axis {text!r}: {cause}. Write a range like 0.05..0.2 and a total like total:1.") from cause
+    return {"paths": paths, "values": [[_value(one) for one in group.split(":")] for group in value.split(",")]}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()
+
+
+def _space(file: Path | None) -> list[dict[str, Any]]:
+    """Axes of a TOML file: `[[axes]]` with `paths`, and `values`, or `low` and `high` (`log`, `whole`), or `total`."""
+    if file is None:
+        return []
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        raise UsageError(f"--space {file} cannot be read: {cause}. Name a TOML file with [[axes]].") from cause
+    axes = document.get("axes")
+    if set(document) != {"axes"} or not isinstance(axes, list):
+        raise UsageError(f"--space {file} holds {', '.join(document) or 'nothing'}: write [[axes]] and nothing else.")
+    return [_spelled(axis) for axis in axes]
+
+
+def _spelled(axis: Any) -> Any:
+    """An axis of a file as the model wants it: `path` for one path, and its values without a list around each."""
+    if not isinstance(axis, Mapping) or "path" not in axis:
+        return axis
+    values = {"values": [[value] for value in axis["values"]]} if isinstance(axis.get("values"), list) else {}
+    rest = {key: value for key, value in axis.items() if key not in ("path", "values")}
+    return {**rest, "paths": [axis["path"]], **values}
+
+
+# --- what was found ---------------------------------------------------------------------------------------------------
+def answer(found: Found, files: Mapping[str, Path | None]) -> dict[str, Any]:
+    """What `--json` prints; `exit_code` is 1 where it ended early, and `partial` says so."""
+    best, statistics = found.best(), found.statistics()
+    errors = [row[0] for row in found.rows if row is not None and row[0] is not None]
+    return {
+        "strategy": found.sweep.backtest.strategy.name,
+        "key": found.key,
+        "search": found.sweep.search,
+        "variants": len(found.variants),
+        "computed": found.computed,
+        "known": found.known,
+        "left": max(found.left, found.sweep.size - len(found.variants) if found.stopped else 0),
+        "dropped": found.dropped,
+        "failed": len(errors),
+        "partial": found.stopped is not None,
+        "seconds": round(found.seconds, 3),
+        **({"message": str(found.stopped)} if found.stopped else {}),
+        **({"first_failure": errors[0]} if errors else {}),
+        "objective": found.sweep.objective,
+        "best": None if best is None else {"overrides": found.variants[best], "statistics": statistics[best]},
+        **found.odds,
+        **{name: str(file) for name, file in files.items() if file is not None},
+        "exit_code": int(found.stopped is not None),
+    }
+
+
+def table(found: Found) -> dict[str, Any]:
+    """Columns: the number of the variant, what it changes, its statistics, and why it could not be computed. A row for
+    each variant that was computed, in the order of the variants."""
+    rows = [(n, found.variants[n], row, own) for n, (row, own) in enumerate(_paired(found)) if row is not None]
+    paths = list(dict.fromkeys(path for overrides in found.variants for path in overrides))
+    names = list(dict.fromkeys(name for _, _, _, own in rows for name in own))
+    columns: dict[str, Any] = {"variant": [number for number, *_ in rows]}
+    columns |= {path: _column([overrides.get(path) for _, overrides, _, _ in rows]) for path in paths}
+    columns |= {name: _column([own.get(name) for *_, own in rows]) for name in names}
+    return {**columns, "error": np.array([row[0] or "" for _, _, row, _ in rows], dtype=str)}
+
+
+def _paired(found: Found) -> Sequence[tuple[Any, dict[str, Any]]]:
+    return list(zip(found.rows, found.statistics(), strict=True))
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """Numbers as float64 with NaN for missing; anything else as text."""
+    if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return np.array([value if isinstance(value, str) else json.dumps(value) for value in values], dtype=str)
+
+
+def draw(file: Path, found: Found) -> None:
+    """The heat map of the first two axes that have few values: the mean objective over all others."""
+    from trading.reports.heat_maps import heat_map
+
+    axes = [axis for axis in found.sweep.axes if len(axis.values) > 1][:2]
+    if len(axes) < 2:
+        raise UsageError("a heat map needs two axes with values. Give both as --axis PATH=v1,v2.")
+    down, across = ([_shown(values) for values in axis.values] for axis in axes)
+    figure = heat_map(means(found, axes), down, across, (axes[0].name, axes[1].name), found.sweep.objective)
+    draft = file.with_name(f".{file.name}.new")
+    try:
+        figure.savefig(draft, format=file.suffix[1:], dpi=150, facecolor="white")
+        draft.replace(file)
+    except OSError as cause:
+        draft.unlink(missing_ok=True)
+        raise UsageError(f"{file} cannot be written: {cause.strerror or cause}. Name another file.") from cause
+
+
+def means(found: Found, axes: Sequence[Axis]) -> np.ndarray:
+    """Mean objective by the values of two axes, shape (n values of the first, n of the second); NaN without any."""
+    sums, counts = (np.zeros((len(axes[0].values), len(axes[1].values))) for _ in range(2))
+    places = [{json.dumps(values): place for place, values in enumerate(axis.values)} for axis in axes]
+    for overrides, own in zip(found.variants, found.statistics(), strict=True):
+        value = own.get(found.sweep.objective, np.nan)
+        if np.isfinite(value):
+            cell = tuple(
+                place[json.dumps([overrides[path] for path in axis.paths])]
+                for place, axis in zip(places, axes, strict=True)
+            )
+            sums[cell] += value
+            counts[cell] += 1
+    with np.errstate(invalid="ignore"):
+        return sums / counts
+
+
+def _shown(values: Sequence[Any]) -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+
+
+def _refuse_format(file: Path | None, known: Sequence[str]) -> None:
+    if file is not None and file.suffix not in known:
+        raise UsageError(f"{file}: unknown format {file.suffix!r}. Name a file that ends in {' or '.join(known)}.")
