@@ -49,8 +49,8 @@ def test_subsystem_pnl_is_of_whole_buffered_contracts_after_costs_from_the_first
 
 
 def test_the_zone_of_the_forecast_method_is_a_share_of_the_average_position() -> None:
-    """The average position is 8, a quarter of it 2. Nothing is as near to 2.4 as the zone (0.4 rounds to 0); 2.6 is not,
-    so 3 are bought in the sixth session, and they are near enough to 4."""
+    """The average position is 8, a quarter of it 2. No contract is near enough to 2.4 (0.4 rounds to 0) but not to 2.6:
+    3 are bought in the sixth session, and they are near enough to 4."""
     panel = market(np.arange(100.0, 109.0)[:, None])
     wished = np.array([NAN, 2.4, 2.4, 2.4, 2.6, 4.0, 4.0, 4.0, 4.0])[:, None]
     how = strategy(buffer={"method": "forecast", "fraction": 0.25})
