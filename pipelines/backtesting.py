@@ -29,14 +29,12 @@ from pipelines import wiring
 from pipelines.settings import Place
 from trading.backtest import parts as own_parts
 from trading.backtest.panel import Panel
-from trading.backtest.registry import Parts, parts_of
+from trading.backtest.registry import Kind, Parts, parts_of
 from trading.backtest.result import Kept, Record, Result, Statistics
 from trading.backtest.specification import (
     Backtest,
     Choice,
-    CostModel,
     DataSource,
-    Strategy,
     WeekendRows,
     canonical,
     require,
@@ -160,14 +158,17 @@ class Workshop:
     source: Choice | DataSource
     plugins: tuple[str, ...] = ()
 
-    def parts(self) -> Parts:
-        """Parts by name."""
-        return known_parts(self.plugins)
+    def parts(self, *chosen: tuple[Kind, str]) -> Parts:
+        """Parts by name; installed packages are only searched, which takes a moment, where one of `chosen` is missing
+        without them."""
+        found = known_parts(self.plugins)
+        return found if found.held.keys() >= set(chosen) else known_parts(self.plugins, installed=True)
 
     def opened(self) -> DataSource:
         """The source, checked."""
         if isinstance(self.source, Choice):
-            return cast(DataSource, self.parts().make("data_source", self.source))
+            parts = self.parts(("data_source", self.source.name))
+            return cast(DataSource, parts.make("data_source", self.source))
         require(self.source, DataSource, "the data source")
         return self.source
 
@@ -176,14 +177,12 @@ class Workshop:
 
         Raises WrongSpecification where one is unknown or wrong, or the engine cannot use it.
         """
-        parts = self.parts()
-        chosen = {"engine": backtest.engine, "strategy": backtest.decided_by, "cost_model": backtest.costs}
+        chosen = _chosen(backtest)
+        parts = self.parts(*((kind, choice.name) for kind, choice in chosen.items()))
         engine = parts.named("engine", backtest.engine.name)
         found: dict[str, str] = {}
         for kind, choice in chosen.items():
-            if choice.name in ("rules", "settings"):
-                continue
-            part = parts.named(kind, choice.name)  # type: ignore[arg-type]
+            part = parts.named(kind, choice.name)
             if kind != "engine" and kind not in engine.capabilities:
                 raise WrongSpecification(f"engine {engine.name} takes no {kind} of its own, and {part.name} is asked.")
             part.made(choice.parameters)
@@ -201,13 +200,10 @@ class Workshop:
 
     def computed(self, backtest: Backtest, panel: Panel) -> Result:
         """What the engine finds. Raises StageFailed where a value is infinite."""
-        parts = self.parts()
-        decided_by, costs = backtest.decided_by, backtest.costs
-        given: dict[str, Any] = {}
-        if decided_by.name != "rules":
-            given["decided_by"] = cast(Strategy, parts.make("strategy", decided_by))
-        if costs.name != "settings":
-            given["costs"] = cast(CostModel, parts.make("cost_model", costs))
+        chosen = _chosen(backtest)
+        parts = self.parts(*((kind, choice.name) for kind, choice in chosen.items()))
+        own: dict[Kind, str] = {"strategy": "decided_by", "cost_model": "costs"}
+        given: dict[str, Any] = {own[kind]: parts.make(kind, choice) for kind, choice in chosen.items() if kind in own}
         engine = parts.engine(backtest.engine)
         made = engine.evaluate(
             panel, backtest.resolved(), backtest.capital_base, first=backtest.first, seed=backtest.seed, **given
@@ -217,6 +213,16 @@ class Workshop:
             cure = "Look at the prices there, or leave the instrument out."
             raise StageFailed(_label(backtest), "computing", f"{name} is infinite. {cure}", instrument, session)
         return made
+
+
+def _chosen(backtest: Backtest) -> dict[Kind, Choice]:
+    """Registered parts that a backtest names."""
+    found: dict[Kind, Choice] = {"engine": backtest.engine}
+    if backtest.decided_by.name != "rules":
+        found["strategy"] = backtest.decided_by
+    if backtest.costs.name != "settings":
+        found["cost_model"] = backtest.costs
+    return found
 
 
 def _wanted(backtest: Backtest) -> tuple[str, WeekendRows, date | None]:
