@@ -110,6 +110,13 @@ def test_rows_outside_an_instrument_are_missing() -> None:
     assert np.isnan(found[:, 0]).tolist() == [True, False, True]
 
 
+def test_a_missing_multiplier_leaves_no_forecast() -> None:
+    found = combined_forecasts(
+        one(5.0, 5.0)[None], np.ones((1, 1)), one(NONE, 2.0), 20.0, 0.0, np.array([0]), np.array([1])
+    )
+    np.testing.assert_array_equal(found[:, 0], [NONE, 10.0])
+
+
 def test_instrument_weights_are_of_those_that_have_had_a_position() -> None:
     positions = np.array([[NONE, NONE], [1.0, NONE], [NONE, 2.0]])
     found = smoothed_weights(positions, np.array([0.3, 0.1]), 0.0, 0)

@@ -1,4 +1,4 @@
-"""How long a year is, in sessions. Reference numbers, conventions."""
+"""How long a year is, in sessions (reference numbers, conventions). Does not belong here: anything measured."""
 
 from __future__ import annotations
 

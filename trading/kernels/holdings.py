@@ -55,7 +55,7 @@ def combined_forecasts(
                     mixture += smooth[rule] * known[rule]
             weight = kept + 1.0
             mixture *= multiplier[row if moving else 0, column]
-            out[row, column] = min(cap, max(-cap, mixture))
+            out[row, column] = min(cap, max(-cap, mixture)) if mixture == mixture else np.nan
     return out
 
 
