@@ -305,9 +305,12 @@ class _Watch:
 
     def named(self, stopped: WorkStopped, stage: str) -> WorkStopped:
         """The same error, saying of which backtest and in which stage."""
-        reason = f"backtest {_label(self.backtest)}, stage {stage}: {stopped.reason}"
+        reason = stopped.reason
+        if isinstance(stopped, DeadlinePassed):  # a cluster only knows what was left of it
+            reason = f"the deadline of {self.demand.deadline_s:g} s passed"
         cure = "Nothing was kept. Run it again, with more time or memory if that was it."
-        return type(stopped)(reason, stopped.done, stopped.total, cure)
+        whole = f"backtest {_label(self.backtest)}, stage {stage}: {reason}"
+        return type(stopped)(whole, stopped.done, stopped.total, cure, "stages")
 
     def limits(self) -> Limits:
         """As a cluster wants them."""

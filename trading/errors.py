@@ -159,9 +159,9 @@ class MissingRollGap(CalculationError):
 class WorkStopped(DaybookError):
     """Work was stopped before its end; `done` of `total` items were finished, and what they gave was given out."""
 
-    def __init__(self, reason: str, done: int, total: int, cure: str) -> None:
+    def __init__(self, reason: str, done: int, total: int, cure: str, of: str = "items") -> None:
         self.reason, self.done, self.total = reason, done, total
-        super().__init__(f"{reason}, after {done:,} of {total:,} items. {cure}")
+        super().__init__(f"{reason}, after {done:,} of {total:,} {of}. {cure}")
 
 
 class DeadlinePassed(WorkStopped):

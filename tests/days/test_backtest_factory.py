@@ -171,7 +171,7 @@ def test_killed_in_the_middle_it_leaves_nothing_and_the_next_run_computes(where:
 @pytest.mark.parametrize(
     ("told", "demand", "error", "says"),
     [
-        ({"wait_s": 60.0}, {"deadline_s": 0.1}, DeadlinePassed, "the deadline of 0"),
+        ({"wait_s": 60.0}, {"deadline_s": 0.1}, DeadlinePassed, "the deadline of 0.1 s passed, after "),
         ({"wait_s": 60.0, "megabytes": 600}, {"memory_mb": 500.0}, MemoryCeilingPassed, "MB"),
     ],
 )
