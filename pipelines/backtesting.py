@@ -359,11 +359,12 @@ class Factory:
     def run_all(self, backtests: Sequence[Backtest], demand: Demand = Demand()) -> list[Outcome]:
         """Several at once, which share panels. The first error stops; what was done before is kept."""
         events: list[Event] = []
+        seen: dict[object, str] = {}  # versions of data, looked at once a call
         outcomes: list[Outcome] = []
         try:
             for number, backtest in enumerate(backtests):
                 demand.progress(number, len(backtests), f"backtest {_label(backtest)}")
-                outcomes.append(self._answered(backtest, demand, events))
+                outcomes.append(self._answered(backtest, demand, events, seen))
             demand.progress(len(backtests), len(backtests), "done")
         finally:
             wiring.ledger(self.where).record(events)
@@ -401,10 +402,10 @@ class Factory:
         return self._keyed(backtest, self._version(backtest, self._universe(backtest)))
 
     # --- answering ---
-    def _answered(self, backtest: Backtest, demand: Demand, events: list[Event]) -> Outcome:
+    def _answered(self, backtest: Backtest, demand: Demand, events: list[Event], seen: dict[object, str]) -> Outcome:
         watch, said = _Watch(backtest, demand), {"outcome": "failed"}
         try:
-            outcome = self._outcome(watch, said)
+            outcome = self._outcome(watch, said, seen)
             said["outcome"] = "cached" if outcome.cached else "computed"
             return outcome
         except BaseException as cause:
@@ -413,11 +414,14 @@ class Factory:
         finally:
             events.append(self._event(backtest, said, time.monotonic() - watch.began))
 
-    def _outcome(self, watch: _Watch, said: dict[str, str]) -> Outcome:
+    def _outcome(self, watch: _Watch, said: dict[str, str], seen: dict[object, str]) -> Outcome:
         backtest, demand = watch.backtest, watch.demand
         with _stage(backtest, "data"):
             universe = _tried(lambda: self._universe(backtest), demand)
-            version = _tried(lambda: self._version(backtest, universe), demand)
+            of = (universe, *_wanted(backtest))
+            if of not in seen:
+                seen[of] = _tried(lambda: self._version(backtest, universe), demand)
+            version = seen[of]
         key = self._keyed(backtest, version)
         said |= {"key": key, "data_version": version}
         found = self._results.load(key) if demand.cache else None

@@ -265,6 +265,7 @@ def test_a_batch_shares_its_panel(where: Place, side: Path) -> None:
         found = open_factory.run_all(batch, Demand(progress=lambda done, total, _: told.append((done, total))))
     assert len({outcome.key for outcome in found}) == 4
     assert side.read_text().split().count("panel") == 1
+    assert side.read_text().split().count("asked") == 1
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
 
 
