@@ -124,8 +124,8 @@ def _said(value: Any) -> Any:
 class Kept:
     """Results of one sweep, in memory and in the dataset `sweep_results`."""
 
-    def __init__(self, frames: FrameStore, key: str, session: date) -> None:
-        self._frames, self.key, self._session = frames, key, session
+    def __init__(self, frames: FrameStore, key: str, session: date, every_s: float = KEPT_EVERY_S) -> None:
+        self._frames, self.key, self._session, self._every_s = frames, key, session, every_s
         self.rows: dict[str, Row] = self._loaded()
         self._new: list[str] = []
         self._said = time.monotonic()
@@ -138,13 +138,13 @@ class Kept:
         except DatasetNotFound:
             return {}
         columns = [table[name].to_pylist() for name in ("overrides", "error", "statistics", "moments")]
-        return {text: row for text, *row in zip(*columns, strict=True)}  # type: ignore[misc]
+        return {text: (error, found, moments) for text, error, found, moments in zip(*columns, strict=True)}
 
     def add(self, text: str, row: Row) -> None:
         """A new result; kept on disk now and then."""
         self.rows[text] = row
         self._new.append(text)
-        if time.monotonic() - self._said > KEPT_EVERY_S:
+        if time.monotonic() - self._said > self._every_s:
             self.keep()
 
     def keep(self) -> None:
@@ -213,8 +213,10 @@ def run(
     limits: Limits = NO_LIMITS,
     progress: Progress = _quiet,
     plugins: Sequence[str] = (),
+    keep_every_s: float = KEPT_EVERY_S,
 ) -> Found:
     """Runs a sweep: every variant that is not known yet, once. A deadline counts from when workers are started.
+    Killed, it loses what was done in the last `keep_every_s` seconds.
 
     Raises WrongSpecification, StoreBusy while the same sweep runs elsewhere, and what a cluster raises but for a
     deadline, a memory ceiling or a cancellation: these are told in `stopped`, and what was done is kept.
@@ -223,7 +225,7 @@ def run(
     bench, key = _opened(sweep, Workshop(source, tuple(plugins)))
     own_lock = hashlib.sha256(f"sweep {key}".encode()).hexdigest()
     with wiring.result_store(where).computing(own_lock, 5.0):
-        kept = Kept(wiring.frame_store(where), key, bench.panel.sessions[-1].item())
+        kept = Kept(wiring.frame_store(where), key, bench.panel.sessions[-1].item(), keep_every_s)
         prepared(bench)
         work = _Work(bench, kept, cluster, limits, progress, began)
         try:

@@ -151,13 +151,11 @@ class _Crew:
             self._hear_foreman()
         left = self._given.pop(worker)
         how = _told(self._exits.get(worker))
-        if not left:
-            return
         if not self._spare or any(number in self._died for number in left):
-            first, last = min(left), max(left)
-            raise self._watch.lost(f"a worker {how} on items {first} to {last}, as the one before it did")
+            items = f"items {min(left)} to {max(left)}" if left else "none of its items"
+            raise self._watch.lost(f"a worker {how} on {items}, as the one before it did")
         self._died |= dict.fromkeys(left, how)
-        self._again.append(list(left.items()))
+        self._again += [list(left.items())] if left else []
         self._idle.append(self._spare.pop())
 
     def _largest_bytes(self) -> int:
