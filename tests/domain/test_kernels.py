@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from trading.kernels.averages import averaged, changes, crossover, deviation, filled, of_centre, of_span
-from trading.kernels.holdings import buffered_positions, combined_forecasts, smoothed_weights
+from trading.kernels.holdings import (
+    buffered_positions,
+    combined_forecasts,
+    is_always_zero,
+    portfolio_positions,
+    sized_positions,
+    smoothed_weights,
+)
 from trading.kernels.windows import rolling_deviation, rolling_range, running_deviation
 
 values = arrays.arrays(
@@ -117,10 +124,53 @@ def test_a_missing_multiplier_leaves_no_forecast() -> None:
     np.testing.assert_array_equal(found[:, 0], [NONE, 10.0])
 
 
-def test_instrument_weights_are_of_those_that_have_had_a_position() -> None:
+def test_shares_are_of_those_that_have_had_a_value() -> None:
     positions = np.array([[NONE, NONE], [1.0, NONE], [NONE, 2.0]])
     found = smoothed_weights(positions, np.array([0.3, 0.1]), 0.0, 0)
     np.testing.assert_allclose(found, [[0.0, 0.0], [1.0, 0.0], [0.75, 0.25]])
+
+
+def sized(volatility: np.ndarray, combined: np.ndarray, decay: float = 0.0, first: int = 0) -> list[list[list[float]]]:
+    rows, columns = combined.shape
+    ends = np.full(columns, first), np.full(columns, rows - 1)
+    found = sized_positions(volatility, combined, 100.0, 10.0, np.array([0.3, 0.1])[:columns], decay, *ends)
+    return [part.tolist() for part in found]
+
+
+def test_positions_are_cash_over_risk_and_carried_forward() -> None:
+    # 100 / 4 = 25 contracts at forecast 10; at 5 half of that; the next row has no volatility and keeps 25.
+    contracts, own, weights = sized(one(NONE, 4.0, NONE), one(0.0, 5.0, -20.0))
+    np.testing.assert_array_equal(contracts, one(NONE, 25.0, 25.0))
+    np.testing.assert_array_equal(own, one(NONE, 12.5, -50.0))
+    np.testing.assert_array_equal(weights, one(0.0, 1.0, 1.0))
+
+
+def test_instrument_weights_are_of_those_that_have_had_a_position() -> None:
+    volatility = np.array([[NONE, NONE], [1.0, NONE], [1.0, 1.0]])
+    _, _, weights = sized(volatility, np.ones((3, 2)))
+    np.testing.assert_allclose(weights, [[0.0, 0.0], [1.0, 0.0], [0.75, 0.25]])
+
+
+def test_instrument_weights_move_slowly_where_asked() -> None:
+    # decay 1/2 from the first row of any on: 0, then (0.5 x 0 + 1) / 1.5 = 2/3.
+    _, _, weights = sized(one(NONE, 1.0), one(1.0, 1.0), decay=0.5)
+    np.testing.assert_allclose(weights, one(0.0, 2.0 / 3.0))
+    _, own, later = sized(one(NONE, 1.0), one(1.0, 1.0), decay=0.5, first=1)
+    np.testing.assert_allclose(later, one(0.0, 1.0))
+    assert np.isnan(own[0][0])
+
+
+def test_a_portfolio_multiplies_weights_and_diversification() -> None:
+    middle, wanted = portfolio_positions(one(20.0, 20.0), one(5.0, NONE), one(0.5, 0.5), np.array([2.0]), 10.0)
+    np.testing.assert_array_equal(middle, one(20.0, 20.0))
+    np.testing.assert_array_equal(wanted, one(10.0, NONE))
+    moving, _ = portfolio_positions(one(20.0, 20.0), one(5.0, 5.0), one(0.5, 0.5), np.array([1.0, 3.0]), 10.0)
+    np.testing.assert_array_equal(moving, one(10.0, 30.0))
+
+
+def test_columns_that_are_never_but_zero() -> None:
+    values = np.array([[0.0, NONE, NONE, 0.0], [NONE, NONE, 1.0, 0.0], [0.0, NONE, 0.0, -1.0]])
+    assert is_always_zero(values).tolist() == [True, True, False, False]
 
 
 def buffer(optimal: np.ndarray, width: np.ndarray, tradable: np.ndarray | None = None, **options: bool) -> list[float]:

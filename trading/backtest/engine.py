@@ -68,7 +68,9 @@ def decided(bench: Workbench, strategy: StrategySettings, wanted: Optimal, scale
     if scale is not None:
         position, width = position * scale[:, None], width * scale[:, None]
     waits = strategy.execution.fills == "when_traded"
-    tradable = np.isfinite(panel.price) if waits else np.ones(panel.price.shape, dtype=np.bool_)
+    tradable = bench.once(
+        ("tradable", waits), lambda: np.isfinite(panel.price) if waits else np.ones(panel.price.shape, dtype=np.bool_)
+    )
     return buffered_positions(
         position, width, tradable, wanted.forecasts.first, wanted.forecasts.last, buffer.whole_contracts,
         buffer.trade_to == "edge", strategy.execution.start == "rounded",

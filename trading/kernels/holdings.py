@@ -86,6 +86,86 @@ def smoothed_weights(positions: Floats, weights: Floats, decay: float, start: in
 
 
 @compiled
+def sized_positions(
+    value_volatility: Floats,
+    combined: Floats,
+    unit_cash: float,
+    average: float,
+    weights: Floats,
+    decay: float,
+    first: Integers,
+    last: Integers,
+) -> tuple[Floats, Floats, Floats]:
+    """Contracts with all capital in one instrument at an average forecast, the same at its own forecast, and smoothed
+    instrument weights.
+
+    `unit_cash` / `value_volatility` is carried forward between the rows `first` and `last`, NaN outside. Weights of a
+    row: `weights` of the instruments that have had a position, divided by their sum, moving with `decay` (0: at once)
+    from the first row of all on; zero before.
+    """
+    rows, columns = combined.shape
+    contracts, own = np.full((rows, columns), np.nan), np.full((rows, columns), np.nan)
+    smooth = np.zeros((rows, columns))
+    size, share = np.full(columns, np.nan), np.zeros(columns)
+    known = np.zeros(columns, dtype=np.bool_)
+    weight = 0.0
+    for row in range(first.min() if columns > 0 else 0, rows):
+        total = 0.0
+        for column in range(columns):
+            if first[column] <= row <= last[column]:
+                now = unit_cash / value_volatility[row, column]
+                if now == now:
+                    size[column] = now
+                contracts[row, column] = size[column]
+                own[row, column] = size[column] * combined[row, column] / average
+                known[column] |= own[row, column] == own[row, column]
+            if known[column]:
+                total += weights[column]
+        total = total if total != 0.0 else NO_WEIGHT
+        kept = weight * decay
+        for column in range(columns):
+            wanted = weights[column] / total if known[column] else 0.0
+            share[column] = (kept * share[column] + wanted) / (kept + 1.0)
+            smooth[row, column] = share[column]
+        weight = kept + 1.0
+    return contracts, own, smooth
+
+
+@compiled
+def portfolio_positions(
+    contracts: Floats, combined: Floats, weights: Floats, multiplier: Floats, average: float
+) -> tuple[Floats, Floats]:
+    """Contracts at an average forecast and at the session's own, in a portfolio: sized, weighted and multiplied.
+    `multiplier` has the shape `(n_sessions or 1,)`."""
+    rows, columns = contracts.shape
+    middle, wanted = np.empty((rows, columns)), np.empty((rows, columns))
+    moving = len(multiplier) > 1
+    for row in range(rows):
+        factor = multiplier[row if moving else 0]
+        for column in range(columns):
+            size = contracts[row, column] * weights[row, column] * factor
+            middle[row, column] = size
+            wanted[row, column] = size * combined[row, column] / average
+    return middle, wanted
+
+
+@compiled
+def is_always_zero(values: Floats) -> npt.NDArray[np.bool_]:
+    """Whether each column has no value but zero, where it has any."""
+    rows, columns = values.shape
+    found = np.ones(columns, dtype=np.bool_)
+    left = columns
+    for row in range(rows):
+        for column in range(columns):
+            if found[column] and values[row, column] == values[row, column] and values[row, column] != 0.0:
+                found[column] = False
+                left -= 1
+        if left == 0:
+            break
+    return found
+
+
+@compiled
 def buffered_positions(
     optimal: Floats,
     width: Floats,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from trading.config.strategies import StrategySettings
 from trading.kernels.averages import filled, of_span
-from trading.kernels.holdings import combined_forecasts
+from trading.kernels.holdings import combined_forecasts, is_always_zero
 from trading.strategies.rule import ForecastRule, Market, rule_named, rules
 from trading.strategies.volatility import estimated
 from trading.strategies.workbench import Workbench
@@ -104,8 +104,8 @@ def _raw(bench: Workbench, strategy: StrategySettings, name: str, rule: Forecast
 
 def _without_zeros(raw: Floats) -> Floats:
     """A forecast that is zero wherever it is known counts as missing: the reference's way, which needs the future."""
-    empty = np.all(np.isnan(raw) | (raw == 0.0), axis=0)
-    return np.where(empty, np.nan, raw)
+    empty = is_always_zero(raw)
+    return np.where(empty, np.nan, raw) if empty.any() else raw
 
 
 def _scalar(strategy: StrategySettings, name: str, raw: Floats) -> Floats | float:

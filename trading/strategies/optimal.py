@@ -16,7 +16,7 @@ from trading.analytics.years import ROOT_OF_YEAR
 from trading.backtest.panel import Panel
 from trading.config.strategies import StrategySettings
 from trading.kernels.averages import filled, of_centre
-from trading.kernels.holdings import smoothed_weights
+from trading.kernels.holdings import portfolio_positions, sized_positions
 from trading.strategies.mixture import Forecasts, forecasts, market_of
 from trading.strategies.workbench import Workbench
 
@@ -29,7 +29,8 @@ class Optimal:
 
     `value_volatility`: one deviation a day of one contract, base currency. `subsystem`: with all capital in that
     instrument. `weights`: of instruments. `average`: the position at an average forecast. `notional`: the portfolio's,
-    after the risk overlay. `half_width`: half the no-trade zone. `risk_scalar`, shape `(n_sessions,)`: of the overlay.
+    after the risk overlay. `half_width`: half the no-trade zone. `risk_scalar`, shape `(n_sessions,)`: of the overlay,
+    None where no limit is set.
     """
 
     forecasts: Forecasts
@@ -39,7 +40,7 @@ class Optimal:
     average: Floats
     notional: Floats
     half_width: Floats
-    risk_scalar: Floats
+    risk_scalar: Floats | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +61,20 @@ def optimal(bench: Workbench, strategy: StrategySettings, sizing: Sizing) -> Opt
 
     The row of a session uses that session and earlier ones only, unless an option of the strategy says otherwise.
     """
-    panel = bench.panel
     found = forecasts(bench, strategy)
-    value = value_volatility(bench, strategy)
-    inside = _inside(panel, found)
-    contracts = np.where(inside, filled(np.where(inside, sizing.daily_cash_base / value, np.nan)), np.nan)
-    subsystem = contracts * found.combined / strategy.forecasts.average
-    weights = instrument_weights(panel, strategy, subsystem, int(found.first.min()))
-    average = contracts * weights * _multiplier(bench, strategy, sizing, subsystem, contracts, weights)
-    notional = average * found.combined / strategy.forecasts.average
+    value, average = value_volatility(bench, strategy), strategy.forecasts.average
+    com = strategy.portfolio.weight_smoothing_com
+    contracts, subsystem, weights = sized_positions(
+        value, found.combined, sizing.daily_cash_base, average, fixed_weights(strategy, bench.panel.instruments),
+        of_centre(com) if com > 0 else 0.0, found.first, found.last,
+    )  # fmt: skip
+    multiplier = _multiplier(bench, strategy, sizing, subsystem, contracts, weights)
+    middle, notional = portfolio_positions(contracts, found.combined, weights, multiplier, average)
     scalar = _risk_scalar(bench, strategy, sizing, notional)
-    notional = notional * scalar[:, None]
-    width = _half_width(strategy, notional, average)
-    return Optimal(found, value, subsystem, weights, average, notional, width, scalar)
+    if scalar is not None:
+        notional = notional * scalar[:, None]
+    width = _half_width(strategy, notional, middle)
+    return Optimal(found, value, subsystem, weights, middle, notional, width, scalar)
 
 
 def value_volatility(bench: Workbench, strategy: StrategySettings) -> Floats:
@@ -99,33 +101,26 @@ def rates(panel: Panel, strategy: StrategySettings) -> Floats:
     return panel.rate_midnight[days]
 
 
-def instrument_weights(panel: Panel, strategy: StrategySettings, subsystem: Floats, start: int) -> Floats:
-    """Weights by session, from row `start` on: of the instruments that have had a position, summing to 1, smoothed."""
+def fixed_weights(strategy: StrategySettings, instruments: tuple[str, ...]) -> Floats:
+    """Instrument weights as set, shape `(n_instruments,)`; equal where none are."""
     given = strategy.portfolio.weights
-    fixed = np.array([given.get(code, 0.0) if given else 1.0 for code in panel.instruments], dtype=np.float64)
-    com = strategy.portfolio.weight_smoothing_com
-    return smoothed_weights(subsystem, fixed, of_centre(com) if com > 0 else 0.0, start)
-
-
-def _inside(panel: Panel, found: Forecasts) -> npt.NDArray[np.bool_]:
-    rows = np.arange(len(panel.sessions))[:, None]
-    return (rows >= found.first) & (rows <= found.last)
+    return np.array([given.get(code, 0.0) if given else 1.0 for code in instruments], dtype=np.float64)
 
 
 def _multiplier(
     bench: Workbench, strategy: StrategySettings, sizing: Sizing, subsystem: Floats, contracts: Floats, weights: Floats
-) -> Floats | float:
+) -> Floats:
     given = strategy.portfolio.multiplier
     if not isinstance(given, str):
-        return given
+        return np.array([given], dtype=np.float64)
     from trading.strategies.estimates import instrument_multipliers
 
-    return instrument_multipliers(bench, strategy, sizing, subsystem, contracts, weights)[:, None]
+    return instrument_multipliers(bench, strategy, sizing, subsystem, contracts, weights)
 
 
-def _risk_scalar(bench: Workbench, strategy: StrategySettings, sizing: Sizing, notional: Floats) -> Floats:
+def _risk_scalar(bench: Workbench, strategy: StrategySettings, sizing: Sizing, notional: Floats) -> Floats | None:
     if not strategy.risk_overlay.limits:
-        return np.ones(len(notional))
+        return None
     from trading.strategies.estimates import risk_scalar
 
     return risk_scalar(bench, strategy, sizing, notional)
