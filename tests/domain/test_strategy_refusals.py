@@ -252,7 +252,7 @@ def test_a_plain_strategy_sees_no_future_and_chapter_15_says_where_it_does(root:
     given = tomllib.loads((root / "config" / "strategies" / "chapter15.toml").read_text())
     chapter15 = StrategySettings.model_validate(given)
     assert sorted(sees_the_future(chapter15)) == [
-        "costs.deflator", "costs.same_date", "forecasts.zero_rules", "weekend_rows",
+        "costs.deflator", "costs.rolls", "costs.same_date", "forecasts.zero_rules", "weekend_rows",
     ]  # fmt: skip
     estimated = StrategySettings.model_validate(
         {**given, "portfolio": {"multiplier": "estimated", "refits": "from_end"}}

@@ -33,6 +33,7 @@ SEES_THE_FUTURE = {
     "risk_overlay.refits": "from_end",
     "risk_overlay.backfill": True,
     "costs.method": "sharpe",
+    "costs.rolls": "calendar",
     "costs.deflator": "final_volatility",
     "costs.same_date": "last",
     "weekend_rows": "friday",
@@ -245,6 +246,7 @@ def _without_effect(strategy: StrategySettings) -> set[str]:
         "portfolio.refits": strategy.portfolio.multiplier == "estimated",
         "risk_overlay.refits": strategy.risk_overlay.limits,
         "risk_overlay.backfill": strategy.risk_overlay.limits,
+        "costs.rolls": strategy.costs.method == "cash",
         "costs.deflator": strategy.costs.method == "cash",
         "costs.same_date": strategy.costs.method == "cash",
     }

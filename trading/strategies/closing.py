@@ -71,12 +71,10 @@ class Sized:
 
 
 def sized(panel: Panel, strategy: StrategySettings, capital: Capital) -> Sized | None:
-    """A strategy on the instruments of a panel that it lists and that have prices; None where there are none."""
-    listed = strategy.instruments or tuple(strategy.portfolio.weights) or panel.instruments
-    codes = tuple(sorted(set(listed) & set(with_prices(panel))))
-    if not codes:
+    """A strategy on the instruments of a panel that it lists; None where none of them has prices."""
+    bench = bench_through(panel, strategy)
+    if bench is None:
         return None
-    bench = Workbench(carried(panel.only(codes)))
     return Sized(bench, optimal(bench, strategy, sizing(strategy, capital)))
 
 
@@ -86,14 +84,18 @@ def sizing(strategy: StrategySettings, capital: Capital) -> Sizing:
     return Sizing(own, strategy.volatility_target_percent or capital.volatility_target_percent)
 
 
-def with_prices(panel: Panel) -> tuple[str, ...]:
-    """Instruments that have rows of their price and of the held contract."""
-    there = (panel.first <= panel.last) & (panel.held_first <= panel.held_last)
-    return tuple(code for code, has in zip(panel.instruments, there, strict=True) if has)
+def bench_through(panel: Panel, strategy: StrategySettings) -> Workbench | None:
+    """What is known at the end of a panel of the instruments that a strategy lists; None where nothing is."""
+    listed = strategy.instruments or tuple(strategy.portfolio.weights) or panel.instruments
+    known = panel.only(tuple(sorted(set(listed) & set(panel.instruments))))
+    return Workbench(carried(known)) if (known.first <= known.last).any() else None
 
 
 def carried(panel: Panel) -> Panel:
     """The panel with every instrument's rows going on to its last session: one that did not trade lately, on a holiday
-    of its own, keeps what was known of it."""
+    of its own, keeps what was known of it. One without rows has not begun, as in a longer panel in which it begins
+    later: it is one of those the strategy trades all the same."""
     end = np.full(len(panel.instruments), len(panel.sessions) - 1, dtype=np.int64)
-    return replace(panel, last=end, held_last=end)
+    first = np.where(panel.first <= panel.last, panel.first, end + 1)
+    held_first = np.where(panel.held_first <= panel.held_last, panel.held_first, end + 1)
+    return replace(panel, first=first, last=end, held_first=held_first, held_last=end)

@@ -1,0 +1,206 @@
+"""Whether a strategy's past depends on its future: the future is cut off, and every earlier number must stay.
+
+Belongs here: cutting, comparing, and which option is to blame. Does not belong here: the engine, or where panels come
+from: they are asked for through a session and must be made of that session's rows and earlier ones only, so that a cut
+after a Friday has no row of Sunday.
+
+What is compared: risk of a contract, forecasts, decided positions and each instrument's earnings bit for bit; optimal
+positions to 1e-12 of themselves and the portfolio's P&L to 1e-12 of capital, since sums may be taken in another order.
+Every instrument's rows go on to the last session, as the close has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from trading.backtest.engine import evaluate, portfolio_curves
+from trading.backtest.panel import Days, Floats, Panel
+from trading.backtest.specification import DataSource, Strategy, WeekendRows, overridden
+from trading.config.strategies import SEES_THE_FUTURE, StrategySettings, sees_the_future
+from trading.errors import CalculationError
+from trading.strategies.closing import COMBINED, bench_through
+from trading.strategies.optimal import Sizing
+from trading.strategies.rule import ForecastRule
+from trading.strategies.workbench import Workbench
+
+PanelThrough = Callable[[WeekendRows, date | None], Panel]
+PORTFOLIO = ""  # in place of an instrument
+CLOSE = 1e-12
+FRIDAY = 4
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A number that changes when the future is cut off: its stage and instrument (empty: the portfolio), the first
+    session of which it changes, the cut that shows it, and the options that alone make it so (none: a rule, or a
+    strategy of its own, is to blame)."""
+
+    stage: str
+    instrument: str
+    session: date
+    cut: date
+    options: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """The finding and its cure."""
+        cause = (
+            f"Leave {' and '.join(self.options)} at the default."
+            if self.options
+            else "No option is to blame: a rule of the strategy uses later rows."
+        )
+        where = self.instrument or "the portfolio"
+        return f"{self.stage} of {where} on {self.session} changes with what comes after {self.cut}. {cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is examined. `known` are the rules there are (None: Daybook's own), `decided_by` decides positions in place
+    of the strategy's rules."""
+
+    strategy: StrategySettings
+    sizing: Sizing
+    known: Mapping[str, ForecastRule[Any]] | None = None
+    decided_by: Strategy | None = None
+
+
+def panels_of(source: DataSource, instruments: Sequence[str], base: str) -> PanelThrough:
+    """Panels of some instruments of a source."""
+    return lambda weekend_rows, through: source.panel(instruments, base, weekend_rows, through)
+
+
+def cuts(sessions: Days, count: int, seed: int = 0) -> tuple[date, ...]:
+    """Sessions to cut after: `count` different ones by chance, of the last three quarters but the last session, at
+    least a fifth of them Fridays where there are so many. Raises CalculationError where there are too few sessions."""
+    places = np.arange(len(sessions) // 4, len(sessions) - 1)
+    if len(places) < count:
+        raise CalculationError(f"{len(sessions)} sessions are too few for {count} cuts. Load more, or cut less often.")
+    chance = np.random.default_rng(seed)
+    fridays = places[(sessions[places].astype(np.int64) + 3) % 7 == FRIDAY]
+    some = chance.choice(fridays, min(len(fridays), -(-count // 5)), replace=False)
+    rest = chance.choice(np.setdiff1d(places, some), count - len(some), replace=False)
+    return tuple(day.item() for day in sessions[np.sort(np.concatenate([some, rest]))])
+
+
+def look_ahead(panel_through: PanelThrough, subject: Subject, sessions: Sequence[date]) -> list[Finding]:
+    """What of a strategy's past changes when the future after each of `sessions` is cut off; empty if nothing.
+
+    Each option that is set to see the future is blamed for what changes with it alone, the others at their defaults.
+    """
+    changed = _changed(panel_through, subject, sessions)
+    options = sees_the_future(subject.strategy) if changed else ()
+    blame = {path: _changed(panel_through, _only(subject, path), sessions) for path in options}
+    return [
+        Finding(*key, *when, tuple(path for path, found in blame.items() if key in found))
+        for key, when in changed.items()
+    ]
+
+
+def _only(subject: Subject, path: str) -> Subject:
+    """The same with every option that may see the future, but one, at its sound default."""
+    strategy = subject.strategy
+    sound = {
+        other: _default(other)
+        for other, value in SEES_THE_FUTURE.items()
+        if other != path and attrgetter(other)(strategy) == value
+    }
+    return replace(subject, strategy=overridden(strategy, sound))
+
+
+def _default(path: str) -> Any:
+    model: Any = StrategySettings
+    *above, leaf = path.split(".")
+    for part in above:
+        model = model.model_fields[part].annotation
+    return model.model_fields[leaf].get_default(call_default_factory=True)
+
+
+# --- comparing --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Numbers by session and column, and how far apart equal ones may be: a share of themselves, and absolutely."""
+
+    values: Floats
+    relative: float = 0.0
+    absolute: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    panel: Panel
+    stages: Mapping[str, _Stage]
+
+
+def _changed(panel_through: PanelThrough, subject: Subject, sessions: Sequence[date]) -> dict[_Key, tuple[date, date]]:
+    """First session that changed and the cut that showed it, by stage and instrument, in the order of the stages."""
+    rows = subject.strategy.weekend_rows
+    whole = _seen(panel_through(rows, None), subject)
+    found: dict[_Key, tuple[date, date]] = {}
+    for cut in sorted(sessions):
+        for key, session in _differences(whole, _seen(panel_through(rows, cut), subject)).items():
+            if key not in found or session < found[key][0]:
+                found[key] = session, cut
+    order = list(whole.stages)
+    return dict(sorted(found.items(), key=lambda item: (order.index(item[0][0]), item[0][1])))
+
+
+def _differences(whole: _Seen, early: _Seen) -> dict[_Key, date]:
+    """First session by stage and instrument in which a cut panel's number is another."""
+    start = whole.panel.row(early.panel.sessions[0].item())
+    rows = slice(start, start + len(early.panel.sessions))
+    places = [whole.panel.instruments.index(code) for code in early.panel.instruments]
+    found: dict[_Key, date] = {}
+    for name, stage in early.stages.items():
+        alone = stage.values.shape[1] == 1 and name in _OF_PORTFOLIO
+        later = whole.stages[name].values[rows]
+        apart = ~_alike(later if alone else later[:, places], stage)
+        for column in np.flatnonzero(apart.any(axis=0)):
+            code = PORTFOLIO if alone else early.panel.instruments[column]
+            found[name, code] = early.panel.sessions[int(apart[:, column].argmax())].item()
+    return found
+
+
+def _alike(later: Floats, stage: _Stage) -> Any:
+    with np.errstate(invalid="ignore"):
+        near = np.abs(later - stage.values) <= stage.absolute + stage.relative * np.abs(later)
+    return near | (later == stage.values) | (np.isnan(later) & np.isnan(stage.values))
+
+
+# --- what is looked at ------------------------------------------------------------------------------------------------
+_OF_PORTFOLIO = ("gross P&L", "costs", "net P&L")
+
+
+def _seen(panel: Panel, subject: Subject) -> _Seen:
+    """Every stage of a backtest over a panel. Raises CalculationError where the strategy has no prices in it."""
+    bench = bench_through(panel, subject.strategy)
+    if bench is None:
+        raise CalculationError(f"strategy {subject.strategy.name} has no prices through a cut. Cut later.")
+    if subject.known is not None:
+        known = dict(subject.known)
+        bench.once("rules", lambda: known)
+    return _Seen(bench.panel, _stages(bench, subject))
+
+
+def _stages(bench: Workbench, subject: Subject) -> dict[str, _Stage]:
+    own, sizing = subject.decided_by, subject.sizing
+    positions = None if own is None else own.positions(bench.panel, subject.strategy, sizing.capital_base)
+    made = evaluate(bench, subject.strategy, sizing, positions=positions)
+    optimal, money = made.decisions.optimal, portfolio_curves(made.account)
+    forecasts = {**optimal.forecasts.capped, COMBINED: optimal.forecasts.combined}
+    return {
+        "risk of a contract": _Stage(optimal.value_volatility),
+        **{f"forecast {name}": _Stage(values) for name, values in forecasts.items()},
+        "optimal position": _Stage(optimal.notional, CLOSE),
+        "position": _Stage(made.decisions.positions),
+        "earnings": _Stage(made.account.earned),
+        **{
+            name: _Stage(money[curve][:, None], absolute=CLOSE * sizing.capital_base)
+            for name, curve in zip(_OF_PORTFOLIO, ("gross_base", "costs_base", "net_base"), strict=True)
+        },
+    }
