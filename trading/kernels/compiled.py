@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar, cast
 
-import numba
+if TYPE_CHECKING:
+    import numba
 
 F = TypeVar("F", bound=Callable[..., object])
-BLAS = "scipy.linalg.cython_blas"
+OPTIONAL = ("scipy.linalg.cython_blas", "cffi", "yaml")
 
 
 def compiled(function: F) -> F:
@@ -23,19 +25,22 @@ def compiled(function: F) -> F:
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
-def _load_without_blas() -> None:
-    """Loads numba's array functions while SciPy's BLAS cannot be found.
-
-    They look for it as they load, which takes as long as all the rest of numba (0.2 s), for the sake of np.cov; no
-    kernel here uses that, and other linear algebra asks again when it is used.
-    """
-    if BLAS in sys.modules:
-        return
-    sys.modules[BLAS] = None  # type: ignore[assignment]
+@contextmanager
+def _unfindable(names: tuple[str, ...]) -> Iterator[None]:
+    """While this is open, modules that are not loaded yet cannot be found."""
+    hidden = [name for name in names if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
-        importlib.import_module("numba.np.arraymath")
+        yield
     finally:
-        del sys.modules[BLAS]
+        for name in hidden:
+            del sys.modules[name]
 
 
-_load_without_blas()
+# numba looks for parts that it can do without as it loads: SciPy's BLAS (for np.cov; other linear algebra asks again
+# when it is used), cffi (for C functions) and YAML (for a file of settings). Finding them takes as long as all the rest
+# of it (0.25 s), and no kernel here uses them.
+with _unfindable(OPTIONAL):
+    numba = importlib.import_module("numba")
+    importlib.import_module("numba.np.arraymath")
