@@ -41,7 +41,15 @@ check: .make/test  ## ruff, mypy, import rules, architecture tests, definitions
 	@$(BIN)/python -m pytest -q tests/architecture
 	@$(BIN)/dg check defs
 
-bench: .make/test  ## the benchmarks, as ratios against the named peer or limit
+# Peers live in environments of their own and are never dependencies.
+.make/vectorbt/installed: benchmarks/peers/vectorbt.txt
+	@mkdir -p .make && $(PYTHON) -m venv .make/vectorbt
+	@echo "installing vectorbt, the peer of a benchmark, into .make/vectorbt (once)"
+	@.make/vectorbt/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  -r benchmarks/peers/vectorbt.txt
+	@touch $@
+
+bench: .make/test .make/vectorbt/installed  ## the benchmarks, as ratios against the named peer or limit
 	@$(BIN)/python -m benchmarks
 
 docs: .make/main  ## write the pages of docs/reference and the asset graph from the code
@@ -53,6 +61,8 @@ lock:  ## compile the requirements again from pyproject.toml
 	  --generate-hashes --no-emit-index-url -q pyproject.toml requirements/build.in -o requirements/main.txt
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .make/uv/bin/uv pip compile --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url -q pyproject.toml --extra test requirements/build.in -o requirements/test.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .make/uv/bin/uv pip compile --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url -q benchmarks/peers/vectorbt.in -o benchmarks/peers/vectorbt.txt
 
 clean:  ## remove the environment and the demo's data
 	@rm -rf $(VENV) .make var var-backups
