@@ -192,7 +192,8 @@ class Workshop:
 
     def panel(self, source: DataSource, backtest: Backtest, universe: Sequence[str], version: str) -> Panel:
         """The backtest's panel, looked over. Raises StoreBusy where the data is not of that version any more."""
-        panel = source.panel(universe, *_wanted(backtest))
+        with _known(source, backtest):
+            panel = source.panel(universe, *_wanted(backtest))
         if panel.version != version:
             raise StoreBusy("the data changed while it was read. Run it again when loading is over.")
         require_window(backtest, panel)
@@ -223,6 +224,19 @@ def _chosen(backtest: Backtest) -> dict[Kind, Choice]:
     if backtest.costs.name != "settings":
         found["cost_model"] = backtest.costs
     return found
+
+
+@contextmanager
+def _known(source: DataSource, backtest: Backtest) -> Iterator[None]:
+    """Says of an error whether it is that the source lacks an instrument; a source that is not in error is not asked
+    what it has, which a store cannot tell without reading."""
+    try:
+        yield
+    except TRANSIENT:
+        raise
+    except DaybookError:
+        require_instruments(backtest, source.instruments())
+        raise
 
 
 def _wanted(backtest: Backtest) -> tuple[str, WeekendRows, date | None]:
@@ -493,10 +507,11 @@ class Factory:
 
     # --- names ---
     def _universe(self, backtest: Backtest) -> tuple[str, ...]:
-        return require_instruments(backtest, self._source.instruments())
+        return backtest.universe() or require_instruments(backtest, self._source.instruments())
 
     def _version(self, backtest: Backtest, universe: Sequence[str]) -> str:
-        return self._source.version(universe, *_wanted(backtest))
+        with _known(self._source, backtest):
+            return self._source.version(universe, *_wanted(backtest))
 
     def _keyed(self, backtest: Backtest, version: str) -> str:
         return backtest.key(version, self._code, self.workshop.versions(backtest))

@@ -19,7 +19,7 @@ from trading.backtest.panel import Panel
 from trading.backtest.registry import data_source, engine, strategy
 from trading.backtest.result import Result
 from trading.config.settings import Settings
-from trading.errors import StoreBusy
+from trading.errors import StoreBusy, UsageError
 
 SESSIONS = np.arange(np.datetime64("2020-01-06"), np.datetime64("2020-03-28"))
 SESSIONS = SESSIONS[np.is_busday(SESSIONS)]
@@ -81,6 +81,8 @@ class SmallSource:
     def panel(self, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None = None) -> Panel:
         """As the Protocol."""
         noted(self.told.side, "panel")
+        if unknown := set(instruments) - set(CODES):
+            raise UsageError(f"no prices of {', '.join(unknown)}")
         version = f"{','.join(instruments)} {base} {weekend_rows} {through}"
         return small_panel(instruments, through, version)
 
