@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trading.backtest.panel import Panel
+from trading.backtest.panel import Floats, Panel
 
 FIRST = "2015-01-01"
 
 
-def made_panel(prices: Mapping[str, Sequence[float]], first: str = FIRST, carry: float = 0.0) -> Panel:
+def made_panel(
+    prices: Mapping[str, Sequence[float] | Floats], first: str = FIRST, carry: float = 0.0, version: str = "rehearsal"
+) -> Panel:
     """A panel of given daily prices in points, by instrument, from a weekday on; NaN is a session without a price.
 
     Every point is worth one dollar, trading is free, nothing rolls, and the annualised roll is `carry` throughout.
@@ -30,8 +32,8 @@ def made_panel(prices: Mapping[str, Sequence[float]], first: str = FIRST, carry:
     ends = len(price) - 1 - np.argmax(present[::-1], axis=0)
     rows, one, none = price.shape, np.ones(len(codes)), np.zeros(len(codes))
     return Panel(
-        sessions=sessions, instruments=codes, currencies=("USD",) * len(codes), base="USD", version="rehearsal",
-        first=starts, last=ends, held_first=starts, held_last=ends, price=price, held=np.abs(price) + 1.0,
+        sessions=sessions, instruments=codes, currencies=("USD",) * len(codes), base="USD", version=version,
+        first=starts, last=ends, held_first=starts, held_last=ends, price=price, held=price.copy(),
         carry=np.where(present, carry, np.nan), rolls=np.zeros(rows), rate=np.ones(rows),
         first_day=year[0].astype("datetime64[D]"), rate_midnight=np.ones((int(days.astype(int)), len(codes))),
         point_value=np.ones(rows), slippage=none, per_contract=none, per_trade=none, fraction=none,

@@ -16,10 +16,11 @@ from pydantic import Field
 
 from trading.backtest.panel import Panel
 from trading.backtest.registry import data_source
+from trading.backtest.rehearsal import made_panel
 from trading.backtest.specification import DataSource, WeekendRows
 from trading.config.settings import Code, Settings
 
-FIRST = np.datetime64("2000-01-03")
+FIRST = "2000-01-03"
 START_POINTS, DAILY_POINTS = 100.0, 1.0
 
 
@@ -37,22 +38,9 @@ def made_up_panel(instruments: Sequence[str], sessions: int = 1000, seed: int = 
     An instrument's prices depend on its name, the seed and nothing else: the first sessions of a longer panel are those
     of a shorter one.
     """
-    codes = tuple(sorted(instruments))
-    days = np.busday_offset(FIRST, np.arange(sessions))
-    price = START_POINTS + np.cumsum(np.column_stack([_moves(code, sessions, seed) for code in codes]), axis=0)
-    shape, width = price.shape, len(codes)
-    years = days[[0, -1]].astype("datetime64[Y]") + np.array([0, 1])
-    first_day, after = years.astype("datetime64[D]")
-    calendar_days = int((after - first_day).astype(np.int64))
-    starts, ends, none = np.zeros(width, np.int64), np.full(width, sessions - 1), np.zeros(width)
-    return Panel(
-        sessions=days, instruments=codes, currencies=("USD",) * width, base="USD",
-        version=_version(codes, sessions, seed), first=starts, last=ends, held_first=starts, held_last=ends,
-        price=price, held=price.copy(), carry=np.zeros(shape), rolls=np.zeros(shape), rate=np.ones(shape),
-        first_day=first_day, rate_midnight=np.ones((calendar_days, width)),
-        point_value=np.ones(shape), slippage=none, per_contract=none, per_trade=none, fraction=none,
-        rolls_a_year=none, anchor=none,
-    )  # fmt: skip
+    codes = sorted(instruments)
+    walks = {code: START_POINTS + np.cumsum(_moves(code, sessions, seed)) for code in codes}
+    return made_panel(walks, FIRST, version=_version(codes, sessions, seed))
 
 
 def _moves(code: str, sessions: int, seed: int) -> np.ndarray:
@@ -89,7 +77,7 @@ class MadeUpPanels:
     def _sessions(self, through: date | None) -> int:
         if through is None:
             return self.asked.sessions
-        reached = int(np.busday_count(FIRST, np.datetime64(through, "D") + 1))
+        reached = int(np.busday_count(np.datetime64(FIRST), np.datetime64(through, "D") + 1))
         return min(max(reached, 0), self.asked.sessions)
 
 
