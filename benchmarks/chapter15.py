@@ -109,9 +109,8 @@ def main() -> None:
         show("warm, panel to curve, costs, statistics", statistics.median(warm))
         found = swept(home, given.variants)
         each = 1000 * found["seconds"] / given.variants
-        print(
-            f"sweep of {given.variants:,} variants: {found['seconds']:.1f} s, {each:.1f} ms each; 10,000: {each * 10:.0f} s"
-        )
+        print(f"sweep of {given.variants:,} variants, {found['seconds']:.1f} s, {each:.1f} ms each", end="")
+        print(f"; so 10,000 take {each * 10:.0f} s")
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

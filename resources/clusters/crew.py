@@ -3,8 +3,8 @@
 Belongs here: what runs in the forked processes. Does not belong here: who gives out the items (`processes.py`).
 
 A foreman prepares the task, then forks the workers, so that they share what was prepared (panel, loaded kernels) copy
-on write. The foreman is forked from the process that asks where that has one thread only; else it is a fresh process,
-`python -m resources.clusters.crew`, since a fork of many threads may copy a lock that nobody will open. Foreman and
+on write. The foreman is forked from the process that asks where that has one thread only; else it is a fresh process
+(`main`), since a fork of many threads may copy a lock that nobody will open. Foreman and
 workers are a process group of their own: an interrupt typed at the terminal reaches only who asked.
 """
 
@@ -123,11 +123,6 @@ def main() -> None:
     """A fresh foreman: the file number of its orders is the only argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     orders = Connection(int(sys.argv[1]))
-    sys.path[:] = orders.recv()
     task, pipes = pickle.loads(orders.recv_bytes())
     orders.close()
     lead(task, pipes)
-
-
-if __name__ == "__main__":
-    main()

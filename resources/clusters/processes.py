@@ -29,6 +29,7 @@ from trading.ports import NO_LIMITS, Limits, Progress, Task
 
 Numbered = tuple[int, Any]
 PROC = Path("/proc")
+FRESH = "import sys; sys.path[:] = sys.argv[2:]; from resources.clusters.crew import main; main()"
 _TO_END_S = 2.0
 
 
@@ -220,13 +221,11 @@ def _fresh(task: Task, pipes: Pipes) -> int:
     except Exception as cause:
         raise UsageError(f"the task cannot be sent to workers: {cause}. Use functions of modules.") from cause
     ours, theirs = _pipe()
-    command = [sys.executable, "-m", "resources.clusters.crew", str(theirs)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = subprocess.Popen(command, pass_fds=(theirs, *pipes.all), process_group=0, env=environment)
+    command = [sys.executable, "-c", FRESH, str(theirs), *sys.path]
+    process = subprocess.Popen(command, pass_fds=(theirs, *pipes.all), process_group=0)
     process.returncode = 0  # we wait for it ourselves
     os.close(theirs)
     telling = Connection(ours)
-    telling.send(sys.path)
     telling.send_bytes(orders)
     telling.close()
     return process.pid

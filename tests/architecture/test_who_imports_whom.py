@@ -8,7 +8,6 @@ from collections.abc import Callable
 # Nouns that several adapters share. Everything else in `resources` stands alone.
 SHARED = {
     "resources.arrow_arrays": "columns as arrays without pandas, for every reader of panels",
-    "resources.clusters": "the folder",
     "resources.clusters.crew": "what runs in the worker processes: half of one adapter, in a file of its own",
     "resources.clusters.dask_worker": "what runs in Dask's workers: half of one adapter, in a file of its own",
     "resources.clusters.limits": "when work is stopped, the same on every cluster",
