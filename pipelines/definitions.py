@@ -26,7 +26,7 @@ defs = dg.Definitions(
     assets=dg.with_source_code_references(
         [*jobs.BY_SESSION, *jobs.UNPARTITIONED, *reference_data.SPECS, *quality_data.SPECS, *backtests.SPECS]
     ),
-    asset_checks=[*CHECKS, *quality.CHECKS],
+    asset_checks=[*CHECKS, *jobs.BACKTEST_CHECKS, *quality.CHECKS],
     jobs=[*jobs.JOBS, orders.orders, quality.QUALITY],
     schedules=schedules.schedules(lambda: list(reference(PLACE).exchange_groups().values())),
     sensors=[*sensors.SENSORS, orders.risk_limits],

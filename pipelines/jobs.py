@@ -26,13 +26,16 @@ from assets import (
     signals,
 )
 from checks import expectations
+from checks.look_ahead import look_ahead_checks
 from pipelines.settings import place, traded_names
 
 BY_SESSION = [
     *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, signals.signals, book.book,
     reconciliation.breaks, *quality.ASSETS, reports.daily_report,
 ]  # fmt: skip
-BACKTESTS = backtests.backtest_assets(traded_names(place()))
+TRADED = traded_names(place())
+BACKTESTS = backtests.backtest_assets(TRADED)
+BACKTEST_CHECKS = look_ahead_checks(TRADED)
 UNPARTITIONED = [history.history, *BACKTESTS, backups.backup]
 PRICES = [*raw.ASSETS, *clean.ASSETS, *continuous.ASSETS]
 

@@ -3,7 +3,7 @@
 Belongs here: sequences of sessions and what they leave behind. Does not belong here: single calculations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 
 from assets.book import DATASETS, book
+from assets.layers import Sources
 from assets.reconciliation import breaks
 from assets.signals import DATASETS as SIGNALS
 from assets.signals import signals
+from checks import targets as agreement
 from resources.brokers.paper import NO_FAULTS, PaperBroker, PaperFaults
 from resources.brokers.quotes import DailyQuotes
 from resources.frame_panels import FramePanels
@@ -30,10 +32,12 @@ from trading.frames import (
     EQUITY,
     FX_RATES,
     MULTIPLE_PRICES,
+    OPTIMAL_POSITIONS,
     ORDERS,
     PNL,
     POSITIONS,
     ROLL_GAPS,
+    TARGETS,
     to_pandas,
     to_table,
 )
@@ -130,11 +134,16 @@ class Desk:
         return PaperBroker(path, DailyQuotes(self.frames), self.reference.instruments, faults)
 
     def run(
-        self, first: date, last: date | None = None, broker: object | None = None, ledger: object | None = None
+        self,
+        first: date,
+        last: date | None = None,
+        broker: object | None = None,
+        ledger: object | None = None,
+        checks: Sequence[dg.AssetChecksDefinition] = (),
     ) -> dg.ExecuteInProcessResult:
         clock: Callable[[], datetime] = lambda: datetime(2022, 3, 11, 22, tzinfo=UTC)  # noqa: E731
         return dg.materialize(
-            [signals, book, breaks],
+            [signals, book, breaks, *checks],
             resources={
                 "frames": _as_is(self.frames), "ledger": _as_is(ledger or self.ledger),
                 "broker": _as_is(broker or self.broker), "reference": _as_is(self.reference),
@@ -146,6 +155,12 @@ class Desk:
                 "dagster/asset_partition_range_end": (last or first).isoformat(),
             },
         )  # fmt: skip
+
+    def agreement(self, first: date = FIRST, last: date = LAST) -> dg.AssetCheckResult:
+        """The check that targets are the backtest's."""
+        sources = Sources(self.frames, self.reference, self.settings, datetime(2022, 3, 11, 22, tzinfo=UTC))
+        panels = FramePanels(self.frames, self.reference)
+        return agreement.result(agreement.compared(sources, panels, first, last))
 
     def rows(self, dataset, session: date | None = None) -> pd.DataFrame:
         table = self.frames.history(dataset, through=session or LAST, since=session or FIRST)
@@ -470,3 +485,63 @@ def test_the_backtest_holds_what_the_close_holds() -> None:
     expected = pd.DataFrame(tested[6:], index=compared.index, columns=["BUND", "GOLD"])
     assert compared.astype(float).to_dict() == expected.to_dict()
     assert compared.diff().abs().gt(0).sum().gt(10).all()  # both markets were traded all along
+
+
+def test_targets_are_the_backtests_and_what_is_not_is_said(whole: Desk) -> None:
+    found = whole.agreement()
+    assert found.passed
+    assert found.metadata["optimal positions"].value == 2 * len(sessions_between(FIRST, LAST))
+    desk = Desk()  # it begins with the history, and so holds what the backtest holds
+    desk.run(SESSIONS[5], SESSIONS[-1])
+    assert desk.agreement(SESSIONS[5], SESSIONS[-1]).metadata["targets"].value > 60
+
+
+def changed(desk: Desk, dataset, column: str, by: float) -> None:
+    """Somebody changes the newest row of gold."""
+    rows = to_pandas(desk.frames.history(dataset, through=LAST, since=LAST))
+    rows.loc[rows["instrument"] == "GOLD", column] += by
+    desk.frames.replace(dataset, to_table(rows, dataset), Span(LAST, LAST))
+
+
+def test_a_target_that_is_not_the_backtests_is_found() -> None:
+    desk = Desk()
+    desk.run(SESSIONS[5], LAST)
+    assert desk.agreement().passed
+    changed(desk, TARGETS, "target_contracts", 1)
+    found = desk.agreement()
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.ERROR
+    assert f"trend GOLD {LAST}: the target is " in str(found.description)
+    assert "Close the sessions again." in str(found.description)
+
+
+def test_an_optimal_position_in_its_last_digit_is_found() -> None:
+    desk = Desk()
+    desk.run(SESSIONS[5], LAST)
+    changed(desk, OPTIMAL_POSITIONS, "optimal_contracts", 1e-12)
+    assert f"trend GOLD {LAST}: optimal_contracts is " in str(desk.agreement().description)
+
+
+def test_prices_corrected_and_settings_changed_since_are_found() -> None:
+    desk = Desk()
+    desk.run(FIRST, LAST)
+    desk.settings = DESK.model_copy(update={"capital": Capital(capital_base=2_500_000.0)})
+    assert "optimal_contracts" in str(desk.agreement().description)
+    desk.settings = DESK
+    assert desk.agreement().passed
+    corrected_gold(desk, date(2022, 3, 1))
+    assert "trend GOLD 2022-03-01: forecast is " in str(desk.agreement().description)
+    assert desk.agreement(FIRST, FIRST).passed  # what was known the day before is what it was
+
+
+def test_nothing_decided_is_not_agreement() -> None:
+    desk = Desk(DESK.model_copy(update={"strategies": ()}))
+    found = desk.agreement()
+    assert (found.passed, found.metadata["outcome"].value) == (False, "not applicable")
+
+
+def test_the_check_runs_with_the_book() -> None:
+    desk = Desk()
+    result = desk.run(FIRST, LAST, checks=[agreement.targets_as_backtest])
+    (found,) = result.get_asset_check_evaluations()
+    assert (found.check_name, found.passed) == ("targets_as_backtest", True)

@@ -9,6 +9,7 @@ from assets.partitions import SESSIONS
 from assets.quality import ASSETS, JUDGED
 from checks import CHECKS
 from resources.duckdb_sql import SqlReader
+from resources.frame_panels import FramePanels
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
 from trading.config.models import DeskSettings
 from trading.frames import RAW_FX_RATES, VIOLATIONS, to_table
@@ -48,6 +49,7 @@ def definitions(frames: MemoryFrames) -> dg.Definitions:
             "ledger": MemoryLedger(),
             "sql": SqlReader(frames, MemoryLedger()),
             "reference": MemoryReference(),
+            "panels": FramePanels(frames, MemoryReference()),
             "desk": DeskSettings(),
             "clock": dg.ResourceDefinition.hardcoded_resource(lambda: datetime(2024, 3, 6, tzinfo=UTC)),
         },

@@ -9,6 +9,7 @@ import pytest
 
 from assets.partitions import SESSIONS
 from checks import CHECKS
+from resources.frame_panels import FramePanels
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
 from trading.book.journal import Event
 from trading.config.models import DeskSettings
@@ -66,6 +67,7 @@ class Desk:
                 "frames": self.frames,
                 "ledger": self.ledger,
                 "reference": MemoryReference([SP500]),
+                "panels": FramePanels(self.frames, MemoryReference([SP500])),
                 "desk": DeskSettings(),
                 "clock": dg.ResourceDefinition.hardcoded_resource(lambda: datetime(2024, 3, 7, tzinfo=UTC)),
             },

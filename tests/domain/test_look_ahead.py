@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from resources.csv_panels import CsvPanels
-from trading.backtest.look_ahead import Finding, PanelThrough, Subject, cuts, look_ahead, panels_of
+from trading.backtest.look_ahead import Finding, PanelThrough, Subject, cuts, look_ahead, of_backtest, panels_of
 from trading.backtest.panel import Panel
+from trading.backtest.specification import Backtest
 from trading.config.settings import Settings
 from trading.config.strategies import SEES_THE_FUTURE, StrategySettings
 from trading.errors import CalculationError
@@ -232,3 +233,14 @@ def test_of_two_options_each_is_blamed_for_what_it_does_alone(found: Callable[..
     told = {each.stage: each.options for each in found(volatility=backfill, costs={"deflator": "final_volatility"})}
     assert told["risk of a contract"] == ("volatility.backfill",)
     assert told["costs"] == ("volatility.backfill", "costs.deflator")
+
+
+def test_a_backtest_is_examined_as_it_would_be_run(folder: Path) -> None:
+    source, last = CsvPanels(folder), date(2021, 6, 30)
+    target = {"volatility_target_percent": 20.0}
+    sound = Backtest(strategy=strategy(**target), capital_base=1e6, last=last, instruments=("CORN", "DAX"))
+    assert of_backtest(source, sound, count=5) == []
+    peeks = strategy(costs={"deflator": "final_volatility"}, **target)
+    told = of_backtest(source, Backtest(strategy=peeks, capital_base=1e6, last=last), count=5)
+    assert {finding.options for finding in told} == {("costs.deflator",)}
+    assert max(finding.cut for finding in told) < last

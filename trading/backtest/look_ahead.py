@@ -19,9 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from trading.backtest.engine import evaluate, portfolio_curves
+from trading.backtest.engine import evaluate, portfolio_curves, sizing_of
 from trading.backtest.panel import Days, Floats, Panel
-from trading.backtest.specification import DataSource, Strategy, WeekendRows, overridden
+from trading.backtest.specification import (
+    Backtest,
+    DataSource,
+    Strategy,
+    WeekendRows,
+    overridden,
+    require_instruments,
+)
 from trading.config.strategies import SEES_THE_FUTURE, StrategySettings, sees_the_future
 from trading.errors import CalculationError
 from trading.strategies.closing import COMBINED, bench_through
@@ -73,6 +80,18 @@ class Subject:
 def panels_of(source: DataSource, instruments: Sequence[str], base: str) -> PanelThrough:
     """Panels of some instruments of a source."""
     return lambda weekend_rows, through: source.panel(instruments, base, weekend_rows, through)
+
+
+def of_backtest(source: DataSource, backtest: Backtest, count: int = 50, seed: int = 0) -> list[Finding]:
+    """Findings on a backtest by its strategy's own rules, its history cut after `count` sessions by chance."""
+    codes = require_instruments(backtest, source.instruments())
+    strategy, whole = backtest.resolved(), panels_of(source, codes, backtest.base_currency)
+
+    def through(weekend_rows: WeekendRows, last: date | None) -> Panel:
+        return whole(weekend_rows, last or backtest.last)
+
+    subject = Subject(strategy, sizing_of(strategy, backtest.capital_base))
+    return look_ahead(through, subject, cuts(through(strategy.weekend_rows, None).sessions, count, seed))
 
 
 def cuts(sessions: Days, count: int, seed: int = 0) -> tuple[date, ...]:
