@@ -24,13 +24,18 @@ help:  ## list the targets
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/test.txt
 	@mkdir -p .make && touch $@
 
-demo: .make/main  ## close the last sessions of the simulated market and write the report
+.make/kernels: .make/main $(wildcard trading/kernels/*.py)
+	@echo "compiling the loops of backtests (once; about half a minute)"
+	@$(BIN)/daybook backtest --prewarm >/dev/null
+	@mkdir -p .make && touch $@
+
+demo: .make/kernels  ## close the last sessions of the simulated market and write the report
 	@$(BIN)/daybook --home $(HOME_DIR) demo
 
-ui: .make/main  ## the Dagster UI on the same data, at localhost:3000
+ui: .make/kernels  ## the Dagster UI on the same data, at localhost:3000
 	@$(BIN)/daybook --home $(HOME_DIR) ui
 
-test: .make/test  ## all tests that this machine can run; says by name what did not run
+test: .make/test .make/kernels  ## all tests that this machine can run; says by name what did not run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .make/test  ## ruff, mypy, import rules, architecture tests, definitions

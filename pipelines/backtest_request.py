@@ -153,10 +153,51 @@ def position_columns(result: Result) -> dict[str, Any]:
 
 
 def prewarm(where: Place, words: Words) -> dict[str, Any]:
-    """Compiles the kernels and makes the panel; returns seconds by stage."""
+    """Compiles the kernels, and makes the panel of what was typed, if anything was; returns seconds by stage."""
+    if not words.strategy:
+        return {"prewarmed": "every kernel", "computing": compiled_kernels(where)}
     request = asked(where, words)
     with Factory.open(where, request.source, plugins=request.plugins) as factory:
         return {"prewarmed": request.backtest.strategy.name, **factory.prewarm(request.backtest)}
+
+
+def compiled_kernels(where: Place) -> float:
+    """Compiles what strategies use, on prices out of a seed, and keeps it on disk for all later processes; seconds."""
+    from trading.backtest.engine import bench_of, evaluate, result, sizing_of
+    from trading.backtest.simulated import simulated_panel
+
+    began, panel = time.monotonic(), simulated_panel(sessions=800)
+    mine = {"instruments": [], "portfolio": {"weights": {}}}
+    shipped = strategy_file("chapter15", where).model_dump()
+    for changes in KERNEL_USERS:
+        strategy = StrategySettings.model_validate(_over(_over(shipped, mine), changes))
+        result(evaluate(bench_of(panel, strategy), strategy, sizing_of(strategy, 1e6)))
+    return time.monotonic() - began
+
+
+# Settings that use different kernels: the reference's, the sound ones, and each estimate.
+_MIXED_RULES: dict[str, Any] = {
+    "a": {"rule": "breakout", "parameters": {"lookback": 20}, "weight": 0.4, "scalar": "estimated"},
+    "b": {"rule": "mean_reversion", "weight": 0.3, "scalar": 1.0},
+    "c": {"rule": "acceleration", "weight": 0.3, "scalar": 1.0},
+}
+KERNEL_USERS: tuple[dict[str, Any], ...] = (
+    {"risk_overlay": {"normal_fraction": 1.5, "shocked_fraction": 3.0}},
+    {"volatility": {"method": "robust"}, "costs": {"method": "sharpe"}, "portfolio": {"multiplier": "estimated"}},
+    {
+        "volatility": {"method": "simple"}, "rules": _MIXED_RULES, "forecasts": {"multiplier": "estimated"},
+        "execution": {"fills": "when_traded", "rates": "session", "start": "flat"},
+        "costs": {"rolls": "traded", "first_cost": "kept", "deflator": "none", "commission": "sum"},
+    },
+)  # fmt: skip
+
+
+def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in upper.items():
+        both = isinstance(value, Mapping) and value and isinstance(merged.get(key), Mapping) and key != "rules"
+        merged[key] = _over(merged[key], value) if both else value
+    return merged
 
 
 def parts(plugins: Sequence[str]) -> dict[str, Any]:

@@ -227,7 +227,7 @@ def backfill(where: Place, first: Any, last: Any) -> Answer:
 @click.option("--deadline", type=float, metavar="SECONDS", help="Stop after so long.")
 @click.option("--memory-ceiling", type=float, metavar="MB", help="Stop where it takes more memory.")
 @click.option("--no-look-ahead", is_flag=True, help="Refuse options that see the future.")
-@click.option("--prewarm", is_flag=True, help="Only compile the kernels and make the panel.")
+@click.option("--prewarm", is_flag=True, help="Only compile kernels and make the panel; without STRATEGY, compile them all.")
 @click.option("--list", "listed", is_flag=True, help="Engines, cost models, data sources and rules there are.")
 @answering
 def backtest(where: Place, **words: Any) -> Answer:
@@ -295,7 +295,7 @@ def _say(text: str) -> None:
 def _backtest_words(words: Mapping[str, Any]) -> Any:
     from pipelines.backtest_request import Words
 
-    if words["strategy"] is None and not words["listed"]:
+    if words["strategy"] is None and not (words["listed"] or words["prewarm"]):
         raise UsageError("name a strategy: `daybook backtest trend`, or a .toml file. `--list` shows what there is.")
     return Words(
         strategy=words["strategy"] or "",
