@@ -397,6 +397,15 @@ def test_sharpe_costs_are_for_calendar_days_and_of_the_last_year() -> None:
     assert costs[1] == pytest.approx(-(0.0125 / 2) * 16 * 10 / 365.25)
 
 
+def test_sharpe_costs_of_a_portfolio_are_known_as_nothing_in_the_first_row() -> None:
+    # An instrument's first row has no row before it, so its cost is missing; in a sum missing counts as nothing. So the
+    # portfolio's net is there from the second row on, where a single instrument's needs one more.
+    where = panel({"A": [100] * 5}, "2024-01-01", rolls_a_year=[1.0])
+    found = made(where, reference(method="sharpe"), [1] * 5, risk=CostRisk(wide([1] * 5), wide([1] * 5)))
+    assert np.isnan(found.currency.net).tolist() == [True, True, False, False, False]
+    assert np.isnan(found.instruments_currency.net[:, 0]).tolist() == [True, True, True, False, False]
+
+
 def test_sharpe_costs_without_risk_are_refused() -> None:
     with pytest.raises(CalculationError, match=r"needs average positions and volatility\. Run it"):
         made(panel({"A": [1, 2]}), strategy(method="sharpe"), [1, 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -19,7 +20,10 @@ from trading.config.strategies import (
 )
 from trading.errors import CalculationError
 from trading.market.instruments import Instrument, in_force
-from trading.strategies.optimal import Sizing
+from trading.strategies.optimal import Sizing, value_volatility
+from trading.strategies.rule import Market
+from trading.strategies.rules.carry import Parameters, carry
+from trading.strategies.workbench import Workbench
 
 NAN = float("nan")
 UP = [100.0, 100.0, 100.0, 103.0, 103.0, 103.0, 106.0]
@@ -74,6 +78,23 @@ def test_two_instruments_share_the_risk_and_rates_convert(panel_of) -> None:
     found = run(panel_of({"A": UP, "B": UP}, rate=[[1.0, 2.0]] * 7))
     assert found.decisions.optimal.notional[3].tolist() == pytest.approx([48.75, 24.375])
     assert found.account.holdings.held[4].tolist() == [49, 24]
+
+
+def test_a_held_price_of_zero_leaves_the_size_of_the_session_before(panel_of) -> None:
+    # Ten a point: 10 points of volatility are 100. In session 5 they are 30, but of a price of 0 that is no share.
+    risk = np.array([[10.0], [10.0], [10.0], [10.0], [30.0], [30.0], [30.0]])
+    where = replace(panel_of({"A": UP}), held=np.array([[50.0], [50.0], [50.0], [50.0], [0.0], [50.0], [50.0]]))
+    bench = Workbench(where)
+    bench.once(("market", strategy().volatility), lambda: Market(where.price, risk, risk, where.carry))
+    assert value_volatility(bench, strategy())[:, 0].tolist() == [100, 100, 100, 100, 100, 300, 300]
+
+
+def test_an_infinite_roll_counts_as_missing() -> None:
+    # Centre of mass 1: each session weighs half. 16 points a year at 0.5 points a day (8 a year) is 2; then 4.
+    roll = np.array([[16.0], [np.inf], [32.0], [-np.inf]])
+    risk = np.full((4, 1), 0.5)
+    found = carry.forecast(Market(risk, risk, risk, roll), Parameters(smooth=1))
+    assert found[:, 0].tolist() == pytest.approx([2, 2, (2 / 4 + 4) / (1 / 4 + 1), (2 / 4 + 4) / (1 / 4 + 1)])
 
 
 def test_a_roll_costs_both_legs(panel_of) -> None:

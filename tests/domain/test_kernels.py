@@ -78,6 +78,12 @@ def test_crossover_is_two_averages_over_a_scale() -> None:
     np.testing.assert_allclose(crossover(prices, scale, 0.5, 0.8), both / scale)
 
 
+def test_a_price_that_never_moves_has_no_crossover_not_even_of_rounding() -> None:
+    flat = np.full((200, 1), 100.1)
+    np.testing.assert_array_equal(averaged(flat, of_span(16)), flat)
+    np.testing.assert_array_equal(crossover(flat, np.full((200, 1), 1e-10), of_span(16), of_span(64)), 0 * flat)
+
+
 def test_a_decay_that_has_vanished_leaves_the_new_value_alone() -> None:
     long = one(7.0, *[NONE] * 2000, 3.0)
     assert averaged(long, of_span(2))[-2, 0] == 7.0

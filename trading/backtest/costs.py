@@ -119,10 +119,9 @@ def sharpe(
     per_trade, holding = sharpe_per_trade(panel, risk, strategy)
     yearly = turnover(holdings.decided, risk.average_position) * per_trade + holding
     present = ~np.isnan(holdings.decided)
-    counted = present[1:] & present[:-1] & ~np.isnan(holdings.held[1:])
-    rows, columns = np.nonzero(counted)
-    rows += 1
-    days = (panel.sessions[rows] - panel.sessions[rows - 1]).astype(np.float64)
+    rows, columns = np.nonzero(present)  # with each instrument's first row, whose cost is not known: see accounts.py
+    first = (rows == 0) | ~present[rows - 1, columns] | np.isnan(holdings.held[rows, columns])
+    days = np.where(first, np.nan, (panel.sessions[rows] - panel.sessions[rows - 1]).astype(np.float64))
     size = _sized(panel, risk, present)[rows, columns]
     local = -yearly[columns] * size * (days / DAYS_A_YEAR) * panel.point_value[rows, columns]
     return Costs(panel.sessions[rows], columns, local, local * basis.rate[rows, columns])

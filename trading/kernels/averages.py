@@ -4,7 +4,8 @@ Belongs here: loops over sessions of arrays of shape `(n_sessions, n_instruments
 here: which span means what (`trading/analytics`, `trading/strategies`). Definitions: reference numbers, section 0.
 
 `decay` is the share a weight keeps from one row to the next: 1 - 2/(span+1), or 1 - 1/(centre of mass+1). Missing rows
-decay weights too, so a value is repeated over them; nothing before a column's first value.
+decay weights too, so a value is repeated over them; nothing before a column's first value. The mean of a value and the
+same again is that value exactly: a price that never moves has a crossover of 0, not of rounding.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def averaged(values: Floats, decay: float) -> Floats:
             value = values[row, column]
             kept = weight[column] * decay
             if value == value:
-                before = mean[column] if kept > 0.0 else 0.0
-                mean[column] = (kept * before + value) / (kept + 1.0)
+                if mean[column] != value:
+                    before = mean[column] if kept > 0.0 else 0.0
+                    mean[column] = (kept * before + value) / (kept + 1.0)
                 kept += 1.0
             weight[column] = kept
             out[row, column] = mean[column]
@@ -62,10 +64,12 @@ def crossover(prices: Floats, scale: Floats, fast: float, slow: float) -> Floats
             quick_kept = quick_weight[column] * fast
             calm_kept = calm_weight[column] * slow
             if price == price:
-                quick_before = quick[column] if quick_kept > 0.0 else 0.0
-                calm_before = calm[column] if calm_kept > 0.0 else 0.0
-                quick[column] = (quick_kept * quick_before + price) / (quick_kept + 1.0)
-                calm[column] = (calm_kept * calm_before + price) / (calm_kept + 1.0)
+                if quick[column] != price:
+                    before = quick[column] if quick_kept > 0.0 else 0.0
+                    quick[column] = (quick_kept * before + price) / (quick_kept + 1.0)
+                if calm[column] != price:
+                    before = calm[column] if calm_kept > 0.0 else 0.0
+                    calm[column] = (calm_kept * before + price) / (calm_kept + 1.0)
                 quick_kept += 1.0
                 calm_kept += 1.0
             quick_weight[column] = quick_kept

@@ -24,8 +24,13 @@ class Parameters(Settings):
 def carry(market: Market, parameters: Parameters) -> Floats:
     """Annualised roll over annual volatility, both in points, exponentially averaged; repeated over missing sessions.
 
+    A roll between two prices of one contract is infinite, and counts as missing.
+
     Source: Carver, Systematic Trading, appendix B.
     """
+    import numpy as np
+
     from trading.kernels.averages import averaged, of_centre
 
-    return averaged(market.carry / (market.volatility * ROOT_OF_YEAR), of_centre(parameters.smooth))
+    raw = market.carry / (market.volatility * ROOT_OF_YEAR)
+    return averaged(np.where(np.isfinite(raw), raw, np.nan), of_centre(parameters.smooth))
