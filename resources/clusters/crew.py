@@ -25,6 +25,7 @@ from typing import Any
 from trading.errors import CalculationError
 from trading.ports import Task
 
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # as malloc.h names them
 SAID_EVERY_S = 0.05  # results wait this long at most before they are sent
 
 
@@ -69,6 +70,7 @@ def _forked(task: Task, state: Any, pipes: Pipes, number: int) -> int:
     for handle in (*pipes.workers[:number], *pipes.workers[number + 1 :], pipes.foreman):
         os.close(handle)
     threading.Thread(target=_end_with, args=(pipes.lifeline,), daemon=True).start()
+    keep_freed_memory()
     try:
         _work(task, state, Connection(pipes.workers[number]))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -81,6 +83,20 @@ def _end_with(lifeline: int) -> None:
     """Ends this process when the one that asked is gone, whatever is being computed."""
     os.read(lifeline, 1)
     os._exit(0)
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep what it frees: arrays of a megabyte, made and dropped for each item, would otherwise be
+    asked of the kernel and zeroed each time (a quarter of a sweep). Only glibc can be told; elsewhere nothing changes.
+    """
+    import ctypes
+
+    try:
+        tell = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    for setting, value in ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, 1 << 30), (_M_TOP_PAD, 64 << 20)):
+        tell(setting, value)
 
 
 def _work(task: Task, state: Any, asking: Connection) -> None:
