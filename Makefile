@@ -54,7 +54,7 @@ check: .make/test  ## ruff, mypy, import rules, architecture tests, definitions
 	  -r benchmarks/peers/vectorbt.txt
 	@touch $@
 
-bench: .make/test .make/vectorbt/installed  ## the benchmarks, as ratios against the named peer or limit
+bench: .make/test .make/kernels .make/vectorbt/installed  ## the benchmarks, as ratios against the named peer or limit
 	@$(BIN)/python -m benchmarks
 
 docs: .make/main  ## write the pages of docs/reference and the asset graph from the code
