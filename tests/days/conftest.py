@@ -139,10 +139,15 @@ BUND,HMUZ,-5,-1,HMUZ,7
 
 STRATEGY = """name = "trend"
 [rules.fast]
-fast = 2
-slow = 8
+rule = "ewmac"
+parameters = { fast = 2, slow = 8 }
 scalar = 10.6
 weight = 1.0
+[forecasts]
+multiplier = 1.2
+[portfolio]
+weight_smoothing_com = 0
+multiplier = 1.5
 """
 
 

@@ -33,7 +33,7 @@ def fill(name: str, session: date, code: str, contract: int, quantity: int, pric
 def closed(state: BookState, session: date, prices: dict, fills: list[Fill], euro: float) -> Settled:
     """One session taken into the state."""
     inputs = SessionInputs(
-        session, {key: Mark(price, session) for key, price in prices.items()}, {}, {}, {},
+        session, {key: Mark(price, session) for key, price in prices.items()}, {}, {},
         {"USD": 1.0, "EUR": euro}, BOTH,
     )  # fmt: skip
     entry = Entered(session, datetime(2022, 2, 23, tzinfo=UTC), "test")
@@ -117,7 +117,7 @@ def test_a_fill_of_a_contract_never_quoted_is_worth_what_was_paid() -> None:
 def test_missing_reference_or_rate_is_named() -> None:
     with pytest.raises(UnknownInstrument, match="COPPER"):
         closed(BookState(0.0), MON, {}, [fill("1", MON, "COPPER", JUNE, 1, 4.0)], 1.1)
-    inputs = SessionInputs(MON, {}, {}, {}, {}, {"USD": 1.0}, BOTH)
+    inputs = SessionInputs(MON, {}, {}, {}, {"USD": 1.0}, BOTH)
     entry = Entered(MON, datetime(2022, 2, 21, tzinfo=UTC), "test")
     state = BookState(0.0)
     with pytest.raises(MissingFxPair, match="EUR"):
@@ -131,7 +131,7 @@ def test_a_changed_point_value_makes_no_money() -> None:
     state = BookState(0.0)
     closed(state, MON, {("GOLD", JUNE): 1800.0}, [fill("1", MON, "GOLD", JUNE, 1, 1800.0)], 1.1)
     halved = Instrument("GOLD", "Gold", "COMEX", "USD", 50.0, 0.1, "metals", "precious", "US")
-    inputs = SessionInputs(TUE, {("GOLD", JUNE): Mark(1802.0, TUE)}, {}, {}, {}, {"USD": 1.0}, {"GOLD": halved})
+    inputs = SessionInputs(TUE, {("GOLD", JUNE): Mark(1802.0, TUE)}, {}, {}, {"USD": 1.0}, {"GOLD": halved})
     settled = settle(before(state), state, inputs, [], Entered(TUE, datetime(2022, 2, 22, tzinfo=UTC), "t"), "USD")
     assert total(settled) == {("GOLD", JUNE): 100.0}  # 2 points x 50
     assert settled.rows["equity"][0]["change_base"] == 100.0
