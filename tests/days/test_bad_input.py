@@ -293,7 +293,7 @@ def test_a_home_of_another_vendor(
 
 
 SETTINGS = {
-    "[capital]\ncapital_base = -5\n": ["capital.capital_base", "greater than 0", "-5", "desk.toml"],
+    "[capital]\ncapital_base = -5\n": ["capital.capital_base", "must be more than 0", "-5", "desk.toml"],
     "[capital]\ncapital = 5\n": ["capital.capital", "desk.toml"],
     '[market]\ncalendar = "lunar"\n': ["market.calendar", "'lunar'"],
     '[vendor]\nname = "simulated"\nfaults = ["gremlins"]\n': ["gremlins", "spike"],
