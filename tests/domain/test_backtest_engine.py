@@ -23,6 +23,7 @@ from trading.market.instruments import Instrument, in_force
 from trading.strategies.optimal import Sizing, value_volatility
 from trading.strategies.rule import Market
 from trading.strategies.rules.carry import Parameters, carry
+from trading.strategies.volatility import estimated
 from trading.strategies.workbench import Workbench
 
 NAN = float("nan")
@@ -87,6 +88,37 @@ def test_a_held_price_of_zero_leaves_the_size_of_the_session_before(panel_of) ->
     bench = Workbench(where)
     bench.once(("market", strategy().volatility), lambda: Market(where.price, risk, risk, where.carry))
     assert value_volatility(bench, strategy())[:, 0].tolist() == [100, 100, 100, 100, 100, 300, 300]
+
+
+def test_beyond_the_held_contracts_rows_the_size_stays_as_it_was(panel_of) -> None:
+    # The adjusted price goes on for two sessions; what a contract is worth, and at which rate, is not looked up again.
+    where = panel_of({"A": UP}, rate=[[1.0]] * 4 + [[2.0]] * 3)
+    found = run(replace(where, held_last=np.array([4])))
+    optimal = found.decisions.optimal
+    contracts = optimal.subsystem[3:, 0] / optimal.forecasts.combined[3:, 0]
+    assert contracts.tolist() == pytest.approx([10, 5, 5, 5])  # of 10,000 / (10 points x 10 x rate) x forecast / 10
+    later = run(replace(where, held_last=np.array([3])))
+    optimal = later.decisions.optimal
+    contracts = optimal.subsystem[3:, 0] / optimal.forecasts.combined[3:, 0]
+    assert contracts.tolist() == pytest.approx([10, 10, 10, 10])
+
+
+def test_an_instrument_without_a_carry_rule_has_the_rows_of_its_price(panel_of) -> None:
+    # Contracts have rows from the first session on, adjusted prices from the third; only B has weight in carry.
+    where = panel_of({"A": UP, "B": UP})
+    where = replace(where, first=np.array([2, 2]), price=np.where(np.arange(7)[:, None] < 2, np.nan, where.price))
+    two = dict(strategy().rules) | {"carry": RuleSettings(rule="carry", weight=0.0)}
+    own = ForecastSettings(weight_smoothing_span=0, weights={"B": {"cross": 0.5, "carry": 0.5}})
+    found = run(where, strategy().model_copy(update={"rules": two, "forecasts": own})).decisions.optimal.forecasts
+    assert found.first.tolist() == [2, 0]
+
+
+def test_a_volatility_is_not_backfilled_before_an_instruments_first_row() -> None:
+    prices = np.array([[np.nan], [1.0], [2.0], [4.0], [5.0]])
+    settings = VolatilitySettings(method="simple", window=2, min_periods=2, backfill=True)
+    found = estimated(prices, np.array([1]), np.array([4]), settings)[:, 0]
+    same = 0.5**0.5  # of changes 1 and 2, and of 2 and 1
+    np.testing.assert_allclose(found, [np.nan, same, same, same, same])
 
 
 def test_an_infinite_roll_counts_as_missing() -> None:

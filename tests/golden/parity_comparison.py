@@ -41,10 +41,10 @@ class Comparison:
         self.theirs = plain.Reference(folder, config)
         strategy = settings_of(config)
         codes = tuple(sorted(self.theirs.codes))
-        self.panel: Panel = csv_panel(folder, codes, config.get("base_currency", "USD"), strategy.weekend_rows)
-        capital = strategy.capital_base or 0.0
-        bench = bench_of(self.panel, strategy)
-        self.ours: Evaluation = evaluate(bench, strategy, sizing_of(strategy, capital))
+        panel = csv_panel(folder, codes, config.get("base_currency", "USD"), strategy.weekend_rows)
+        bench = bench_of(panel, strategy)
+        self.panel: Panel = bench.panel
+        self.ours: Evaluation = evaluate(bench, strategy, sizing_of(strategy, strategy.capital_base or 0.0))
         self.dates = pd.DatetimeIndex(self.panel.sessions.astype("datetime64[us]"))
 
     def differences(self) -> pd.DataFrame:

@@ -25,7 +25,7 @@ ROOT = 16
 def business_day(stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """The Monday to Friday that each time belongs to: its own date; Saturday and Sunday to the Friday before."""
     days = stamps.normalize()
-    late = np.maximum(days.dayofweek.to_numpy() - 4, 0)
+    late = np.maximum(days.day_of_week.to_numpy() - 4, 0)
     return days - pd.to_timedelta(late, unit="D")
 
 
@@ -46,7 +46,7 @@ def exactly(series: pd.Series, dates: pd.Index) -> pd.Series:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    frame = pd.read_csv(path, float_precision="round_trip")
+    frame = pd.read_csv(path)
     frame.index = pd.DatetimeIndex(pd.to_datetime(frame.pop("DATETIME")))
     return frame
 
@@ -99,11 +99,17 @@ class Market:
     @cached_property
     def price(self) -> pd.Series:
         """1: daily adjusted prices."""
-        return business_daily(read_csv(self.folder / "adjusted_prices_csv" / f"{self.code}.csv")["price"])
+        return business_daily(self._rows("adjusted_prices_csv")["price"])
+
+    def _rows(self, folder: str) -> pd.DataFrame:
+        """1.5: from `start_date` on."""
+        rows = read_csv(self.folder / folder / f"{self.code}.csv")
+        start = self.config.get("start_date")
+        return rows if start is None else rows[rows.index >= pd.Timestamp(start)]
 
     @cached_property
     def multiple(self) -> pd.DataFrame:
-        return read_csv(self.folder / "multiple_prices_csv" / f"{self.code}.csv")
+        return self._rows("multiple_prices_csv")
 
     @cached_property
     def denominator(self) -> pd.Series:
@@ -216,7 +222,7 @@ def fx(folder: Path, currency: str, base: str) -> pd.Series:
         return unique_times(read_csv(folder / "fx_prices_csv" / f"{currency}USD.csv")["PRICE"])
     if currency == "USD":
         return 1 / fx(folder, base, "USD")
-    both = pd.concat([fx(folder, currency, "USD"), fx(folder, base, "USD")], axis=1).sort_index().ffill()
+    both = pd.concat([fx(folder, currency, "USD"), fx(folder, base, "USD")], axis=1, sort=True).ffill()
     return both.iloc[:, 0] / both.iloc[:, 1]
 
 
@@ -283,7 +289,7 @@ class Reference:
     @cached_property
     def forecasts(self) -> dict[str, pd.DataFrame]:
         """5: scaled and capped."""
-        return {code: pd.concat(self._forecasts(code), axis=1).sort_index() for code in self.codes}
+        return {code: pd.concat(self._forecasts(code), axis=1, sort=True) for code in self.codes}
 
     def _forecasts(self, code: str) -> dict[str, pd.Series]:
         cap = self.config.get("forecast_cap", 20.0)
@@ -322,7 +328,7 @@ class Reference:
     @cached_property
     def weights(self) -> pd.DataFrame:
         """9: smoothed instrument weights."""
-        positions = pd.concat(self.subsystem, axis=1).sort_index()
+        positions = pd.concat(self.subsystem, axis=1, sort=True)
         com = self.config.get("instrument_weight_ewma_span", 125)
         return present_weights(self.config["instrument_weights"], positions, {"com": com})
 
@@ -441,8 +447,8 @@ class Reference:
     @cached_property
     def portfolio(self) -> dict[str, pd.Series]:
         """Gross, costs and net of all instruments, in base currency (`*_base`) and percent of capital (`*_percent`)."""
-        gross = pd.concat(self.gross, axis=1).sort_index().sum(axis=1)
-        costs = pd.concat(self.costs, axis=1).sort_index().sum(axis=1)
+        gross = pd.concat(self.gross, axis=1, sort=True).sum(axis=1)
+        costs = pd.concat(self.costs, axis=1, sort=True).sum(axis=1)
         capital = pd.Series(self.capital, gross.index)
         made = {"gross_base": gross, "costs_base": costs, "net_base": net_of(gross, costs)}
         made |= {

@@ -71,7 +71,7 @@ class TestEveryInstrument:
 
     def test_volatility_robust(self, panel, golden, code) -> None:
         settings = VolatilitySettings(method="robust", returns="consecutive")
-        found = estimated(panel.price, panel.last, settings)
+        found = estimated(panel.price, panel.first, panel.last, settings)
         held_to(panel, found, golden(code, "vol_robust_default_args"), CODES.index(code))
 
     @pytest.mark.parametrize("rule", ["carry", "ewmac16_64", "ewmac32_128", "ewmac64_256"])

@@ -48,7 +48,7 @@ def market_of(bench: Workbench, strategy: StrategySettings) -> Market:
     panel = bench.panel
 
     def make() -> Market:
-        volatility = estimated(panel.price, panel.last, strategy.volatility)
+        volatility = estimated(panel.price, panel.first, panel.last, strategy.volatility)
         return Market(panel.price, volatility, filled(volatility), panel.carry)
 
     return bench.once(("market", strategy.volatility), make)
@@ -67,10 +67,11 @@ def forecasts(
     scaled = np.empty((len(raw), *bench.panel.price.shape))
     for place, (name, values) in enumerate(raw.items()):
         np.multiply(values, _scalar(strategy, name, values), out=scaled[place])
-    first, last = _rows(bench, any(rule.uses_carry for rule in used.values()))
     cap = strategy.forecasts.cap
     smoothing = strategy.forecasts.weight_smoothing_span
     weights = rule_weights(strategy, bench.panel.instruments)
+    with_carry = weights[[rule.uses_carry for rule in used.values()]].any(axis=0)
+    first, last = _rows(bench, np.asarray(with_carry, dtype=np.bool_))
     combined = combined_forecasts(
         scaled, weights, _multipliers(bench, strategy, scaled, weights, first, last), cap,
         of_span(smoothing) if smoothing > 0 else 0.0, first, last,
@@ -128,8 +129,8 @@ def _multipliers(
     return np.array([[own.get(code, given) for code in bench.panel.instruments]], dtype=np.float64)
 
 
-def _rows(bench: Workbench, with_carry: bool) -> tuple[Integers, Integers]:
+def _rows(bench: Workbench, with_carry: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
+    """Rows of each instrument's forecasts: its price's, and `with_carry`, where it has such a rule, its contracts'."""
     panel = bench.panel
-    if not with_carry:
-        return panel.first, panel.last
-    return np.minimum(panel.first, panel.held_first), np.maximum(panel.last, panel.held_last)
+    first, last = np.minimum(panel.first, panel.held_first), np.maximum(panel.last, panel.held_last)
+    return np.where(with_carry, first, panel.first), np.where(with_carry, last, panel.last)

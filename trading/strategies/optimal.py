@@ -79,7 +79,8 @@ def optimal(bench: Workbench, strategy: StrategySettings, sizing: Sizing) -> Opt
 
 def value_volatility(bench: Workbench, strategy: StrategySettings) -> Floats:
     """One deviation a day of one contract in base currency, carried forward; NaN before volatility, a price of the held
-    contract and an exchange rate are known. A price of exactly 0, of which volatility is no share, is none."""
+    contract and an exchange rate are known, and outside the rows that both series of prices have. A price of exactly 0,
+    of which volatility is no share, is none."""
     panel = bench.panel
     key = ("value volatility", strategy.volatility, strategy.execution.rates)
     return bench.once(key, lambda: _value_volatility(panel, market_of(bench, strategy).volatility, strategy))
@@ -91,7 +92,7 @@ def _value_volatility(panel: Panel, volatility: Floats, strategy: StrategySettin
     held = filled(panel.held)
     priced = np.isfinite(held) & (held != 0.0)
     local = filled(np.where(quoted & priced, volatility * panel.point_value, np.nan))
-    return local * rates(panel, strategy)
+    return np.where(quoted, local * rates(panel, strategy), np.nan)
 
 
 def rates(panel: Panel, strategy: StrategySettings) -> Floats:

@@ -20,17 +20,18 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def estimated(prices: Floats, last: Integers, settings: VolatilitySettings) -> Floats:
+def estimated(prices: Floats, first: Integers, last: Integers, settings: VolatilitySettings) -> Floats:
     """Volatility of the daily change of `prices`, points a day, as known after each session's close.
 
-    NaN until the estimator has its `min_periods` of returns, and after an instrument's row `last`. Repeated on rows
-    without a price.
+    NaN until the estimator has its `min_periods` of returns (or, backfilled, before an instrument's row `first`), and
+    after its row `last`. Repeated on rows without a price.
     """
     returns = changes(prices, settings.returns == "over_gaps")
-    found = np.maximum(_ESTIMATORS[settings.method](returns, settings), settings.least_points)
+    found: Floats = np.maximum(_ESTIMATORS[settings.method](returns, settings), settings.least_points)
     if settings.backfill:
         found = filled(filled(found)[::-1])[::-1].copy()
-    found[np.arange(len(found))[:, None] > last] = np.nan
+    rows = np.arange(len(found))[:, None]
+    found[(rows < first) | (rows > last)] = np.nan
     return found
 
 
