@@ -200,6 +200,18 @@ def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def look_ahead(where: Place, words: Words, cuts: int) -> dict[str, Any]:
+    """Cuts the data after random sessions, Fridays among them, and compares what was known before; `findings` are
+    sentences, and none is good."""
+    from trading.backtest.look_ahead import of_backtest
+
+    request = asked(where, words)
+    with Factory.open(where, request.source, plugins=request.plugins) as factory:
+        found = of_backtest(factory.source, request.backtest, cuts)
+    sentences = [finding.sentence() for finding in found]
+    return {"strategy": request.backtest.strategy.name, "cuts": cuts, "ok": not sentences, "findings": sentences}
+
+
 def parts(plugins: Sequence[str]) -> dict[str, Any]:
     """What `--list` prints: parts a backtest can be made of, and the forecasting rules."""
     from trading.strategies.rule import rules

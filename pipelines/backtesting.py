@@ -353,6 +353,11 @@ class Factory:
     def __exit__(self, kind: type[BaseException] | None, cause: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def source(self) -> DataSource:
+        """Where panels come from."""
+        return self._source
+
     def close(self) -> None:
         """Lets go of panels, and closes the source if it can be closed."""
         with self._guard:

@@ -227,7 +227,11 @@ def backfill(where: Place, first: Any, last: Any) -> Answer:
 @click.option("--deadline", type=float, metavar="SECONDS", help="Stop after so long.")
 @click.option("--memory-ceiling", type=float, metavar="MB", help="Stop where it takes more memory.")
 @click.option("--no-look-ahead", is_flag=True, help="Refuse options that see the future.")
-@click.option("--prewarm", is_flag=True, help="Only compile kernels and make the panel; without STRATEGY, compile them all.")
+@click.option("--check-look-ahead", is_flag=True, help="Cut the future off after random sessions and compare.")
+@click.option("--cuts", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many such sessions.")
+@click.option(
+    "--prewarm", is_flag=True, help="Only compile kernels and make the panel; without STRATEGY, compile them all."
+)
 @click.option("--list", "listed", is_flag=True, help="Engines, cost models, data sources and rules there are.")
 @answering
 def backtest(where: Place, **words: Any) -> Answer:
@@ -241,6 +245,9 @@ def backtest(where: Place, **words: Any) -> Answer:
     if words["listed"]:
         found = request.parts(asked.plugins)
         return Answer(found, lambda: _show_parts(found))
+    if words["check_look_ahead"]:
+        found = request.look_ahead(where, asked, words["cuts"])
+        return Answer(found, lambda: _show_look_ahead(found), 0 if found["ok"] else 1)
     if words["prewarm"]:
         found = request.prewarm(where, asked)
         return Answer(found, lambda: _pairs("Ready", found))
@@ -456,6 +463,13 @@ def _show_backtest(found: Mapping[str, Any]) -> None:
     ]
     _out(_table(f"Backtest of {found['strategy']}, {found['first']} to {found['last']}", rows))
     _pairs("Result", {key: value for key, value in found.items() if key not in ("statistics", "strategy")})
+
+
+def _show_look_ahead(found: Mapping[str, Any]) -> None:
+    for sentence in found["findings"]:
+        _out(sentence)
+    known = f"{len(found['findings'])} findings" if found["findings"] else "nothing that was known changed"
+    _out(f"{found['strategy']}: {known} when the future was cut off after each of {found['cuts']} sessions")
 
 
 def _show_parts(found: Mapping[str, Any]) -> None:
