@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
 
 from trading.backtest.account_basis import basis
 from trading.backtest.accounts import Account, account, capital_multiplier
-from trading.backtest.costs import ROLL, TRADE, CostRisk, Holdings, cash_fills, of_sessions, sharpe_per_trade, turnover
+from trading.backtest.costs import (
+    ROLL,
+    TRADE,
+    CostRisk,
+    Costs,
+    Holdings,
+    cash_fills,
+    of_sessions,
+    sharpe_per_trade,
+    turnover,
+)
 from trading.backtest.panel import Panel
 from trading.config.strategies import (
     BufferSettings,
@@ -404,6 +415,30 @@ def test_sharpe_costs_of_a_portfolio_are_known_as_nothing_in_the_first_row() -> 
     found = made(where, reference(method="sharpe"), [1] * 5, risk=CostRisk(wide([1] * 5), wide([1] * 5)))
     assert np.isnan(found.currency.net).tolist() == [True, True, False, False, False]
     assert np.isnan(found.instruments_currency.net[:, 0]).tolist() == [True, True, True, False, False]
+
+
+def test_costs_of_a_time_without_any_instrument_are_known_when_the_next_begins() -> None:
+    where = panel({"A": [5, 5, 5, NAN, NAN, NAN, NAN, NAN], "B": [NAN] * 5 + [7, 7, 7]})
+
+    def paid(*_: object) -> Costs:
+        return Costs(where.sessions[[0, 4]], np.array([0, 0]), np.array([-1.0, -8.0]), np.array([-1.0, -8.0]))
+
+    decided = [1, 1, 1, NAN, NAN, NAN, NAN, NAN], [NAN] * 5 + [1, 1, 1]
+    found = made(where, reference(), *decided, model=paid)
+    same(found.currency.net, [NAN, NAN, 0, NAN, NAN, -8, 0, 0])
+
+
+def test_rows_without_a_price_stay_an_instruments_own_where_earlier_ones_are_cut_off() -> None:
+    # B has a row without a price as its first, in session 2, and as its last, in session 5.
+    where = panel({"A": [1, NAN, 2, 3, 4, 5], "B": [NAN, NAN, 2, 3, 4, NAN]})
+    where = replace(where, first=np.array([0, 1]), last=np.array([5, 5]), held_first=np.array([0, 1]))
+    cut = where.since(date(2024, 1, 2))
+    assert (cut.first.tolist(), cut.last.tolist()) == ([1, 0], [4, 4])
+    assert (cut.held_first.tolist(), cut.held_last.tolist()) == ([1, 0], [4, 3])
+    assert (where.since(date(2024, 1, 8)).first.tolist(), where.since(date(2024, 1, 8)).last.tolist()) == (
+        [0, 0],
+        [0, -1],
+    )
 
 
 def test_sharpe_costs_without_risk_are_refused() -> None:

@@ -155,12 +155,20 @@ def _portfolio_curves(
     start, end = _known_rows(total) if lost else (0, len(total))
     gross = total if lost else np.nan_to_num(total)
     base = np.where(np.isnan(costs.base), 0.0, costs.base)
-    rows = rows_before(panel, costs.dates), rows_after(panel, costs.dates)
+    until, since = rows_before(panel, costs.dates), rows_after(panel, costs.dates)
     one = np.zeros(len(base), dtype=np.int64)
-    amounts = _Amounts(gross[:, None], np.array([start]), np.array([end - 1]), *rows, one, base)
+    since = _next_known(gross, since)
+    amounts = _Amounts(gross[:, None], np.array([start]), np.array([end - 1]), until, since, one, base)
     each = (_curves(panel, strategy, unit) for unit in (amounts, amounts.percent(capital)))
     currency, percent = (replace(of, gross=of.gross[:, 0], net=of.net[:, 0], costs=of.costs[:, 0]) for of in each)
     return currency, percent
+
+
+def _next_known(total: Floats, rows: Integers) -> Integers:
+    """Each row, or the next in which any instrument has a row: costs of a time without any are known then."""
+    known = np.flatnonzero(~np.isnan(total))
+    place = np.searchsorted(known, rows)
+    return np.where(place < len(known), np.append(known, 0)[place], np.maximum(rows, len(total)))
 
 
 def _known_rows(total: Floats) -> tuple[int, int]:

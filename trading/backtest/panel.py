@@ -98,8 +98,9 @@ class Panel:
                 f"there are no prices from {day} on: they end on {self.sessions[-1]}. Choose an earlier date."
             )
         start = self.sessions[row].astype("datetime64[Y]").astype("datetime64[D]")
-        first, last = _ends(np.isfinite(self.price[row:]))
-        held_first, held_last = _ends(np.isfinite(self.held[row:]) | np.isfinite(self.carry[row:]))
+        known = np.isfinite(self.held[row:]) | np.isfinite(self.carry[row:])
+        first, last = _ends(np.isfinite(self.price[row:]), self.first - row, self.last - row)
+        held_first, held_last = _ends(known, self.held_first - row, self.held_last - row)
         rows = ("sessions", "price", "held", "carry", "rolls", "rate", "point_value")
         cut: dict[str, object] = {name: getattr(self, name)[row:] for name in rows}
         rates = self.rate_midnight[int((start - self.first_day).astype(np.int64)) :]
@@ -113,9 +114,9 @@ class Panel:
         return int(np.searchsorted(self.sessions, np.datetime64(session, "D")))
 
 
-def _ends(known: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
-    """First and last row of each column that is true; 0 and -1 where none is."""
+def _ends(known: npt.NDArray[np.bool_], first: Integers, last: Integers) -> tuple[Integers, Integers]:
+    """First and last row of each column; 0 and -1 where none is known. A first row that was cut off is the first one
+    known in its place; those that are still there stay, known or not."""
     some = known.any(axis=0)
-    first = np.where(some, known.argmax(axis=0), 0)
-    last = np.where(some, len(known) - 1 - known[::-1].argmax(axis=0), -1)
-    return first.astype(np.int64), last.astype(np.int64)
+    begin = np.where(first >= 0, first, known.argmax(axis=0))
+    return np.where(some, begin, 0).astype(np.int64), np.where(some, last, -1).astype(np.int64)
