@@ -83,3 +83,10 @@ def test_made_up_prices_do_not_depend_on_what_follows() -> None:
     assert (long.price[:300, 0] == short.price[:, 0]).all()
     assert (long.price != made_up_panel(["AAA", "BBB"], 500, seed=1).price).all()
     assert long.version != short.version
+
+
+def test_the_test_that_the_page_shows_passes(root: Path, daybook_prices, daybook_backtest) -> None:
+    page = (root / "docs/how-to/backtests.md").read_text("utf-8")
+    shown: dict[str, object] = {}
+    exec(re.findall(r"```python\n(def test_my_rules_earn.*?)```", page, re.DOTALL)[0], shown)
+    shown["test_my_rules_earn_in_a_trend"](daybook_prices, daybook_backtest)
