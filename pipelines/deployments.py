@@ -23,7 +23,7 @@ from resources.vended import (
     SqliteLedgerResource,
     Vended,
 )
-from trading.backtest.factory import Backtests
+from trading.backtest.factory import Backtests, Sweeps
 from trading.backtest.specification import Choice, DataSource
 from trading.config.models import DeskSettings
 from trading.errors import ConfigError, StoreUnavailable
@@ -59,7 +59,9 @@ class Adapters:
     backups: Backups
 
 
-READING = frozenset({"backtest", "backup", "quality"})  # jobs that need not be alone: they change nothing others read
+READING = frozenset(
+    {"backtest", "sweep", "backup", "quality"}
+)  # jobs that need not be alone: they change nothing others read
 
 
 class HomeResource(Vended):
@@ -151,6 +153,18 @@ class BacktestsResource(HomeResource):
         where = self.where()
         own = {"home": str(where.home), "deployment": where.deployment}
         return Factory.open(where, Choice(name="store", parameters=own))
+
+
+class SweepsResource(HomeResource):
+    """Sweeps of this home's strategies, on the desk's own prices."""
+
+    def adapter(self) -> Sweeps:
+        """Who runs them."""
+        from pipelines.sweeping import Searches
+
+        where = self.where()
+        own = {"home": str(where.home), "deployment": where.deployment}
+        return Searches(where, Choice(name="store", parameters=own))
 
 
 class SnapshotsResource(HomeResource):
@@ -335,6 +349,7 @@ def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
         "vendor": VendorResource(**own),
         "panels": PanelsResource(**own),
         "backtests": BacktestsResource(**own),
+        "sweeps": SweepsResource(**own),
         "broker": PaperBrokerResource(**own),
         "notifier": NotifierResource(**own),
         "sql": SqlResource(**own),

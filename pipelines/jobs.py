@@ -24,6 +24,7 @@ from assets import (
     reconciliation,
     reports,
     signals,
+    sweeps,
 )
 from checks import expectations
 from checks.look_ahead import look_ahead_checks
@@ -36,7 +37,7 @@ BY_SESSION = [
 TRADED = traded_names(place())
 BACKTESTS = backtests.backtest_assets(TRADED)
 BACKTEST_CHECKS = look_ahead_checks(TRADED)
-UNPARTITIONED = [history.history, *BACKTESTS, backups.backup]
+UNPARTITIONED = [history.history, *BACKTESTS, sweeps.variants, backups.backup]
 PRICES = [*raw.ASSETS, *clean.ASSETS, *continuous.ASSETS]
 
 
@@ -55,5 +56,8 @@ PRICES_OF_SESSION = _job("prices", PRICES, "Takes in one session's prices: raw, 
 CLOSE = _job("close", BY_SESSION, "The end of the day: prices checked, measured, traded on paper, valued, reported.")
 BACKFILL = _job("backfill", BY_SESSION, "The close of many sessions, in order, in one run.")
 BACKTEST = [_job("backtest", BACKTESTS, "Strategies over history, curves drawn.")] if BACKTESTS else []
+SWEEP = _job(
+    "sweep", [sweeps.variants], "Many variants of one strategy over history, the best shown."
+)
 BACKUP = _job("backup", [backups.backup], "A snapshot of the whole desk.")
-JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, *BACKTEST, BACKUP]
+JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, *BACKTEST, SWEEP, BACKUP]

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import sweeping, wiring
+from pipelines import sweeping
 from pipelines.backtest_request import Words, asked, write_table
 from pipelines.settings import Place
 from pipelines.sweeping import Found
-from trading.backtest.sweeps import Axis, Sweep
+from trading.backtest.sweeps import Sweep
 from trading.errors import UsageError
-from trading.ports import Cluster, Limits
+from trading.ports import Limits
 
 RANGE = re.compile(r"(log:)?(-?[\d.eE+-]+?)\.\.(-?[\d.eE+-]+)")
 TABLES = (".parquet", ".csv")
@@ -56,20 +56,13 @@ def run(where: Place, backtest: Words, words: SweepWords, say: Callable[[str], N
     request = asked(where, backtest)
     sweep = made(request.backtest, words)
     limits = Limits(words.deadline_s, words.memory_mb)
-    cluster = chosen_cluster(words)
+    cluster = sweeping.chosen_cluster(words.workers, words.dask)
     found = sweeping.run(where, sweep, request.source, cluster, limits, sweeping.told(say), request.plugins)
     if words.out is not None:
         write_table(words.out, table(found))
     if words.heat_map is not None:
         draw(words.heat_map, found)
     return answer(found, {"out": words.out, "heat_map": words.heat_map})
-
-
-def chosen_cluster(words: SweepWords) -> Cluster:
-    """Dask where its scheduler is named, else processes of this machine."""
-    if words.dask is not None and words.workers is not None:
-        raise UsageError("--workers is for processes of this machine, and Dask has its own. Leave one of them out.")
-    return wiring.dask(words.dask) if words.dask is not None else wiring.processes(words.workers)
 
 
 def made(backtest: Any, words: SweepWords) -> Sweep:
@@ -195,13 +188,11 @@ def _column(values: Sequence[Any]) -> Any:
 
 def draw(file: Path, found: Found) -> None:
     """The heat map of the first two axes that have few values: the mean objective over all others."""
-    from trading.reports.heat_maps import heat_map
+    from trading.reports.heat_maps import sweep_map
 
-    axes = [axis for axis in found.sweep.axes if len(axis.values) > 1][:2]
-    if len(axes) < 2:
+    figure = sweep_map(found.sweep, found.variants, found.objectives())
+    if figure is None:
         raise UsageError("a heat map needs two axes with values. Give both as --axis PATH=v1,v2.")
-    down, across = ([_shown(values) for values in axis.values] for axis in axes)
-    figure = heat_map(means(found, axes), down, across, (axes[0].name, axes[1].name), found.sweep.objective)
     draft = file.with_name(f".{file.name}.new")
     try:
         figure.savefig(draft, format=file.suffix[1:], dpi=150, facecolor="white")
@@ -209,27 +200,6 @@ def draw(file: Path, found: Found) -> None:
     except OSError as cause:
         draft.unlink(missing_ok=True)
         raise UsageError(f"{file} cannot be written: {cause.strerror or cause}. Name another file.") from cause
-
-
-def means(found: Found, axes: Sequence[Axis]) -> np.ndarray:
-    """Mean objective by the values of two axes, shape (n values of the first, n of the second); NaN without any."""
-    sums, counts = (np.zeros((len(axes[0].values), len(axes[1].values))) for _ in range(2))
-    places = [{json.dumps(values): place for place, values in enumerate(axis.values)} for axis in axes]
-    for overrides, own in zip(found.variants, found.statistics(), strict=True):
-        value = own.get(found.sweep.objective, np.nan)
-        if np.isfinite(value):
-            cell = tuple(
-                place[json.dumps([overrides[path] for path in axis.paths])]
-                for place, axis in zip(places, axes, strict=True)
-            )
-            sums[cell] += value
-            counts[cell] += 1
-    with np.errstate(invalid="ignore"):
-        return sums / counts
-
-
-def _shown(values: Sequence[Any]) -> str:
-    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
 def _refuse_format(file: Path | None, known: Sequence[str]) -> None:

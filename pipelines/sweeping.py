@@ -24,10 +24,11 @@ import numpy as np
 
 from pipelines import wiring
 from pipelines.backtesting import Workshop
-from pipelines.settings import Place
+from pipelines.settings import Place, strategy_file
 from trading.backtest.panel import Floats, Panel
 from trading.backtest.specification import Backtest, Choice, require_instruments
 from trading.backtest.sweeps import Overrides, Sweep, crossed, placed, spans, variant_text, variants
+from trading.config.strategies import StrategySettings
 from trading.errors import DatasetNotFound, DaybookError, DeadlinePassed, UsageError, WorkStopped
 from trading.ports import NO_LIMITS, Cluster, FrameStore, Limits, Progress, Task
 
@@ -192,9 +193,13 @@ class Found:
         """Statistics by name of each variant; empty where there are none."""
         return [{} if row is None or row[1] is None else _numbers(row[1]) for row in self.rows]
 
+    def objectives(self) -> list[float]:
+        """The objective of each variant; NaN where there is none."""
+        return [found.get(self.sweep.objective, math.nan) for found in self.statistics()]
+
     def best(self) -> int | None:
         """Place of the variant with the highest objective, or None."""
-        values = [found.get(self.sweep.objective, math.nan) for found in self.statistics()]
+        values = self.objectives()
         known = [place for place, value in enumerate(values) if not math.isnan(value)]
         return max(known, key=lambda place: values[place]) if known else None
 
@@ -401,6 +406,39 @@ def told(say: Callable[[str], None], every_s: float = 2.0) -> Progress:
             say(f"{done:,} of {total:,} {what}")
 
     return progress
+
+
+@dataclass(frozen=True, slots=True)
+class Searches:
+    """Sweeps of one home on one source, as assets ask for them (`trading.backtest.factory.Sweeps`)."""
+
+    where: Place
+    source: Choice
+
+    def strategy(self, name: str) -> StrategySettings:
+        """As the Protocol."""
+        return strategy_file(name, self.where)
+
+    def run(
+        self,
+        sweep: Sweep,
+        say: Callable[[str], None],
+        *,
+        workers: int | None = None,
+        dask: str | None = None,
+        deadline_s: float | None = None,
+        memory_mb: float | None = None,
+    ) -> Found:
+        """As the Protocol."""
+        cluster = chosen_cluster(workers, dask)
+        return run(self.where, sweep, self.source, cluster, Limits(deadline_s, memory_mb), told(say))
+
+
+def chosen_cluster(workers: int | None, dask: str | None) -> Cluster:
+    """Dask where its scheduler is named, else processes of this machine. Raises UsageError where both are asked."""
+    if dask is not None and workers is not None:
+        raise UsageError("--workers is for processes of this machine, and Dask has its own. Leave one of them out.")
+    return wiring.dask(dask) if dask is not None else wiring.processes(workers)
 
 
 def varied_backtest(sweep: Sweep, overrides: Mapping[str, Any]) -> Backtest:

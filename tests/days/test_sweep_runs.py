@@ -23,7 +23,7 @@ from resources.clusters.dask import DaskCluster
 from resources.clusters.in_process import InProcess
 from resources.clusters.processes import LocalProcesses
 from trading.backtest.specification import Backtest, Choice
-from trading.backtest.sweeps import Sweep
+from trading.backtest.sweeps import Sweep, means
 from trading.config.strategies import StrategySettings
 from trading.errors import DeadlinePassed, UsageError
 from trading.ports import NO_LIMITS, Cluster, Limits
@@ -276,7 +276,7 @@ def test_means_over_the_other_axes(where: Place) -> None:
         {"paths": ["forecasts.cap"], "values": [[10], [20]]},
     ]
     found = wander(where, Sweep(backtest=backtest(), axes=axes), InProcess())
-    cells = sweep_request.means(found, found.sweep.axes[:2])
+    cells = means(found.sweep.axes[:2], found.variants, found.objectives())
     sharpes = [own["net_percent.sharpe"] for own in found.statistics()]
     assert cells.shape == (2, 3)
     assert cells[0, 0] == pytest.approx((sharpes[0] + sharpes[1]) / 2)

@@ -20,7 +20,7 @@ HEAVY = ["great_expectations", "exchange_calendars", "matplotlib", "duckdb", "re
 
 # Kept by people, or written by checks, the clean layer, and whoever asks for a backtest.
 EXTERNAL = {"instruments", "violations", "quarantine", "backtest_results", "sweep_results"}
-UNPARTITIONED = {"history", "backtests/trend", "snapshot"}
+UNPARTITIONED = {"history", "backtests/trend", "sweeps", "snapshot"}
 BY_SESSION = {
     "raw_bars", "raw_multiple_prices", "raw_adjusted_prices", "raw_fx_rates", "raw_roll_calendars",
     "clean_bars", "clean_multiple_prices", "clean_fx_rates",
@@ -59,6 +59,7 @@ JOBS = {
     "close": BY_SESSION,
     "backfill": BY_SESSION,
     "backtest": {"backtests/trend"},
+    "sweep": {"sweeps"},
     "backup": {"snapshot"},
     "quality": set(),
     "orders": set(),

@@ -16,6 +16,7 @@ from itertools import islice, product
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, ValidationInfo, field_validator, model_validator
 
 from trading.backtest.specification import Backtest, canonical, overridden
@@ -292,3 +293,23 @@ def variant_text(overrides: Mapping[str, Any]) -> str:
 def _whole(value: Any) -> Any:
     """16.0 as 16, as `canonical` has it."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+# --- what was found, by value -----------------------------------------------------------------------------------------
+def means(
+    axes: Sequence[Axis], found: Sequence[Mapping[str, Any]], objectives: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """Mean objective of variants by the values of two axes, shape (n values of the first, n of the second); NaN where
+    no variant has a finite one."""
+    sums, counts = (np.zeros((len(axes[0].values), len(axes[1].values))) for _ in range(2))
+    places = [{json.dumps(values): place for place, values in enumerate(axis.values)} for axis in axes]
+    for overrides, value in zip(found, objectives, strict=True):
+        if math.isfinite(value):
+            cell = tuple(
+                place[json.dumps([overrides[path] for path in axis.paths])]
+                for place, axis in zip(places, axes, strict=True)
+            )
+            sums[cell] += value
+            counts[cell] += 1
+    with np.errstate(invalid="ignore"):
+        return sums / counts

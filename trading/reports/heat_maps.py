@@ -1,20 +1,36 @@
 """The picture of a sweep over two axes: values in, a matplotlib Figure out.
 
-Belongs here: heat maps of a figure over two axes. Does not belong here: running the sweep, or writing the picture to a
-file (`pipelines/sweep_request.py`).
+Belongs here: heat maps of a figure over two axes. Does not belong here: running the sweep, or where the picture goes
+(`pipelines/sweep_request.py`, `assets/sweeps.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from trading.backtest.sweeps import Sweep, means
+
 INK = "#1b1f24"
 MISSING = "#d9dce0"
 WRITTEN = 144  # cells whose numbers are written into them, at most
+
+
+def sweep_map(sweep: Sweep, variants: Sequence[Mapping[str, Any]], objectives: Sequence[float]) -> Any | None:
+    """A matplotlib Figure of the mean objective over the first two axes of a sweep that have values; None where there
+    are not two."""
+    axes = [axis for axis in sweep.axes if len(axis.values) > 1][:2]
+    if len(axes) < 2:
+        return None
+    down, across = ([_shown(values) for values in axis.values] for axis in axes)
+    return heat_map(means(axes, variants, objectives), down, across, (axes[0].name, axes[1].name), sweep.objective)
+
+
+def _shown(values: Sequence[Any]) -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
 def heat_map(
