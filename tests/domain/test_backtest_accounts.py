@@ -428,6 +428,13 @@ def test_costs_of_a_time_without_any_instrument_are_known_when_the_next_begins()
     same(found.currency.net, [NAN, NAN, 0, NAN, NAN, -8, 0, 0])
 
 
+def test_a_year_without_positions_has_no_calendar_rolls() -> None:
+    # Prices from Thursday 30 December 2021 on, positions from Monday 3 January 2022: only the roll of 2 July 2022.
+    where = panel({"A": [5.0] * 140}, "2021-12-30", rolls_a_year=[1.0], per_trade=[3.0])
+    found = made(where, reference(), [NAN, NAN] + [1.0] * 138)
+    assert found.costs.dates.astype(str).tolist() == ["2022-07-02"]
+
+
 def test_rows_without_a_price_stay_an_instruments_own_where_earlier_ones_are_cut_off() -> None:
     # B has a row without a price as its first, in session 2, and as its last, in session 5.
     where = panel({"A": [1, NAN, 2, 3, 4, 5], "B": [NAN, NAN, 2, 3, 4, NAN]})

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.analytics.years import ROOT_OF_YEAR, SESSIONS_A_YEAR
-from trading.backtest.account_basis import DAYS_A_YEAR, AccountBasis, dated_rates, rows_after, rows_before
+from trading.backtest.account_basis import DAYS_A_YEAR, AccountBasis, RollDates, dated_rates, rows_after, rows_before
 from trading.backtest.panel import Days, Floats, Integers, Panel
 from trading.config.strategies import StrategySettings
 from trading.errors import CalculationError
@@ -142,7 +142,7 @@ def cash_fills(panel: Panel, holdings: Holdings, strategy: StrategySettings, bas
     """Every fill that is paid: trades, and rolls as they happened (both legs) or at even dates of the year (one)."""
     waits = strategy.execution.fills == "when_traded"
     rows, columns, contracts, times = trades(holdings.held, 0.0 if waits else np.nan, basis.rolls)
-    rolled = basis.roll_dates
+    rolled = _of_own_years(panel, holdings.decided, basis.roll_dates)
     average = average_held(holdings.held, rolled.rows, rolled.columns, rolled.is_session)
     dates = np.concatenate([panel.sessions[rows], rolled.dates])
     order = np.argsort(dates, kind="stable")
@@ -159,6 +159,19 @@ def cash_fills(panel: Panel, holdings: Holdings, strategy: StrategySettings, bas
     )
     points = panel.point_value[np.concatenate([rows, np.maximum(rolled.rows, 0)])[order], fills.columns]
     return replace(fills, local=-fills.times * _paid(panel, fills, points, strategy.costs.commission))
+
+
+def _of_own_years(panel: Panel, decided: Floats, rolled: RollDates) -> RollDates:
+    """Roll dates in the years in which each instrument has positions: its contracts may have rows in others too."""
+    there = ~np.isnan(decided)
+    years = panel.sessions.astype("datetime64[Y]")
+    first, last = years[there.argmax(axis=0)], years[len(years) - 1 - there[::-1].argmax(axis=0)]
+    own, columns = rolled.dates.astype("datetime64[Y]"), rolled.columns
+    some = np.asarray(there.any(axis=0), dtype=np.bool_)
+    kept = some[columns] & (own >= first[columns]) & (own <= last[columns])
+    if kept.all():
+        return rolled
+    return RollDates(rolled.dates[kept], columns[kept], rolled.rows[kept], rolled.is_session[kept])
 
 
 def _paid(panel: Panel, fills: Fills, point_value: Floats, commission: str) -> Floats:
