@@ -174,6 +174,7 @@ PEEKS: dict[str, dict[str, Any]] = {
         "scalar": "estimated",
         "forecasts": {"scalar_backfill": True, "scalar_min_periods": 600},
     },
+    "forecasts.cost_ceiling_sharpe": {"forecasts": {"cost_ceiling_sharpe": 0.65}},
     "forecasts.refits": {"forecasts": {"refits": "from_end", "multiplier": "estimated", "estimate": ESTIMATED}},
     "portfolio.refits": {"portfolio": {"refits": "from_end", "multiplier": "estimated", "estimate": ESTIMATED}},
     "risk_overlay.refits": {"risk_overlay": {"refits": "from_end", "normal_fraction": 0.5}},

@@ -215,10 +215,8 @@ def test_sections_about_trading_and_costs() -> None:
     assert strategy.prices_since == date(2000, 1, 19)
     assert (strategy.forecasts.weight_smoothing_span, strategy.portfolio.weight_smoothing_com) == (60, 90)
     assert (strategy.risk_overlay.normal_fraction, strategy.risk_overlay.leverage) == (1.4, None)
-    assert said == [
-        "forecast_post_ceiling_cost_SR = 0.13 was not taken over: no rule is dropped for its cost.",
-        "risk_overlay.astrology is not known and was not taken over.",
-    ]
+    assert strategy.forecasts.cost_ceiling_sharpe == 0.13
+    assert said == ["risk_overlay.astrology is not known and was not taken over."]
 
 
 def test_unknown_keys_are_said_and_those_without_effect_are_not() -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from trading.backtest.specification import (
     overridden,
     require_instruments,
 )
-from trading.config.strategies import SEES_THE_FUTURE, StrategySettings, sees_the_future
+from trading.config.strategies import SEES_THE_FUTURE, StrategySettings, is_set, sees_the_future
 from trading.errors import CalculationError
 from trading.strategies.closing import COMBINED, bench_through
 from trading.strategies.optimal import Sizing
@@ -124,11 +123,8 @@ def look_ahead(panel_through: PanelThrough, subject: Subject, sessions: Sequence
 def _only(subject: Subject, path: str) -> Subject:
     """The same with every option that may see the future, but one, at its sound default."""
     strategy = subject.strategy
-    sound = {
-        other: _default(other)
-        for other, value in SEES_THE_FUTURE.items()
-        if other != path and attrgetter(other)(strategy) == value
-    }
+    values = strategy.model_dump()
+    sound = {other: _default(other) for other in SEES_THE_FUTURE if other != path and is_set(values, other)}
     return replace(subject, strategy=overridden(strategy, sound))
 
 

@@ -94,8 +94,8 @@ PROJECTIONS: Mapping[str, Projection] = {
             "backtests",
             ("request",),
             {
-                "request": "text", "key": "text", "strategy": "text", "who": "text", "asked_at": "text", "source": "text",
-                "data_version": "text", "code_version": "text", "engine": "text", "seconds": "real",
+                "request": "text", "key": "text", "strategy": "text", "who": "text", "asked_at": "text",
+                "source": "text", "data_version": "text", "code_version": "text", "engine": "text", "seconds": "real",
                 "cached": "integer", "outcome": "text", "detail": "text",
             },
         ),

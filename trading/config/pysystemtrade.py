@@ -300,8 +300,6 @@ def _forecasts(
     named = {name: {**rule, "weight": common.get(name, 0.0)} for name, rule in rules.items()}
     own = {code: given for code, given in known.items() if code and given != common}
     ceiling = theirs.number("forecast_post_ceiling_cost_SR")
-    if ceiling < SHIPPED["forecast_post_ceiling_cost_SR"]:
-        theirs.note(f"forecast_post_ceiling_cost_SR = {ceiling:g} was not taken over: no rule is dropped for its cost.")
     off = any(abs(sum(given.values()) - 1) > NEAR_ONE for given in known.values())
     multiplier, multipliers = _forecast_multiplier(theirs, codes)
     section = {
@@ -312,6 +310,7 @@ def _forecasts(
         "weights": own,
         "sum_of_weights": _any_sum(theirs, off, "forecast weights"),
         "weight_smoothing_span": theirs.number("forecast_weight_ewma_span"),
+        "cost_ceiling_sharpe": ceiling if ceiling < SHIPPED["forecast_post_ceiling_cost_SR"] else None,
         "zero_rules": "missing",
         **_estimated_scalars(theirs),
         "refits": "from_end",

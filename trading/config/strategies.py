@@ -29,6 +29,7 @@ SEES_THE_FUTURE = {
     "forecasts.zero_rules": "missing",
     "forecasts.scalar_backfill": True,
     "forecasts.refits": "from_end",
+    "forecasts.cost_ceiling_sharpe": 0.13,  # or any other number
     "portfolio.refits": "from_end",
     "risk_overlay.refits": "from_end",
     "risk_overlay.backfill": True,
@@ -99,6 +100,9 @@ class ForecastSettings(StrictSettings):
         "one", description="one: weights of rules sum to 1 within 0.01; any: only their ratios count"
     )
     weight_smoothing_span: float = Field(125, ge=0, le=5000, description="span that weights change with; 0: at once")
+    cost_ceiling_sharpe: float | None = Field(
+        None, ge=0, le=1e6, description="rules that cost more than this, in Sharpe a year, are left out; none: none is"
+    )
     zero_rules: Literal["kept", "missing"] = Field(
         "kept", description="missing: a rule that is zero on every session counts as absent"
     )
@@ -235,7 +239,13 @@ def sees_the_future(strategy: StrategySettings) -> tuple[str, ...]:
     """Names of the options that let a past number depend on later data (`SEES_THE_FUTURE`) and have an effect here."""
     values = strategy.model_dump()
     idle = _without_effect(strategy)
-    return tuple(path for path, value in SEES_THE_FUTURE.items() if path not in idle and _at(values, path) == value)
+    return tuple(path for path in SEES_THE_FUTURE if path not in idle and is_set(values, path))
+
+
+def is_set(values: Mapping[str, object], path: str) -> bool:
+    """Whether an option of SEES_THE_FUTURE has the value that does, in a strategy's settings as plain values."""
+    value, given = SEES_THE_FUTURE[path], _at(values, path)
+    return given is not None if isinstance(value, float) else given == value
 
 
 def _without_effect(strategy: StrategySettings) -> set[str]:

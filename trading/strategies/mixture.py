@@ -69,7 +69,7 @@ def forecasts(
         np.multiply(values, _scalar(strategy, name, values), out=scaled[place])
     cap = strategy.forecasts.cap
     smoothing = strategy.forecasts.weight_smoothing_span
-    weights = rule_weights(strategy, bench.panel.instruments)
+    weights = _affordable(bench, strategy, rule_weights(strategy, bench.panel.instruments), scaled)
     with_carry = weights[[rule.uses_carry for rule in used.values()]].any(axis=0)
     first, last = _rows(bench, np.asarray(with_carry, dtype=np.bool_))
     combined = combined_forecasts(
@@ -77,6 +77,17 @@ def forecasts(
         of_span(smoothing) if smoothing > 0 else 0.0, first, last,
     )  # fmt: skip
     return Forecasts(raw, scaled, cap, combined, first, last)
+
+
+def _affordable(bench: Workbench, strategy: StrategySettings, weights: Floats, scaled: Floats) -> Floats:
+    ceiling, cap = strategy.forecasts.cost_ceiling_sharpe, strategy.forecasts.cap
+    if ceiling is None:
+        return weights
+    from trading.strategies.rule_costs import affordable, annual_costs
+
+    panel, volatility = bench.panel, market_of(bench, strategy).volatility
+    costs = annual_costs(panel, strategy, np.clip(scaled, -cap, cap), volatility, panel.first, panel.last)
+    return affordable(weights, costs, ceiling)
 
 
 def rule_weights(strategy: StrategySettings, instruments: tuple[str, ...]) -> Floats:
