@@ -14,10 +14,12 @@ import base64
 import hashlib
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ from trading.errors import DatasetNotFound, DaybookError, DeadlinePassed, UsageE
 from trading.ports import NO_LIMITS, Cluster, FrameStore, Limits, Progress, Task
 
 KEPT_EVERY_S = 2.0
+STARTING_S = 0.5  # in which workers get ready before a deadline counts
 BATCH = 20  # variants that Optuna chooses at once, whatever the number of workers, so that answers do not depend on it
 CURVE = "net_percent"
 _FAR = date(9999, 12, 31)
@@ -127,11 +130,12 @@ class Kept:
 
     def __init__(self, frames: FrameStore, key: str, session: date, every_s: float = KEPT_EVERY_S) -> None:
         self._frames, self.key, self._session, self._every_s = frames, key, session, every_s
-        self.rows: dict[str, Row] = self._loaded()
         self._new: list[str] = []
         self._said = time.monotonic()
 
-    def _loaded(self) -> dict[str, Row]:
+    @cached_property
+    def rows(self) -> dict[str, Row]:
+        """Every result by variant; what the dataset has is read when this is first asked for."""
         from trading.frames import SWEEP_RESULTS
 
         try:
@@ -220,8 +224,9 @@ def run(
     plugins: Sequence[str] = (),
     keep_every_s: float = KEPT_EVERY_S,
 ) -> Found:
-    """Runs a sweep: every variant that is not known yet, once. A deadline counts from when workers are started.
-    Killed, it loses what was done in the last `keep_every_s` seconds.
+    """Runs a sweep: every variant that is not known yet, once. Killed, it loses what was done in the last
+    `keep_every_s` seconds. A deadline counts from when workers are ready, or half a second after they were asked for:
+    panel and kernels do not use it up.
 
     Raises WrongSpecification, StoreBusy while the same sweep runs elsewhere, and what a cluster raises but for a
     deadline, a memory ceiling or a cancellation: these are told in `stopped`, and what was done is kept.
@@ -231,7 +236,8 @@ def run(
     own_lock = hashlib.sha256(f"sweep {key}".encode()).hexdigest()
     with wiring.result_store(where).computing(own_lock, 5.0):
         kept = Kept(wiring.frame_store(where), key, bench.panel.sessions[-1].item(), keep_every_s)
-        prepared(bench)
+        if _prepares(sweep, limits):
+            prepared(bench)
         work = _Work(bench, kept, cluster, limits, progress, began)
         try:
             work.search()
@@ -240,6 +246,12 @@ def run(
         finally:
             kept.keep()
     return work.found()
+
+
+def _prepares(sweep: Sweep, limits: Limits) -> bool:
+    """Whether this process makes what workers share. It needs that itself at the end, and for each batch of Optuna; but
+    with a deadline and no engine loaded yet, a worker that gets ready while what is known is read is sooner done."""
+    return limits.deadline_s is None or sweep.search == "optuna" or "trading.backtest.engine" in sys.modules
 
 
 def _opened(sweep: Sweep, workshop: Workshop) -> tuple[Bench, str]:
@@ -273,22 +285,34 @@ class _Work:
         if self._sweep.search == "optuna":
             self._optuna()
             return
+        self._compute(self._listed)
+
+    def _listed(self) -> Sequence[Overrides]:
         found = variants(self._sweep)
         self._dropped = found.dropped
-        self._compute(found.overrides)
+        return found.overrides
 
-    def _compute(self, wanted: Sequence[Overrides]) -> None:
+    def _compute(self, wanted: Callable[[], Sequence[Overrides]]) -> None:
+        names: list[str] = []
+        done = self._computed
+
+        def say(now: int, total: int, what: str) -> None:
+            before = done if self._sweep.search == "optuna" else self._sweep.size - len(names)
+            self._progress(before + now, self._sweep.size, "variants")
+
+        task = Task(variant_row, self._bench, prepared)
+        for place, row in self._cluster.map(task, lambda: self._rest(wanted(), names), self._left(), say):
+            self._computed += 1
+            self._kept.add(names[place], row)
+
+    def _rest(self, wanted: Sequence[Overrides], names: list[str]) -> list[Overrides]:
+        """Those of the variants that are not known; their names go into `names`."""
         texts = [variant_text(overrides) for overrides in wanted]
         self._variants += tuple(wanted)
         self._texts += texts
         rest = {text: one for text, one in zip(texts, wanted, strict=True) if text not in self._kept.rows}
-        names = list(rest)
-        task = Task(variant_row, self._bench, prepared)
-        done = self._sweep.size - len(rest) if self._sweep.search != "optuna" else self._computed
-        say: Progress = lambda now, total, what: self._progress(done + now, self._sweep.size, "variants")  # noqa: E731
-        for place, row in self._cluster.map(task, list(rest.values()), self._left(), say):
-            self._computed += 1
-            self._kept.add(names[place], row)
+        names += rest
+        return list(rest.values())
 
     def _left(self) -> Limits:
         """The limits, with what is left of the deadline."""
@@ -296,7 +320,8 @@ class _Work:
         self._started = self._started or now
         if self._limits.deadline_s is None:
             return self._limits
-        return replace(self._limits, deadline_s=max(0.0, self._started + self._limits.deadline_s - now))
+        left = max(0.0, self._started + self._limits.deadline_s - now)
+        return replace(self._limits, deadline_s=left, starting_s=STARTING_S if self._bench.runner is None else 0.0)
 
     def retold(self, stopped: WorkStopped) -> WorkStopped:
         """The same, of the whole sweep."""
@@ -314,7 +339,8 @@ class _Work:
             for _ in range(min(BATCH, self._sweep.trials - len(self._variants))):
                 trial, overrides = _asked(study, self._sweep, pairs)
                 batch.append((trial, overrides))
-            self._compute([overrides for _, overrides in batch])
+            chosen = [overrides for _, overrides in batch]
+            self._compute(lambda chosen=chosen: chosen)  # type: ignore[misc]
             for trial, overrides in batch:
                 self._tell(study, trial, overrides)
 
@@ -385,7 +411,8 @@ def odds_of(found: Found, bench: Bench) -> dict[str, float]:
     if len(packed) < 2 or best is None:
         return {}
     moments = np.stack([np.frombuffer(base64.b64decode(one)).reshape(3, -1) for one in packed])
-    _, curve = prepared(bench).evaluated(found.variants[best])
+    bench.runner = bench.runner or Runner(bench)
+    _, curve = bench.runner.evaluated(found.variants[best])
     overfitting = backtest_overfitting(moments)
     return {
         "deflated_sharpe": float(deflated_sharpe_of(np.ascontiguousarray(curve), sharpe_ratios(moments))),

@@ -405,14 +405,17 @@ def _never() -> bool:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """When work is stopped: `deadline_s` seconds after it began, when a worker holds more than `memory_mb` megabytes of
-    resident memory, or when `cancelled`, asked several times a second, says so."""
+    resident memory, or when `cancelled`, asked several times a second, says so. `starting_s`: so long at most, getting
+    workers ready does not count for the deadline, where the cluster can tell when they are."""
 
     deadline_s: float | None = None
     memory_mb: float | None = None
     cancelled: Callable[[], bool] = _never
+    starting_s: float = 0.0
 
 
 NO_LIMITS = Limits()
+Items = Sequence[Any] | Callable[[], Sequence[Any]]
 
 
 @runtime_checkable
@@ -425,10 +428,11 @@ class Cluster(Protocol):
     workers: int
 
     def map(
-        self, task: Task, items: Sequence[Any], limits: Limits = ..., progress: Progress = ...
+        self, task: Task, items: Items, limits: Limits = ..., progress: Progress = ...
     ) -> Iterator[tuple[int, Any]]:
         """Results with the numbers of their items, as they are done, in any order. Work begins with the first `next`
-        and is stopped, workers killed, by closing the iterator.
+        and is stopped, workers killed, by closing the iterator. A function that gives the items is called while workers
+        get ready.
 
         Raises, after everything that was done has been given out: DeadlinePassed, MemoryCeilingPassed, Cancelled,
         WorkerLost, and what the task itself raised. Raises UsageError where task or items cannot be sent to workers,

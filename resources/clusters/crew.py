@@ -26,7 +26,8 @@ from trading.errors import CalculationError
 from trading.ports import Task
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # as malloc.h names them
-SAID_EVERY_S = 0.05  # results wait this long at most before they are sent
+SAID_EVERY_S = 0.05  # results wait this long at most before they are sent, and the first ones hardly
+SAID_AFTER = 0.1  # of the time since the first was begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,12 @@ def keep_freed_memory() -> None:
 
 def _work(task: Task, state: Any, asking: Connection) -> None:
     """Does chunks of (number, item) and says ("done", results, whether the chunk is over), until nobody asks."""
+    began = 0.0
     while True:
         chunk: list[tuple[int, Any]] = asking.recv()
         done: list[tuple[int, Any]] = []
         said = time.monotonic()
+        began = began or said
         for number, item in chunk:
             try:
                 done.append((number, task.function(state, item)))
@@ -112,9 +115,10 @@ def _work(task: Task, state: Any, asking: Connection) -> None:
                 asking.send(("done", done, False))
                 asking.send(("failed", sendable(cause)))
                 return
-            if time.monotonic() - said > SAID_EVERY_S:
+            now = time.monotonic()
+            if now - said > min(SAID_EVERY_S, SAID_AFTER * (now - began)):
                 asking.send(("done", done, False))
-                done, said = [], time.monotonic()
+                done, said = [], now
         asking.send(("done", done, True))
 
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 import pickle
 import queue
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from resources.clusters.limits import Watch, whole_chunk
 from trading.errors import StoreUnavailable, UsageError, WorkStopped
-from trading.ports import NO_LIMITS, Limits, Progress, Task
+from trading.ports import NO_LIMITS, Items, Limits, Progress, Task
 
 Numbered = tuple[int, Any]
 Client: TypeAlias = Any  # of distributed, which is imported when a cluster is made
@@ -53,9 +53,10 @@ class DaskCluster:
             ) from cause
 
     def map(
-        self, task: Task, items: Sequence[Any], limits: Limits = NO_LIMITS, progress: Progress = _quiet
+        self, task: Task, items: Items, limits: Limits = NO_LIMITS, progress: Progress = _quiet
     ) -> Iterator[Numbered]:
         """As the port."""
+        items = items() if callable(items) else items
         if not items:
             return
         watch = Watch(limits, len(items))

@@ -6,13 +6,13 @@ other machines (`dask.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from resource import getpagesize
 from typing import Any
 
 from resources.clusters.limits import Watch
-from trading.ports import NO_LIMITS, Limits, Progress, Task
+from trading.ports import NO_LIMITS, Items, Limits, Progress, Task
 
 
 def _quiet(done: int, total: int, what: str) -> None:
@@ -26,11 +26,13 @@ class InProcess:
     workers = 1
 
     def map(
-        self, task: Task, items: Sequence[Any], limits: Limits = NO_LIMITS, progress: Progress = _quiet
+        self, task: Task, items: Items, limits: Limits = NO_LIMITS, progress: Progress = _quiet
     ) -> Iterator[tuple[int, Any]]:
         """As the port."""
+        items = items() if callable(items) else items
         watch = Watch(limits, len(items))
         state = task.prepare(task.shared) if items else None
+        watch.ready()
         for index, item in enumerate(items):
             watch.look(_resident_bytes() if watch.measures_memory else 0.0)
             result = task.function(state, item)

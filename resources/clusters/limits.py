@@ -17,11 +17,15 @@ _AGAIN = "Run it again to do the rest, or give it"
 
 
 class Watch:
-    """The limits of one piece of work, which began when this was made."""
+    """The limits of one piece of work, which began when this was made; `total` items are to be done."""
 
     def __init__(self, limits: Limits, total: int) -> None:
         self._limits, self.total, self.done = limits, total, 0
-        self._began = time.monotonic()
+        self._counted = time.monotonic() + limits.starting_s  # when the deadline begins to count
+
+    def ready(self) -> None:
+        """Workers are ready: the deadline counts from now, if it did not before."""
+        self._counted = min(self._counted, time.monotonic())
 
     @property
     def measures_memory(self) -> bool:
@@ -32,7 +36,7 @@ class Watch:
         """How long to wait before looking again."""
         if self._limits.deadline_s is None:
             return BETWEEN_LOOKS_S
-        left = self._began + self._limits.deadline_s - time.monotonic()
+        left = self._counted + self._limits.deadline_s - time.monotonic()
         return min(BETWEEN_LOOKS_S, max(left, 0.0))
 
     def look(self, largest_bytes: float = 0.0) -> None:
@@ -40,7 +44,7 @@ class Watch:
         given = self._limits
         if given.cancelled():
             raise self._stopped(Cancelled, "the work was cancelled", "Run it again to do the rest.")
-        if given.deadline_s is not None and time.monotonic() - self._began >= given.deadline_s:
+        if given.deadline_s is not None and time.monotonic() - self._counted >= given.deadline_s:
             reason = f"the deadline of {given.deadline_s:g} s passed"
             raise self._stopped(DeadlinePassed, reason, f"{_AGAIN} more time.")
         held = largest_bytes / _MEGABYTE

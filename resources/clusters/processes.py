@@ -25,7 +25,7 @@ from typing import Any
 from resources.clusters.crew import Pipes, lead
 from resources.clusters.limits import Watch, whole_chunk
 from trading.errors import UsageError
-from trading.ports import NO_LIMITS, Limits, Progress, Task
+from trading.ports import NO_LIMITS, Items, Limits, Progress, Task
 
 Numbered = tuple[int, Any]
 PROC = Path("/proc")
@@ -46,17 +46,18 @@ class LocalProcesses:
         self.workers = workers or len(os.sched_getaffinity(0))
 
     def map(
-        self, task: Task, items: Sequence[Any], limits: Limits = NO_LIMITS, progress: Progress = _quiet
+        self, task: Task, items: Items, limits: Limits = NO_LIMITS, progress: Progress = _quiet
     ) -> Iterator[Numbered]:
         """As the port."""
         if limits.memory_mb is not None and not PROC.is_dir():
             raise UsageError("a memory ceiling needs a system with /proc. Leave it out, or run on Linux.")
         if not items:
             return
-        watch = Watch(limits, len(items))
+        watch = Watch(limits, 0 if callable(items) else len(items))
         watch.look()
-        crew = _Crew(task, min(self.workers, len(items)), list(enumerate(items)), watch)
+        crew = _Crew(task, self.workers if callable(items) else min(self.workers, len(items)), watch)
         try:
+            crew.take(items() if callable(items) else items)
             for number, result in crew.results():
                 watch.done += 1
                 progress(watch.done, watch.total, "")
@@ -68,9 +69,9 @@ class LocalProcesses:
 class _Crew:
     """Processes at work. As many spare workers as working ones are forked and wait, in case one dies."""
 
-    def __init__(self, task: Task, workers: int, items: list[Numbered], watch: Watch) -> None:
-        self._watch, self._left = watch, items[::-1]
-        self._chunk = whole_chunk(len(items), workers)
+    def __init__(self, task: Task, workers: int, watch: Watch) -> None:
+        self._watch, self._chunk = watch, 1
+        self._left: list[Numbered] = []
         self._again: list[list[Numbered]] = []  # chunks whose worker died
         self._died: dict[int, str] = {}  # numbers of items that a worker died on, and how
         self._given: dict[int, dict[int, Any]] = {}  # by worker: items it has and did not give back
@@ -91,6 +92,11 @@ class _Crew:
             for handle in pipes.all:
                 os.close(handle)
         self._idle = list(range(workers))
+
+    def take(self, items: Sequence[Any]) -> None:
+        """What there is to do."""
+        self._watch.total = len(items)
+        self._left, self._chunk = list(enumerate(items))[::-1], whole_chunk(len(items), len(self._idle))
 
     def results(self) -> Iterator[Numbered]:
         """Everything that comes back, until nothing is left. Raises as the port says."""
@@ -127,6 +133,7 @@ class _Crew:
             raise said[0]
         if kind == "ready":
             self._pids = said[0]
+            self._watch.ready()
         else:
             self._exits[said[0]] = said[1]
             self._pids.pop(said[0], None)

@@ -204,6 +204,29 @@ def test_an_item_that_never_ends_is_killed(cluster: Cluster) -> None:
     assert time.monotonic() - began < 1.5
 
 
+def test_items_may_be_named_while_workers_get_ready(cluster: Cluster) -> None:
+    told: list[tuple[int, int]] = []
+    task = Task(tasks.looked_up, np.arange(30.0), tasks.doubled)
+    found = cluster.map(task, lambda: range(30), progress=lambda done, total, what: told.append((done, total)))
+    assert sorted(found) == [(number, 2.0 * number) for number in range(30)]
+    assert told == [(done, 30) for done in range(1, 31)]
+    assert list(cluster.map(task, list)) == []
+    with pytest.raises(ZeroDivisionError):
+        list(cluster.map(task, lambda: [1 // 0]))
+
+
+def test_getting_ready_does_not_use_up_a_deadline_for_so_long() -> None:
+    task = Task(tasks.waited, 0.5, tasks.slowly)
+    found: list[tuple[int, Any]] = []
+    with pytest.raises(DeadlinePassed, match=r"deadline of 0\.3 s passed"):
+        found.extend(LocalProcesses(2).map(task, [0.02] * 1000, Limits(deadline_s=0.3, starting_s=5.0)))
+    assert found, "half a second to get ready is more than the deadline"
+    began = time.monotonic()
+    with pytest.raises(DeadlinePassed, match=r"after 0 of 1 items"):
+        list(LocalProcesses(2).map(Task(tasks.same, 30.0, tasks.slowly), [1], Limits(deadline_s=0.1, starting_s=0.2)))
+    assert time.monotonic() - began < 3
+
+
 @pytest.mark.parametrize("cluster", OWN_PROCESSES, indirect=True)
 def test_a_deadline_holds_while_workers_start(cluster: Cluster) -> None:
     began = time.monotonic()

@@ -30,6 +30,8 @@ FIXED = ("name", "description", "instruments", "capital_base", "base_currency", 
 _BLOCK = 1024  # random rows drawn at a time
 _FUTILE = 1000  # drawn in vain for each one wanted, before a random search gives up
 
+_TEXT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 Overrides = dict[str, Any]
 
 
@@ -287,7 +289,7 @@ def variant_text(overrides: Mapping[str, Any]) -> str:
     if any(isinstance(value, list | tuple | dict) for value in overrides.values()):
         return canonical(overrides)
     plain = {path: _whole(value) for path, value in overrides.items()}
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _TEXT.encode(plain)
 
 
 def _whole(value: Any) -> Any:
