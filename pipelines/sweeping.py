@@ -35,7 +35,7 @@ from trading.errors import DatasetNotFound, DaybookError, DeadlinePassed, UsageE
 from trading.ports import NO_LIMITS, Cluster, FrameStore, Limits, Progress, Task
 
 KEPT_EVERY_S = 2.0
-STARTING_S = 0.5  # in which workers get ready before a deadline counts
+STARTING_S = 0.4  # in which workers get ready before a deadline counts: kernels load in about as long
 BATCH = 20  # variants that Optuna chooses at once, whatever the number of workers, so that answers do not depend on it
 CURVE = "net_percent"
 _FAR = date(9999, 12, 31)
@@ -225,7 +225,7 @@ def run(
     keep_every_s: float = KEPT_EVERY_S,
 ) -> Found:
     """Runs a sweep: every variant that is not known yet, once. Killed, it loses what was done in the last
-    `keep_every_s` seconds. A deadline counts from when workers are ready, or half a second after they were asked for:
+    `keep_every_s` seconds. A deadline counts from when workers are ready, or 0.4 s after they were asked for:
     panel and kernels do not use it up.
 
     Raises WrongSpecification, StoreBusy while the same sweep runs elsewhere, and what a cluster raises but for a
