@@ -148,7 +148,7 @@ def answer(found: Found, files: Mapping[str, Path | None]) -> dict[str, Any]:
         "variants": len(found.variants),
         "computed": found.computed,
         "known": found.known,
-        "left": max(found.left, found.sweep.size - len(found.variants) if found.stopped else 0),
+        "left": found.left,
         "dropped": found.dropped,
         "failed": len(errors),
         "partial": found.stopped is not None,

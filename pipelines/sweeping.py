@@ -190,8 +190,9 @@ class Found:
 
     @property
     def left(self) -> int:
-        """Variants without a row."""
-        return sum(row is None for row in self.rows)
+        """Variants without a row, and those that a search that was stopped did not come to name."""
+        unnamed = self.stopped is not None and (self.sweep.search == "optuna" or not self.variants)
+        return sum(row is None for row in self.rows) + unnamed * (self.sweep.size - len(self.variants))
 
     def statistics(self) -> list[dict[str, Any]]:
         """Statistics by name of each variant; empty where there are none."""
@@ -300,8 +301,12 @@ class _Work:
             before = done if self._sweep.search == "optuna" else self._sweep.size - len(names)
             self._progress(before + now, self._sweep.size, "variants")
 
+        def rest() -> list[Overrides]:
+            return self._rest(wanted(), names)
+
         task = Task(variant_row, self._bench, prepared)
-        for place, row in self._cluster.map(task, lambda: self._rest(wanted(), names), self._left(), say):
+        items = rest if self._bench.runner is None else rest()  # while workers get ready, if they are not
+        for place, row in self._cluster.map(task, items, self._left(), say):
             self._computed += 1
             self._kept.add(names[place], row)
 
