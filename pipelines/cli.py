@@ -6,7 +6,9 @@ Belongs here: what people type, and what is printed. Does not belong here: what 
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import json
 import math
 import sys
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DAY = click.DateTime(formats=["%Y-%m-%d"])
+atexit.register(gc.freeze)  # or what a command has loaded is searched for garbage as it ends: 0.03 to 0.1 s
 
 
 class Answer:
