@@ -18,7 +18,6 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from trading.errors import SchemaMismatch
 
@@ -417,6 +416,8 @@ def content_hash(table: pa.Table, dataset: Dataset) -> str:
 
 def _canonical(values: pa.Array) -> list[memoryview]:
     """Bytes of a column that depend on nothing but its values."""
+    import pyarrow.compute as pc  # 0.03 s, which a command that hashes nothing need not wait for
+
     if isinstance(values, pa.ChunkedArray):
         values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
     if pa.types.is_floating(values.type):
