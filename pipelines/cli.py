@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DAY = click.DateTime(formats=["%Y-%m-%d"])
-atexit.register(gc.freeze)  # or what a command has loaded is searched for garbage as it ends: 0.03 to 0.1 s
+
+
+@atexit.register
+def _uncollected() -> None:
+    """What a command has loaded is not searched for garbage as it ends: 0.03 to 0.1 s. DuckDB wants to be."""
+    if "duckdb" not in sys.modules:
+        gc.freeze()
 
 
 class Answer:
