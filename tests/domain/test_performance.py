@@ -21,7 +21,6 @@ from trading.analytics.performance import (
     sortino,
     statistics,
     tail_risk,
-    turnover,
     value_at_risk,
 )
 from trading.errors import CalculationError, UsageError
@@ -280,16 +279,6 @@ def test_rolling_sharpe_by_hand() -> None:
     # means 2 and deviations sqrt 2; the great first value leaves nothing behind; alike and missing rows have none
     ratio = math.sqrt(2) * 16
     assert _same(np.round(found[2:] / ratio, 12), [1.0, NAN, NAN, NAN, NAN, 1.0])
-
-
-def test_turnover_by_hand() -> None:
-    positions, average = np.array([0.0, 2.0, 2.0, 1.0]), np.array([2.0, 2.0, 4.0, 4.0])
-    # shares 0, 1, 0.5, 0.25: changes 1, 0.5, 0.25
-    assert float(turnover(positions, average)) == pytest.approx(256 * 1.75 / 3)
-    both = np.column_stack([positions, [NAN, 1.0, 2.0, NAN]])
-    found = turnover(both, np.column_stack([average, [0.0, 1.0, 1.0, 1.0]]))
-    assert found.tolist() == pytest.approx([256 * 1.75 / 3, 256.0])
-    assert np.isnan(turnover(np.full(3, NAN), np.ones(3)))
 
 
 def test_cost_drag_by_hand() -> None:

@@ -64,6 +64,17 @@ def test_every_statistic_is_the_references(found, theirs, curve: str) -> None:
             assert ours[name] == pytest.approx(value, rel=5e-4 if name in OF_ONE_DAY_MORE else 1e-9), name
 
 
+def test_turnover_and_rolling_sharpe(found, home: Path, chapter15: Path) -> None:
+    theirs = json.loads((chapter15 / "instrument_meta.json").read_text())
+    for code, turnover in found["statistics"]["turnover"].items():
+        assert turnover == pytest.approx(theirs[code]["instrument_turnover"], rel=1e-9)
+    kept = next((home / "results").rglob("*.parquet"))
+    curves = pq.read_table(kept).to_pandas()
+    net, rolling = (curves[f"curve {name}"] for name in ("net_percent", "rolling_sharpe"))
+    year = net.rolling(256)
+    np.testing.assert_allclose(rolling, 16.0 * year.mean() / year.std(), rtol=1e-7, atol=1e-7)
+
+
 def test_with_both_costs_of_a_date_added_net_is_within_a_thousandth(run, theirs) -> None:
     added = run("--set", "costs.same_date=added")["statistics"]
     assert added["gross_percent"]["sharpe"] == pytest.approx(theirs["percent_gross"]["sharpe"], rel=1e-6)

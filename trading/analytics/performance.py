@@ -320,20 +320,6 @@ def rolling_sharpe(values: Floats, window: int, a_year: float = SESSIONS_A_YEAR)
     return curves.rolling_ratio(_curve(values), window) * math.sqrt(a_year)
 
 
-def turnover(positions: Floats, average_positions: Floats, a_year: float = SESSIONS_A_YEAR) -> Floats:
-    """How often a year the average position is traded: a_year x mean |change of position / average position|.
-
-    Both of shape `(n_sessions,)` or `(n_sessions, n_instruments)`, contracts; the answer has the shape of one row.
-    Reference numbers 13.8: the average position is smoothed by the caller. A change from or to a missing row, or over
-    an average position of 0, is left out; NaN where nothing is left.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        changes = np.abs(np.diff(np.asarray(positions) / np.asarray(average_positions), axis=0))
-        known = np.isfinite(changes)
-        found: Floats = np.where(known, changes, 0.0).sum(axis=0) / known.sum(axis=0) * a_year
-    return found
-
-
 class CostDrag(TypedDict):
     """What costs take: a year, in the unit of the curve; from the Sharpe ratio; and as a share of the gross gain."""
 

@@ -16,10 +16,11 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from trading.analytics.performance import cost_drag, curve_statistics, tail_risk
+from trading.analytics.performance import cost_drag, curve_statistics, rolling_sharpe, tail_risk
+from trading.analytics.years import SESSIONS_A_YEAR
 from trading.backtest.account_basis import basis
 from trading.backtest.accounts import Account, account, capital_multiplier
-from trading.backtest.costs import CostModel, CostRisk
+from trading.backtest.costs import CostModel, CostRisk, turnover
 from trading.backtest.panel import Panel
 from trading.backtest.result import Result, Statistics
 from trading.config.strategies import StrategySettings
@@ -130,12 +131,14 @@ STATISTICS = ("gross_percent", "net_percent", "gross_currency", "net_currency")
 
 
 def result(evaluated: Evaluation, first: date | None = None) -> Result:
-    """Positions, curves and statistics from the session `first` on (None: all)."""
+    """Positions, curves and statistics from the session `first` on (None: all). Besides the portfolio's curves there is
+    `rolling_sharpe`, of the last 256 sessions' net percent."""
     made, panel = evaluated.account, evaluated.account.panel
     rows = counted_rows(made, first)
     curves = {name: values[rows] for name, values in portfolio_curves(made).items()}
-    decided = evaluated.decisions.positions[rows]
-    return Result(panel.sessions[rows], panel.instruments, decided, curves, statistics(made, rows))
+    curves["rolling_sharpe"] = rolling_sharpe(curves["net_percent"], SESSIONS_A_YEAR)
+    found = {**statistics(made, rows), "turnover": turnovers(evaluated, rows)}
+    return Result(panel.sessions[rows], panel.instruments, evaluated.decisions.positions[rows], curves, found)
 
 
 def counted_rows(made: Account, first: date | None = None) -> slice:
@@ -169,6 +172,13 @@ def statistics(made: Account, rows: slice, names: Sequence[str] = STATISTICS) ->
     sessions = made.panel.sessions[rows]
     found = {name: dict(curve_statistics(curves[name][rows], sessions, "daily", peak)) for name in names}
     return found | {"risk": _risk(made, rows)}  # type: ignore[return-value]
+
+
+def turnovers(evaluated: Evaluation, rows: slice) -> dict[str, float]:
+    """How often a year each instrument's average position is traded over (reference numbers, section 13.8)."""
+    decided, average = evaluated.decisions.positions[rows], evaluated.decisions.optimal.average[rows]
+    found = turnover(np.ascontiguousarray(decided), np.ascontiguousarray(average))
+    return dict(zip(evaluated.account.panel.instruments, found.tolist(), strict=True))
 
 
 def _risk(made: Account, rows: slice) -> dict[str, float]:
