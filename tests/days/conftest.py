@@ -5,6 +5,7 @@ Belongs here: fixtures of this folder. Does not belong here: expectations.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -62,12 +63,20 @@ def daybook() -> Callable[..., Ended]:
         from pipelines.cli import main
 
         result = CliRunner().invoke(main, [str(word) for word in words])
+        at_rest()
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise AssertionError(f"a traceback would reach the user of {words}") from result.exception
         assert "Traceback (most recent call last)" not in result.stdout + result.stderr, result.stderr
         return Ended(result.exit_code, result.stdout, result.stderr)
 
     return run
+
+
+def at_rest() -> None:
+    """Closes what a command or a look in this process left open, so that a home may be copied: a ledger that is closed
+    while its folder is copied takes files away. What was there before is not searched again: it takes long."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +95,7 @@ def fingerprint() -> Callable[[Path], dict[str, Any]]:
         found |= {f"file {file.name}": file.read_bytes() for file in files if file.exists()}
         if (home / "ledger.sqlite").exists():
             found["orders and fills"] = [ledger(where).rows(name) for name in ("orders", "fills", "positions")]
+        at_rest()
         return found
 
     return of
