@@ -74,8 +74,16 @@ def daybook() -> Callable[..., Ended]:
 
 def at_rest() -> None:
     """Closes what a command or a look in this process left open, so that a home may be copied: a ledger that is closed
-    while its folder is copied takes files away."""
+    while its folder is copied takes files away. What was there before is not searched again: it takes long."""
     gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def thawed() -> Iterator[None]:
+    """At the end everything may be let go again."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
