@@ -186,7 +186,7 @@ class Workshop:
             if kind != "engine" and kind not in engine.capabilities:
                 raise WrongSpecification(f"engine {engine.name} takes no {kind} of its own, and {part.name} is asked.")
             part.made(choice.parameters)
-            own = "" if part.module.startswith("trading.") else f" {wiring.code_version((part.module,))}"
+            own = "" if part.module.startswith("trading.") else f" {wiring.plugin_version(part.module)}"
             found[kind] = f"{part.name} {part.version}{own}"
         return found
 

@@ -66,8 +66,15 @@ def dask(address: str) -> Cluster:
     return DaskCluster(address)
 
 
-def code_version(modules: tuple[str, ...] = ()) -> str:
-    """Hash of the sources that compute, and of a user's own `modules`."""
-    from resources.source_hash import COMPUTING, source_hash
+def code_version() -> str:
+    """Hash of the sources that compute, and of the versions of the libraries they compute with."""
+    from resources.source_hash import code_version as own_version
 
-    return source_hash((*COMPUTING, *modules))
+    return own_version()
+
+
+def plugin_version(module: str) -> str:
+    """Hash of a user's own module, with its whole top package; empty for Daybook's own."""
+    from resources import source_hash
+
+    return source_hash.plugin_version(module)

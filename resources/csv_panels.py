@@ -26,8 +26,8 @@ import pyarrow as pa
 
 from resources.arrow_arrays import reals, times
 from resources.csv_tables import Row, parsed_table, read_bytes, read_rows
+from resources.source_hash import readers_version
 from trading.backtest.market_days import (
-    FORMAT,
     Conversion,
     DailySeries,
     HeldRows,
@@ -86,16 +86,17 @@ def csv_version(
     weekend_rows: str = "session",
     through: date | None = None,
 ) -> str:
-    """A hash of the bytes of the files that `csv_panel` would read, and of what it would be asked. Raises as it does,
-    but does not look into price files."""
+    """A hash of the bytes of the files that `csv_panel` would read, of what it would be asked, and of the code that
+    makes panels. Raises as it does, but does not look into price files."""
     return CsvPanels(folder).version(instruments, base, weekend_rows, through)
 
 
 @dataclass(frozen=True, slots=True)
 class CsvPanels:
-    """Panels of one folder."""
+    """Panels of one folder. `code` is the version of the code that makes them (None: as its sources are)."""
 
     folder: Path
+    code: str | None = None
 
     def instruments(self) -> Sequence[str]:
         """Instruments that have adjusted and multiple prices and a row in csvconfig, sorted. Raises BadInput."""
@@ -105,13 +106,13 @@ class CsvPanels:
 
     def version(self, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None = None) -> str:
         """As `csv_version`."""
-        request = _Request.of(self.folder, instruments, base, weekend_rows, through)
+        request = _Request.of(self, instruments, base, weekend_rows, through)
         digests = _in_threads(lambda name: _digest(read_bytes(self.folder / name)), request.files)
         return request.version(dict(zip(request.files, digests, strict=True)))
 
     def panel(self, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None = None) -> Panel:
         """As `csv_panel`. Every file is read once: what was hashed is what was parsed."""
-        request = _Request.of(self.folder, instruments, base, weekend_rows, through)
+        request = _Request.of(self, instruments, base, weekend_rows, through)
         codes, pairs = list(request.terms), request.pairs
         read = dict(zip(codes, _in_threads(request.series, codes), strict=True))
         quoted = dict(zip(pairs, _in_threads(request.quotes, pairs), strict=True))
@@ -129,6 +130,7 @@ class _Request:
     """Instruments with their terms, how each currency becomes the base, and which rows count."""
 
     folder: Path
+    code: str
     terms: Mapping[str, Terms]
     ways: Mapping[str, Conversion]
     base: str
@@ -137,12 +139,14 @@ class _Request:
 
     @classmethod
     def of(
-        cls, folder: Path, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None
+        cls, source: CsvPanels, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None
     ) -> _Request:
+        folder = source.folder
         terms = _terms(folder, sorted(set(instruments)))
         there = {path.stem for path in _files(folder, FX)}
         ways = {own.currency: conversion(own.currency, base, there) for own in terms.values()}
-        return cls(folder, terms, ways, base, weekend_rows, through)
+        code = readers_version() if source.code is None else source.code
+        return cls(folder, code, terms, ways, base, weekend_rows, through)
 
     @property
     def pairs(self) -> list[str]:
@@ -156,7 +160,7 @@ class _Request:
 
     def version(self, digests: Mapping[str, str]) -> str:
         """The hash of the request and of its files by name."""
-        asked = [f"panel {FORMAT}", self.base, self.weekend_rows, str(self.through), ",".join(self.terms)]
+        asked = [f"panel {self.code}", self.base, self.weekend_rows, str(self.through), ",".join(self.terms)]
         lines = [*asked, *(f"{name} {digests[name]}" for name in sorted(digests))]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

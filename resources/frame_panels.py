@@ -23,8 +23,8 @@ import pyarrow as pa
 
 from resources.arrow_arrays import codes, reals, times
 from resources.frame_rows import version_at
+from resources.source_hash import readers_version
 from trading.backtest.market_days import (
-    FORMAT,
     DailySeries,
     HeldRows,
     Quotes,
@@ -59,10 +59,17 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 class FramePanels:
     """Panels of a store. `as_of` is an instant, or version numbers by dataset as a signed close pins them; None: the
-    newest of each."""
+    newest of each. `code` is the version of the code that makes panels (None: as its sources are)."""
 
-    def __init__(self, frames: FrameStore, reference: ReferenceStore, as_of: AsOf | Mapping[str, AsOf] = None) -> None:
+    def __init__(
+        self,
+        frames: FrameStore,
+        reference: ReferenceStore,
+        as_of: AsOf | Mapping[str, AsOf] = None,
+        code: str | None = None,
+    ) -> None:
         self._frames, self._reference, self._as_of = frames, reference, as_of
+        self._code = readers_version() if code is None else code
 
     def instruments(self) -> Sequence[str]:
         """Instruments that have daily prices, sorted."""
@@ -72,8 +79,8 @@ class FramePanels:
     def version(
         self, instruments: Sequence[str], base: str, weekend_rows: str = "session", through: date | None = None
     ) -> str:
-        """A hash of the versions (number and instant) of the datasets and the content of the reference data; no rows
-        are read. Every write to one of the datasets gives another version. Raises VersionNotFound."""
+        """A hash of the versions (number and instant) of the datasets, the content of the reference data and the
+        readers' code; no rows are read. Every write to one of the datasets gives another version. Raises VersionNotFound."""
         return self._named(self._versions(), instruments, base, through)
 
     def panel(
@@ -110,7 +117,7 @@ class FramePanels:
     def _named(
         self, versions: Mapping[str, tuple[int, str]], instruments: Sequence[str], base: str, through: date | None
     ) -> str:
-        asked = [f"panel of frames {FORMAT}", base, str(through), ",".join(sorted(set(instruments)))]
+        asked = [f"panel of frames {self._code}", base, str(through), ",".join(sorted(set(instruments)))]
         made_of = [f"{name} {number} {at}" for name, (number, at) in sorted(versions.items())]
         return hashlib.sha256("\n".join([*asked, *made_of, self._reference.content_hash()]).encode()).hexdigest()
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from resources.csv_panels import CsvPanels, csv_panel, csv_version
+from resources.source_hash import readers_version
 from trading.backtest.panel import Panel
 from trading.errors import BadInput, DaybookError, MissingFxPair, UnknownInstrument, UsageError
 
@@ -193,6 +194,14 @@ def test_the_version_follows_bytes_and_what_is_asked(folder: Path, tmp_path_fact
     prices.write_text(prices.read_text().replace("601", "602"))
     assert csv_version(elsewhere, ["CORN", "BUND"], "USD") != first
     assert csv_version(elsewhere, ["BUND"], "USD") == csv_panel(elsewhere, ["BUND"], "USD").version
+
+
+def test_the_version_is_another_when_the_code_that_reads_is_another(folder: Path) -> None:
+    asked = (["CORN", "BUND"], "USD", "session")
+    now, old = CsvPanels(folder), CsvPanels(folder, code="as it was yesterday")
+    assert now.version(*asked) == CsvPanels(folder, code=readers_version()).version(*asked)
+    assert now.version(*asked) != old.version(*asked)
+    assert old.panel(*asked).version == old.version(*asked), "kept panels of old code are not found"
 
 
 def test_instruments_have_both_files_and_a_row(folder: Path) -> None:

@@ -154,6 +154,13 @@ def test_the_version_follows_what_is_asked_and_the_reference_data(store: MemoryF
     assert panels.instruments() == ["BUND", "CORN"]
 
 
+def test_the_version_is_another_when_the_code_that_reads_is_another(store: MemoryFrames) -> None:
+    now, old = FramePanels(store, REFERENCE), FramePanels(store, REFERENCE, code="as it was yesterday")
+    assert now.version(["CORN"], "USD") == FramePanels(store, REFERENCE).version(["CORN"], "USD")
+    assert now.version(["CORN"], "USD") != old.version(["CORN"], "USD")
+    assert old.panel(["CORN"], "USD").version == old.version(["CORN"], "USD")
+
+
 def test_what_is_not_there_is_said(store: MemoryFrames) -> None:
     panels = FramePanels(store, REFERENCE)
     with pytest.raises(UsageError, match="no daily prices of WHEAT"):

@@ -20,6 +20,7 @@ SHARED = {
     "resources.journal_batch": "what a batch of events is, the same in every ledger",
     "resources.session_files": "sessions kept once worked out",
     "resources.single_flight": "one load at a time, the same in every cache",
+    "resources.source_hash": "the version of the code that makes panels, for every reader of them",
     "resources.vendors.deliveries": "the columns of a delivery, the same for every vendor",
 }
 # Adapters are made here: from settings (`vended`, as Dagster resources) and for a deployment.

@@ -21,7 +21,6 @@ from trading.errors import MissingFxPair, UsageError
 
 Stamps = npt.NDArray[np.datetime64]
 
-FORMAT = 1  # of a panel's numbers: a change of any calculation here changes every version
 CROSS = "USD"  # nearly every pair is quoted against it
 LEAST_YEARS = 1 / 365.25
 _SATURDAY = {"friday": 4, "session": 5}
