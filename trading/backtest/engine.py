@@ -21,13 +21,14 @@ from trading.analytics.years import SESSIONS_A_YEAR
 from trading.backtest.account_basis import basis
 from trading.backtest.accounts import Account, account, capital_multiplier
 from trading.backtest.costs import CostModel, CostRisk, turnover
-from trading.backtest.panel import Panel
 from trading.backtest.result import Result, Statistics
 from trading.config.strategies import StrategySettings
 from trading.errors import CalculationError
 from trading.kernels.holdings import buffered_positions
 from trading.strategies.mixture import market_of
 from trading.strategies.optimal import Optimal, Sizing, optimal
+from trading.strategies.universe import bench_of as bench_of
+from trading.strategies.universe import instruments_of as instruments_of
 from trading.strategies.workbench import Workbench
 
 Floats = npt.NDArray[np.float64]
@@ -40,19 +41,6 @@ class Decisions:
 
     optimal: Optimal
     positions: Floats
-
-
-def instruments_of(strategy: StrategySettings, available: tuple[str, ...]) -> tuple[str, ...]:
-    """The instruments a strategy trades of those available, in order. Raises CalculationError where there is none, or
-    where one that it names is not there."""
-    wanted = strategy.instruments or tuple(strategy.portfolio.weights) or available
-    missing = sorted(set(wanted) - set(available))
-    if missing or not wanted:
-        raise CalculationError(
-            f"strategy {strategy.name} trades {', '.join(missing) or 'nothing'}, and there are no such prices. Load "
-            f"them, or correct `instruments` in the strategy's file. There are: {', '.join(available[:12])}."
-        )
-    return tuple(sorted(wanted))
 
 
 def decisions(bench: Workbench, strategy: StrategySettings, sizing: Sizing, scale: Floats | None = None) -> Decisions:
@@ -200,9 +188,3 @@ def sizing_of(strategy: StrategySettings, capital_base: float, target_percent: f
             f"strategy {strategy.name} has no volatility target. Set volatility_target_percent in its file."
         )
     return Sizing(capital_base, target)
-
-
-def bench_of(panel: Panel, strategy: StrategySettings) -> Workbench:
-    """A workbench over the instruments of a panel that a strategy trades, and the prices it uses."""
-    used = panel if strategy.prices_since is None else panel.since(strategy.prices_since)
-    return Workbench(used).only(instruments_of(strategy, panel.instruments))

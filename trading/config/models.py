@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator
 
 from trading.config.settings import Code, Name, Settings
 from trading.config.strategies import StrategySettings
@@ -104,6 +104,19 @@ class DeskSettings(Settings):
         (), max_length=200, description="strategies that trade: names of files in config/strategies or the home's own"
     )
     strategies: tuple[StrategySettings, ...] = Field((), max_length=200, description="those strategies, as read")
+
+    @field_validator("strategies")
+    @classmethod
+    def _capital_is_the_desks(cls, strategies: tuple[StrategySettings, ...]) -> tuple[StrategySettings, ...]:
+        """A backtest's own profit is not the account's, so it cannot be what sizes targets."""
+        for strategy in strategies:
+            if strategy.compounding != "fixed":
+                raise ValueError(
+                    f"strategy {strategy.name} has compounding = '{strategy.compounding}' and cannot be traded: what "
+                    "it trades with is the desk's capital, and that is set. Set its compounding to 'fixed', and "
+                    "capital.capital_base of the desk to what the account holds when that changes."
+                )
+        return strategies
 
     def content_hash(self) -> str:
         """SHA-256 of the canonical JSON of all settings."""

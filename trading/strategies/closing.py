@@ -1,7 +1,8 @@
 """What the close takes of a strategy: the backtest's own arrays over the desk's panel, and their rows of some sessions.
 
-Belongs here: which instruments and sessions of a panel the close looks at. Does not belong here: forecasts and sizing
-(`mixture.py`, `optimal.py`: the backtest's functions, called here as they are), or what is held (`targets.py`).
+Belongs here: which sessions of a panel the close looks at, and with how much capital. Does not belong here: which
+instruments and prices (`universe.py`), forecasts and sizing (`mixture.py`, `optimal.py`), all of them the backtest's
+functions, called here as they are, or what is held (`targets.py`).
 
 The row of a session is the same to the last bit whether the panel ends with that session or later: that is what lets
 one session be closed alone and a range in one run.
@@ -10,7 +11,7 @@ one session be closed alone and a range in one run.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -21,6 +22,7 @@ from trading.config.models import Capital
 from trading.config.strategies import StrategySettings
 from trading.strategies.optimal import Optimal, Sizing, optimal
 from trading.strategies.targets import Wanted
+from trading.strategies.universe import bench_of
 from trading.strategies.workbench import Workbench
 
 Floats = npt.NDArray[np.float64]
@@ -86,16 +88,8 @@ def sizing(strategy: StrategySettings, capital: Capital) -> Sizing:
 
 def bench_through(panel: Panel, strategy: StrategySettings) -> Workbench | None:
     """What is known at the end of a panel of the instruments that a strategy lists; None where nothing is."""
-    listed = strategy.instruments or tuple(strategy.portfolio.weights) or panel.instruments
-    known = panel.only(tuple(sorted(set(listed) & set(panel.instruments))))
-    return Workbench(carried(known)) if (known.first <= known.last).any() else None
-
-
-def carried(panel: Panel) -> Panel:
-    """The panel with every instrument's rows going on to its last session: one that did not trade lately, on a holiday
-    of its own, keeps what was known of it. One without rows has not begun, as in a longer panel in which it begins
-    later: it is one of those the strategy trades all the same."""
-    end = np.full(len(panel.instruments), len(panel.sessions) - 1, dtype=np.int64)
-    first = np.where(panel.first <= panel.last, panel.first, end + 1)
-    held_first = np.where(panel.held_first <= panel.held_last, panel.held_first, end + 1)
-    return replace(panel, first=first, last=end, held_first=held_first, held_last=end)
+    since = strategy.prices_since
+    if since is not None and panel.row(since) >= len(panel.sessions):
+        return None
+    bench = bench_of(panel, strategy, carried=True)
+    return bench if (bench.panel.first <= bench.panel.last).any() else None
