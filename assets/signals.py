@@ -49,19 +49,26 @@ def all_sized(panels: DataSource, desk: DeskSettings, last: date) -> Iterator[tu
     """Each strategy of the desk by name, on the panel through a session; one without any price is left out."""
     from trading.strategies.closing import sized
 
-    read: dict[tuple[str, str], Panel] = {}
-    codes = panels.instruments()
-    for strategy in desk.strategies if codes else ():
-        key = _terms(strategy, desk)
-        if key not in read:
-            read[key] = panels.panel(codes, *key, last)
-        found = sized(read[key], strategy, desk.capital)
+    for strategy, panel in all_panels(panels, desk, last):
+        found = sized(panel, strategy, desk.capital)
         if found is not None:
             yield strategy.name, found
 
 
-def _terms(strategy: StrategySettings, desk: DeskSettings) -> tuple[str, Any]:
-    return strategy.base_currency or desk.capital.base_currency, strategy.weekend_rows
+def all_panels(panels: DataSource, desk: DeskSettings, last: date) -> Iterator[tuple[StrategySettings, Panel]]:
+    """Each strategy of the desk with the panel through a session of its own instruments, those of them that there are:
+    the panel its backtest reads, which begins where the first of them does."""
+    from trading.strategies.universe import listed
+
+    read: dict[Any, Panel] = {}
+    known = panels.instruments()
+    for strategy in desk.strategies:
+        codes = tuple(sorted(set(listed(strategy) or known) & set(known)))
+        key = codes, strategy.base_currency or desk.capital.base_currency, strategy.weekend_rows
+        if codes and key not in read:
+            read[key] = panels.panel(*key, last)
+        if codes:
+            yield strategy, read[key]
 
 
 def _forecasts(found: "Sized", strategy: str, first: date, last: date) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The check that the close's targets are the backtest's: worked out again from what is stored, and compared.
+"""The check that the close's targets are the backtest's, which is run again on what is stored, and compared.
 
 Belongs here: reading what the close left. Does not belong here: comparing (`trading/backtest/agreement.py`).
 """
@@ -12,11 +12,11 @@ import dagster as dg
 
 from assets.layers import Sources
 from assets.partitions import SESSIONS
-from assets.signals import all_sized
+from assets.signals import all_panels
 from checks.sessions import examined_sessions
 from trading.backtest.specification import DataSource
 from trading.config.models import DeskSettings
-from trading.config.strategies import StrategySettings
+from trading.config.strategies import sees_the_future
 from trading.frames import OPTIMAL_POSITIONS, POSITIONS, TARGETS, Dataset
 from trading.ports import FrameStore, ReferenceStore
 
@@ -54,15 +54,26 @@ def closed(sources: Sources, strategy: str, first: date, last: date) -> "Closed"
 def compared(sources: Sources, panels: DataSource, first: date, last: date) -> list["Compared"]:
     """Every strategy of the desk, over the sessions examined."""
     from trading.backtest.agreement import compared as against
+    from trading.strategies.closing import bench_through, sizing
 
-    settings: dict[str, StrategySettings] = {strategy.name: strategy for strategy in sources.desk.strategies}
+    capital = sources.desk.capital
     return [
-        against(found, settings[name], closed(sources, name, first, last), first, last)
-        for name, found in all_sized(panels, sources.desk, last)
+        against(panel, strategy, sizing(strategy, capital), closed(sources, strategy.name, first, last), first, last)
+        for strategy, panel in all_panels(panels, sources.desk, last)
+        if bench_through(panel, strategy) is not None
     ]
 
 
-def result(found: list["Compared"]) -> dg.AssetCheckResult:
+def foresight(desk: DeskSettings) -> list[str]:
+    """Sentences about traded strategies whose backtests use what came later."""
+    return [
+        f"The backtest of {strategy.name} sees the future by {', '.join(options)}: it is no evidence for trading it."
+        for strategy in desk.strategies
+        if (options := sees_the_future(strategy))
+    ]
+
+
+def result(found: list["Compared"], desk: DeskSettings) -> dg.AssetCheckResult:
     """What Dagster shows."""
     wrong = [text for each in found for text in each.differences]
     positions, targets = sum(each.positions for each in found), sum(each.targets for each in found)
@@ -72,7 +83,7 @@ def result(found: list["Compared"]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=outcome == "passed",
         severity=dg.AssetCheckSeverity.ERROR if wrong else dg.AssetCheckSeverity.WARN,
-        description=said,
+        description=" ".join([said, *foresight(desk)]),
         metadata={"outcome": outcome, "found": len(wrong), "optimal positions": positions, "targets": targets},
     )
 
@@ -90,7 +101,7 @@ def targets_as_backtest(
     sources = Sources(frames, reference, desk, clock())
     first, last = examined_sessions(context, sources, TARGETS)
     found = compared(sources, panels, first, last)
-    yield result(found)._replace(check_name=_SPEC.name, asset_key=_SPEC.asset_key)
+    yield result(found, desk)._replace(check_name=_SPEC.name, asset_key=_SPEC.asset_key)
 
 
 CHECKS = [targets_as_backtest]

@@ -160,7 +160,7 @@ class Desk:
         """The check that targets are the backtest's."""
         sources = Sources(self.frames, self.reference, self.settings, datetime(2022, 3, 11, 22, tzinfo=UTC))
         panels = FramePanels(self.frames, self.reference)
-        return agreement.result(agreement.compared(sources, panels, first, last))
+        return agreement.result(agreement.compared(sources, panels, first, last), self.settings)
 
     def rows(self, dataset, session: date | None = None) -> pd.DataFrame:
         table = self.frames.history(dataset, through=session or LAST, since=session or FIRST)

@@ -1,7 +1,7 @@
 """Whether the close decided what the backtest decides: optimal positions and targets against the backtest's own rows.
 
-Belongs here: comparing one strategy's stored rows with its arrays worked out anew. Does not belong here: reading what
-is stored (`checks/targets.py`), or the arrays (`trading/strategies/closing.py`).
+Belongs here: comparing one strategy's stored rows with its backtest run anew, by the engine and not by what the close
+calls. Does not belong here: reading what is stored (`checks/targets.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from datetime import date
 
 import numpy as np
 
-from trading.backtest.engine import decided
-from trading.backtest.panel import Floats
+from trading.backtest.engine import evaluate
+from trading.backtest.panel import Floats, Panel
 from trading.config.strategies import StrategySettings
 from trading.strategies.closing import Sized
+from trading.strategies.optimal import Sizing
+from trading.strategies.universe import bench_of, listed
+from trading.strategies.workbench import Workbench
 
 Cell = tuple[date, str]
 
@@ -39,40 +42,77 @@ class Compared:
     differences: tuple[str, ...]
 
 
-def compared(found: Sized, strategy: StrategySettings, closed: Closed, first: date, last: date) -> Compared:
-    """Sessions `first` to `last` of a strategy. Optimal positions must be equal to the last bit. A target must be the
-    backtest's where the book holds what the backtest holds and the instrument trades; elsewhere it may differ."""
-    cells = list(found.cells(first, last))
-    rows = [text for cell in cells for text in _position(found, strategy, closed, *cell)]
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One backtest: its arrays, and the contracts it decided to hold."""
+
+    sized: Sized
+    positions: Floats
+
+
+class Roads:
+    """The backtest of a strategy through the end of a panel, row by row.
+
+    `own` is as backtests are run: an instrument's rows end with its last price. From the session in which one of them
+    has ended, which may be no more than a holiday of its own, the row is of `carried`, where it keeps what was known.
+    """
+
+    def __init__(self, panel: Panel, strategy: StrategySettings, sizing: Sizing) -> None:
+        self.carried = _tested(bench_of(panel, strategy, carried=True), strategy, sizing)
+        whole = set(listed(strategy)) <= set(panel.instruments)
+        self.own = _tested(bench_of(panel, strategy), strategy, sizing) if whole else self.carried
+        seen = self.own.sized.bench.panel
+        self.ends = int(np.minimum(seen.last, seen.held_last).min()) if whole else -1
+
+    def at(self, row: int) -> Tested:
+        """The backtest that a row is of."""
+        return self.own if row <= self.ends else self.carried
+
+
+def _tested(bench: Workbench, strategy: StrategySettings, sizing: Sizing) -> Tested:
+    made = evaluate(bench, strategy, sizing).decisions
+    return Tested(Sized(bench, made.optimal), made.positions)
+
+
+def compared(
+    panel: Panel, strategy: StrategySettings, sizing: Sizing, closed: Closed, first: date, last: date
+) -> Compared:
+    """Sessions `first` to `last` of a strategy against its backtest through the end of the panel. Optimal positions
+    must be equal to the last bit. A target must be the backtest's where the book holds what the backtest holds and the
+    instrument trades; elsewhere it may differ."""
+    roads = Roads(panel, strategy, sizing)
+    cells = list(roads.carried.sized.cells(first, last))
+    rows = [text for cell in cells for text in _position(roads, strategy, closed, *cell)]
     extra = sorted(set(closed.wanted) - {(session, code) for session, code, _, _ in cells})
     rows += [f"{strategy.name} {code} {session}: the backtest has no position there." for session, code in extra]
-    after = decided(found.bench, strategy, found.optimal)
-    judged = [cell for cell in cells if strategy.buffer.whole_contracts and _comparable(found, closed, after, *cell)]
-    rows += [text for cell in judged for text in _target(strategy, closed, after, *cell)]
+    judged = [cell for cell in cells if strategy.buffer.whole_contracts and _comparable(roads, closed, *cell)]
+    rows += [text for cell in judged for text in _target(roads, strategy, closed, *cell)]
     return Compared(len(cells), len(judged), tuple(rows))
 
 
 def _position(
-    found: Sized, strategy: StrategySettings, closed: Closed, session: date, code: str, row: int, column: int
+    roads: Roads, strategy: StrategySettings, closed: Closed, session: date, code: str, row: int, column: int
 ) -> Iterator[str]:
     stored = closed.wanted.get((session, code))
     if stored is None:
         yield f"{strategy.name} {code} {session}: the close has no optimal position."
         return
-    for name, value in found.wanted(row, column).items():
+    for name, value in roads.at(row).sized.wanted(row, column).items():
         if not (stored[name] == value or (np.isnan(stored[name]) and np.isnan(value))):
             yield f"{strategy.name} {code} {session}: {name} is {stored[name]!r}, and {value!r} in the backtest."
 
 
-def _comparable(found: Sized, closed: Closed, after: Floats, session: date, code: str, row: int, column: int) -> bool:
-    before = after[row - 1, column] if row else 0.0
+def _comparable(roads: Roads, closed: Closed, session: date, code: str, row: int, column: int) -> bool:
+    tested = roads.at(row)
+    before = tested.positions[row - 1, column] if row else 0.0
     same = closed.held.get((session, code), 0) == (0.0 if np.isnan(before) else before)
-    return same and (session, code) in closed.targets and bool(np.isfinite(found.bench.panel.price[row, column]))
+    priced = bool(np.isfinite(tested.sized.bench.panel.price[row, column]))
+    return same and (session, code) in closed.targets and priced
 
 
 def _target(
-    strategy: StrategySettings, closed: Closed, after: Floats, session: date, code: str, row: int, column: int
+    roads: Roads, strategy: StrategySettings, closed: Closed, session: date, code: str, row: int, column: int
 ) -> Iterator[str]:
-    target, expected = closed.targets[session, code], after[row, column]
+    target, expected = closed.targets[session, code], roads.at(row).positions[row, column]
     if target != expected:
         yield f"{strategy.name} {code} {session}: the target is {target}, and {expected:g} in the backtest."
