@@ -14,10 +14,11 @@ import pytest
 from resources.csv_panels import CsvPanels
 from trading.backtest.look_ahead import Finding, PanelThrough, Subject, cuts, look_ahead, of_backtest, panels_of
 from trading.backtest.panel import Panel
+from trading.backtest.parts.costs import NoCosts
 from trading.backtest.specification import Backtest
 from trading.config.settings import Settings
 from trading.config.strategies import SEES_THE_FUTURE, StrategySettings
-from trading.errors import CalculationError
+from trading.errors import CalculationError, WrongSpecification
 from trading.strategies.optimal import Sizing
 from trading.strategies.rule import Market, forecast_rule, rules
 
@@ -166,6 +167,7 @@ SOUND: dict[str, dict[str, Any]] = {
     "no costs": {"costs": {"method": "none"}},
     "half compounding": {"compounding": "half"},
     "full compounding": {"compounding": "full"},
+    "prices since a date": {"prices_since": date(2018, 9, 3), "compounding": "half"},
 }
 PEEKS: dict[str, dict[str, Any]] = {
     "volatility.backfill": {"volatility": {"backfill": True, "min_periods": 600}},
@@ -234,6 +236,52 @@ def test_of_two_options_each_is_blamed_for_what_it_does_alone(found: Callable[..
     told = {each.stage: each.options for each in found(volatility=backfill, costs={"deflator": "final_volatility"})}
     assert told["risk of a contract"] == ("volatility.backfill",)
     assert told["costs"] == ("volatility.backfill", "costs.deflator")
+
+
+class LaterMean:
+    """Decides by the mean of all prices, later ones too."""
+
+    def positions(self, panel: Panel, strategy: StrategySettings, capital_base: float) -> np.ndarray:
+        return np.where(np.nan_to_num(panel.price) > np.nanmean(panel.price, axis=0), 5.0, -5.0)
+
+
+class LaterCosts:
+    """Charges a fill as the last price is."""
+
+    def costs(self, panel: Panel, held: np.ndarray, filled: np.ndarray, strategy: StrategySettings) -> np.ndarray:
+        last = np.nan_to_num(panel.price[panel.last, np.arange(len(panel.instruments))])
+        return -np.abs(filled) * np.abs(last)
+
+
+def test_registered_parts_of_a_backtest_are_examined(folder: Path) -> None:
+    source, whole = CsvPanels(folder), strategy(volatility_target_percent=20.0)
+    asked = {"strategy": whole, "capital_base": 1e6, "instruments": ("CORN", "DAX")}
+    decided = Backtest(**asked, decided_by={"name": "later_mean"})
+    told = of_backtest(source, decided, count=5, decided_by=LaterMean())
+    assert "position" in {finding.stage for finding in told}
+    assert "optimal position" not in {finding.stage for finding in told}
+    told = of_backtest(source, Backtest(**asked, costs={"name": "later_costs"}), count=5, model=LaterCosts())
+    assert {finding.stage for finding in told} == {"costs", "net P&L"}
+    assert of_backtest(source, Backtest(**asked, costs={"name": "free"}), count=5, model=NoCosts()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"engine": {"name": "faster"}}, "only be told of the engine daybook, and faster is asked"),
+        ({"costs": {"name": "flat"}}, "cannot be told without its costs, flat"),
+        ({"decided_by": {"name": "mine"}}, "cannot be told without its decided_by, mine"),
+    ],
+)
+def test_parts_that_are_not_there_are_not_left_out(folder: Path, given: dict[str, Any], says: str) -> None:
+    asked = Backtest(strategy=strategy(volatility_target_percent=20.0), capital_base=1e6, **given)
+    with pytest.raises(WrongSpecification, match=says):
+        of_backtest(CsvPanels(folder), asked, count=5)
+
+
+def test_a_strategy_that_uses_late_prices_is_cut_among_them(folder: Path) -> None:
+    late = strategy(volatility_target_percent=20.0, prices_since=date(2021, 6, 1))
+    assert of_backtest(CsvPanels(folder), Backtest(strategy=late, capital_base=1e6), count=20) == []
 
 
 def test_a_backtest_is_examined_as_it_would_be_run(folder: Path) -> None:

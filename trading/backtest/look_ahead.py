@@ -6,7 +6,8 @@ after a Friday has no row of Sunday.
 
 What is compared: risk of a contract, forecasts, decided positions and each instrument's earnings bit for bit; optimal
 positions to 1e-12 of themselves and the portfolio's P&L to 1e-12 of capital, since sums may be taken in another order.
-Every instrument's rows go on to the last session, as the close has it.
+What is looked at is the backtest itself. Of a cut history an instrument's rows go on to the cut, as the close has them,
+unless it had its last row before.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from trading.backtest.engine import evaluate, portfolio_curves, sizing_of
+from trading.backtest.engine import bench_of, evaluate, portfolio_curves, sizing_of
 from trading.backtest.panel import Days, Floats, Panel
+from trading.backtest.parts.engines import Priced
 from trading.backtest.specification import (
     Backtest,
+    CostModel,
     DataSource,
     Strategy,
     WeekendRows,
@@ -29,7 +32,7 @@ from trading.backtest.specification import (
     require_instruments,
 )
 from trading.config.strategies import SEES_THE_FUTURE, StrategySettings, is_set, sees_the_future
-from trading.errors import CalculationError
+from trading.errors import CalculationError, WrongSpecification
 from trading.strategies.closing import COMBINED, bench_through
 from trading.strategies.optimal import Sizing
 from trading.strategies.rule import ForecastRule
@@ -68,12 +71,13 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What is examined. `known` are the rules there are (None: Daybook's own), `decided_by` decides positions in place
-    of the strategy's rules."""
+    of the strategy's rules, `model` replaces its costs."""
 
     strategy: StrategySettings
     sizing: Sizing
     known: Mapping[str, ForecastRule[Any]] | None = None
     decided_by: Strategy | None = None
+    model: CostModel | None = None
 
 
 def panels_of(source: DataSource, instruments: Sequence[str], base: str) -> PanelThrough:
@@ -81,16 +85,49 @@ def panels_of(source: DataSource, instruments: Sequence[str], base: str) -> Pane
     return lambda weekend_rows, through: source.panel(instruments, base, weekend_rows, through)
 
 
-def of_backtest(source: DataSource, backtest: Backtest, count: int = 50, seed: int = 0) -> list[Finding]:
-    """Findings on a backtest by its strategy's own rules, its history cut after `count` sessions by chance."""
+def of_backtest(
+    source: DataSource,
+    backtest: Backtest,
+    count: int = 50,
+    seed: int = 0,
+    decided_by: Strategy | None = None,
+    model: CostModel | None = None,
+) -> list[Finding]:
+    """Findings on a backtest, its history cut after `count` sessions by chance.
+
+    `decided_by` and `model` are the registered strategy and cost model that the backtest names, made. Raises
+    WrongSpecification where they are not given, and on another engine than Daybook's.
+    """
+    _refuse_others(backtest, decided_by, model)
     codes = require_instruments(backtest, source.instruments())
     strategy, whole = backtest.resolved(), panels_of(source, codes, backtest.base_currency)
 
     def through(weekend_rows: WeekendRows, last: date | None) -> Panel:
         return whole(weekend_rows, last or backtest.last)
 
-    subject = Subject(strategy, sizing_of(strategy, backtest.capital_base))
-    return look_ahead(through, subject, cuts(through(strategy.weekend_rows, None).sessions, count, seed))
+    subject = Subject(strategy, sizing_of(strategy, backtest.capital_base), decided_by=decided_by, model=model)
+    return look_ahead(through, subject, cuts(used_sessions(through, strategy), count, seed))
+
+
+def _refuse_others(backtest: Backtest, decided_by: Strategy | None, model: CostModel | None) -> None:
+    start = f"backtest of {backtest.strategy.name}: whether it sees the future"
+    if backtest.engine.name != "daybook":
+        raise WrongSpecification(
+            f"{start} can only be told of the engine daybook, and {backtest.engine.name} is asked. Leave it out."
+        )
+    named = (("decided_by", backtest.decided_by, "rules", decided_by), ("costs", backtest.costs, "settings", model))
+    for what, choice, own, given in named:
+        if choice.name != own and given is None:
+            raise WrongSpecification(
+                f"{start} cannot be told without its {what}, {choice.name}: it was not given. Give the part, made."
+            )
+
+
+def used_sessions(through: PanelThrough, strategy: StrategySettings) -> Days:
+    """The sessions a strategy uses prices of."""
+    panel = through(strategy.weekend_rows, None)
+    since = strategy.prices_since
+    return panel.sessions if since is None else panel.sessions[panel.row(since) :]
 
 
 def cuts(sessions: Days, count: int, seed: int = 0) -> tuple[date, ...]:
@@ -155,19 +192,38 @@ class _Seen:
 def _changed(panel_through: PanelThrough, subject: Subject, sessions: Sequence[date]) -> dict[_Key, tuple[date, date]]:
     """First session that changed and the cut that showed it, by stage and instrument, in the order of the stages."""
     rows = subject.strategy.weekend_rows
-    whole = _seen(panel_through(rows, None), subject)
+    whole = _seen(bench_of(panel_through(rows, None), subject.strategy), subject)
     found: dict[_Key, tuple[date, date]] = {}
     for cut in sorted(sessions):
-        for key, session in _differences(whole, _seen(panel_through(rows, cut), subject)).items():
+        early = _early(panel_through(rows, cut), whole.panel, subject.strategy)
+        for key, session in _differences(whole, _seen(early, subject)).items():
             if key not in found or session < found[key][0]:
                 found[key] = session, cut
     order = list(whole.stages)
     return dict(sorted(found.items(), key=lambda item: (order.index(item[0][0]), item[0][1])))
 
 
+def _early(panel: Panel, whole: Panel, strategy: StrategySettings) -> Workbench:
+    """What a backtest through a cut has. An instrument without a row there goes on, unless it had its last one of the
+    whole history before. Raises CalculationError where the strategy has no prices yet."""
+    bench = bench_through(panel, strategy)
+    if bench is None:
+        raise CalculationError(f"strategy {strategy.name} has no prices through a cut. Cut later.")
+    cut, offset = bench.panel, _offset(whole, bench.panel)
+    places = [whole.instruments.index(code) for code in cut.instruments]
+    last, held_last = (
+        np.minimum(getattr(cut, name), getattr(whole, name)[places] - offset) for name in ("last", "held_last")
+    )
+    return Workbench(replace(cut, last=last, held_last=held_last))
+
+
+def _offset(whole: Panel, early: Panel) -> int:
+    return whole.row(early.sessions[0].item())
+
+
 def _differences(whole: _Seen, early: _Seen) -> dict[_Key, date]:
     """First session by stage and instrument in which a cut panel's number is another."""
-    start = whole.panel.row(early.panel.sessions[0].item())
+    start = _offset(whole.panel, early.panel)
     rows = slice(start, start + len(early.panel.sessions))
     places = [whole.panel.instruments.index(code) for code in early.panel.instruments]
     found: dict[_Key, date] = {}
@@ -191,11 +247,8 @@ def _alike(later: Floats, stage: _Stage) -> Any:
 _OF_PORTFOLIO = ("gross P&L", "costs", "net P&L")
 
 
-def _seen(panel: Panel, subject: Subject) -> _Seen:
-    """Every stage of a backtest over a panel. Raises CalculationError where the strategy has no prices in it."""
-    bench = bench_through(panel, subject.strategy)
-    if bench is None:
-        raise CalculationError(f"strategy {subject.strategy.name} has no prices through a cut. Cut later.")
+def _seen(bench: Workbench, subject: Subject) -> _Seen:
+    """Every stage of a backtest."""
     if subject.known is not None:
         known = dict(subject.known)
         bench.once("rules", lambda: known)
@@ -205,7 +258,8 @@ def _seen(panel: Panel, subject: Subject) -> _Seen:
 def _stages(bench: Workbench, subject: Subject) -> dict[str, _Stage]:
     own, sizing = subject.decided_by, subject.sizing
     positions = None if own is None else own.positions(bench.panel, subject.strategy, sizing.capital_base)
-    made = evaluate(bench, subject.strategy, sizing, positions=positions)
+    model = None if subject.model is None else Priced(subject.model)
+    made = evaluate(bench, subject.strategy, sizing, model, positions)
     optimal, money = made.decisions.optimal, portfolio_curves(made.account)
     forecasts = {**optimal.forecasts.capped, COMBINED: optimal.forecasts.combined}
     return {

@@ -5,9 +5,10 @@ Belongs here: fitting the engine to the Protocol. Does not belong here: what it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trading.backtest.panel import Floats, Panel
 from trading.backtest.registry import Nothing, engine
@@ -18,10 +19,11 @@ from trading.config.strategies import StrategySettings
 if TYPE_CHECKING:
     from trading.backtest.account_basis import AccountBasis
     from trading.backtest.costs import CostRisk, Costs, Holdings
+    from trading.strategies.rule import ForecastRule
 
 
 @dataclass(frozen=True, slots=True)
-class _Priced:
+class Priced:
     """A registered cost model as the account calls it."""
 
     model: CostModel
@@ -51,18 +53,22 @@ class DailyEngine:
         costs: CostModel | None = None,
         first: date | None = None,
         seed: int = 0,
+        rules: Mapping[str, ForecastRule[Any]] | None = None,
     ) -> Result:
-        """As the Protocol; nothing is drawn at random, so the seed changes nothing."""
+        """As the Protocol; nothing is drawn at random, so the seed changes nothing. `rules` are the forecasting rules there
+        are (None: Daybook's own)."""
         from trading.backtest import engine as daily
 
         bench = daily.bench_of(panel, strategy)
+        if rules is not None:
+            bench.once("rules", lambda: dict(rules))
         sizing = daily.sizing_of(strategy, capital_base)
-        model = None if costs is None else _Priced(costs)
+        model = None if costs is None else Priced(costs)
         positions = None if decided_by is None else decided_by.positions(bench.panel, strategy, capital_base)
         return daily.result(daily.evaluate(bench, strategy, sizing, model, positions), first)
 
 
-@engine(version="1", capabilities=("strategy", "cost_model"))
+@engine(version="1", capabilities=("strategy", "cost_model", "rules"))
 def daybook(_: Nothing) -> Engine:
     """Daily sessions: forecasts, risk-sized positions, buffering, fills in the next session, costs and curves."""
     return DailyEngine()
