@@ -21,7 +21,7 @@ from pipelines.cli import main
 from pipelines.settings import Place, read_settings
 from resources.vendors.simulated import FAULTS
 from trading.config.models import CsvColumns, DeskSettings
-from trading.config.strategies import SEES_THE_FUTURE, RuleSettings, StrategySettings
+from trading.config.strategies import ANY, SEES_THE_FUTURE, RuleSettings, StrategySettings
 from trading.frames import DATASETS, Dataset
 from trading.quality.examination import all_rules, rules_for
 from trading.quality.rule import Rule, layer_of
@@ -144,7 +144,8 @@ def _rows(model: type[BaseModel], prefix: str, values: BaseModel | None, skip: t
 
 def _flag(setting: str) -> str:
     """The choice of a strategy's setting that sees the future, if there is one."""
-    return f" ⚑ `{str(SEES_THE_FUTURE[setting]).lower()}`" if setting in SEES_THE_FUTURE else ""
+    choice = SEES_THE_FUTURE.get(setting)
+    return "" if choice is None else f" ⚑ {ANY}" if choice is ANY else f" ⚑ `{str(choice).lower()}`"
 
 
 def _kind(field: FieldInfo) -> str:

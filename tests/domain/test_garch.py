@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trading.strategies.garch import conditional_deviation
+from trading.strategies.garch import conditional_deviation, fitted
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,19 @@ def test_later_returns_change_nothing_earlier(simulated) -> None:
     returns, _ = simulated
     cut = conditional_deviation(returns[:700], 250)
     np.testing.assert_array_equal(conditional_deviation(returns, 250)[:700], cut)
+
+
+def test_parameters_of_a_fit_that_did_not_converge_are_not_used(simulated) -> None:
+    """Omega alone, so that the deviation is its root: 0.5 from the second fit on; the first and the third fail."""
+    fits = iter([None, (0.25, 0.0, 0.0), None, (0.81, 0.0, 0.0)])
+    found = conditional_deviation(simulated[0][:1100], 250, lambda _: next(fits))[:, 0]
+    assert np.isnan(found[: 250 + 255]).all()
+    np.testing.assert_array_equal(found[505:1017], 0.5)
+    np.testing.assert_allclose(found[1017:], 0.9)
+
+
+def test_what_never_moves_is_not_fitted() -> None:
+    assert fitted(np.zeros(300)) is None
 
 
 def test_missing_returns_repeat_the_last(simulated) -> None:

@@ -24,5 +24,5 @@ def test_instruments_weigh_what_they_have_rows() -> None:
 
 
 def test_what_costs_more_than_the_ceiling_has_no_weight() -> None:
-    weights, costs = np.array([[0.6, 0.6], [0.4, 0.4]]), np.array([[0.2, 0.1], [0.05, np.nan]])
-    np.testing.assert_array_equal(affordable(weights, costs, 0.13), [[0.0, 0.6], [0.4, 0.4]])
+    weights, costs = np.array([[0.6, 0.6], [0.4, 0.4]]), np.array([[0.2, 0.13], [0.05, np.nan]])
+    np.testing.assert_array_equal(affordable(weights, costs, 0.13), [[0.0, 0.6], [0.4, 0.0]])

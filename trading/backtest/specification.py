@@ -22,7 +22,7 @@ from trading.backtest.panel import Floats, Panel
 from trading.backtest.result import Result
 from trading.config.refusals import did_you_mean, refusal
 from trading.config.settings import Code, Name, Settings
-from trading.config.strategies import SEES_THE_FUTURE, StrategySettings, sees_the_future
+from trading.config.strategies import StrategySettings, sees_the_future, value_at
 from trading.errors import WrongSpecification
 
 WeekendRows = Literal["session", "friday"]
@@ -281,7 +281,7 @@ def _of_dates(backtest: Backtest) -> Iterator[str]:
 def _of_look_ahead(backtest: Backtest) -> Iterator[str]:
     if backtest.look_ahead == "refused":
         for path in sees_the_future(backtest.strategy):
-            value = SEES_THE_FUTURE[path]
+            value = value_at(backtest.strategy.model_dump(), path)
             yield f"strategy.{path} = {value!r} sees the future: leave it out, or set look_ahead to 'allowed'"
 
 

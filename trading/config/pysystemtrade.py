@@ -75,7 +75,7 @@ def _volatility(theirs: Configuration) -> dict[str, Any]:
         theirs.note(f"volatility function {function} is not known: mixed_vol_calc was taken in its place.")
     found = made.get(function, _mixed)(theirs, section)
     backfill = theirs.value(section, "backfill")
-    return {**found, "returns": "consecutive", "backfill": backfill is True}
+    return {**found, "returns": "consecutive", "unknown_below_fraction": 0.0, "backfill": backfill is True}
 
 
 def _mixed(theirs: Configuration, section: str) -> dict[str, Any]:

@@ -24,12 +24,14 @@ Multiplier = Annotated[float, Field(gt=0, le=100)]
 SumOfWeights = Literal["one", "any"]
 NEAR_ONE = 0.01  # weights written with two digits need not sum to 1 exactly
 
-SEES_THE_FUTURE = {
+ANY = "any value"  # in SEES_THE_FUTURE: whatever the option is set to, none alone does not
+
+SEES_THE_FUTURE: dict[str, object] = {
     "volatility.backfill": True,
     "forecasts.zero_rules": "missing",
     "forecasts.scalar_backfill": True,
     "forecasts.refits": "from_end",
-    "forecasts.cost_ceiling_sharpe": 0.13,  # or any other number
+    "forecasts.cost_ceiling_sharpe": ANY,
     "portfolio.refits": "from_end",
     "risk_overlay.refits": "from_end",
     "risk_overlay.backfill": True,
@@ -57,6 +59,12 @@ class VolatilitySettings(StrictSettings):
     floor_quantile: float = Field(0.05, ge=0, le=1, description="robust: quantile that is the floor")
     window: int = Field(25, ge=2, le=5000, description="simple: rows of the rolling deviation")
     least_points: float = Field(1e-10, ge=0, description="no volatility is smaller, points")
+    unknown_below_fraction: float = Field(
+        1e-6,
+        ge=0,
+        le=0.01,
+        description="a volatility below this share of the largest price so far is unknown: nothing is sized by it",
+    )
     backfill: bool = Field(False, description="the first volatility also counts before it is known")
 
 
@@ -244,8 +252,8 @@ def sees_the_future(strategy: StrategySettings) -> tuple[str, ...]:
 
 def is_set(values: Mapping[str, object], path: str) -> bool:
     """Whether an option of SEES_THE_FUTURE has the value that does, in a strategy's settings as plain values."""
-    value, given = SEES_THE_FUTURE[path], _at(values, path)
-    return given is not None if isinstance(value, float) else given == value
+    value, given = SEES_THE_FUTURE[path], value_at(values, path)
+    return given is not None if value is ANY else given == value
 
 
 def _without_effect(strategy: StrategySettings) -> set[str]:
@@ -263,7 +271,8 @@ def _without_effect(strategy: StrategySettings) -> set[str]:
     return {path for path, has_effect in used.items() if not has_effect}
 
 
-def _at(values: Mapping[str, object], path: str) -> object:
+def value_at(values: Mapping[str, object], path: str) -> object:
+    """The value of a setting by dotted path, in a strategy's settings as plain values."""
     section, _, name = path.partition(".")
     inner = values[section]
     return inner[name] if isinstance(inner, Mapping) else inner

@@ -52,5 +52,6 @@ def annual_costs(
 
 
 def affordable(weights: Floats, costs: Floats, ceiling: float) -> Floats:
-    """Weights of rules, `(n_rules, n_instruments)`, with nothing for those that cost more than `ceiling`."""
-    return np.where(costs > ceiling, 0.0, weights)
+    """Weights of rules, `(n_rules, n_instruments)`, of those that cost `ceiling` or less; nothing for the others and
+    for those whose cost is not known (NaN)."""
+    return np.where(costs <= ceiling, weights, 0.0)

@@ -24,10 +24,15 @@ def estimated(prices: Floats, first: Integers, last: Integers, settings: Volatil
     """Volatility of the daily change of `prices`, points a day, as known after each session's close.
 
     NaN until the estimator has its `min_periods` of returns (or, backfilled, before an instrument's row `first`), and
-    after its row `last`. Repeated on rows without a price.
+    after its row `last`. Repeated on rows without a price. NaN too where it is below `unknown_below_fraction` of the
+    largest price so far, of either sign: a price that stands still, or moves by the same step, leaves nothing to size
+    by but rounding, and that would be a position of any size.
     """
     returns = changes(prices, settings.returns == "over_gaps")
     found: Floats = np.maximum(_ESTIMATORS[settings.method](returns, settings), settings.least_points)
+    if settings.unknown_below_fraction > 0.0:
+        largest = np.maximum.accumulate(np.nan_to_num(np.abs(prices)), axis=0)
+        found = np.where(found < settings.unknown_below_fraction * largest, np.nan, found)
     if settings.backfill:
         found = filled(filled(found)[::-1])[::-1].copy()
     rows = np.arange(len(found))[:, None]
