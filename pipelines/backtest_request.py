@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.backtesting import Demand, Factory, Outcome, listing
-from pipelines.settings import Place, read_settings, strategy_file
+from pipelines.settings import Place, check_strategy, read_settings, strategy_file
 from trading.backtest.result import Result
-from trading.backtest.specification import Backtest, Choice, overridden, parsed_overrides
+from trading.backtest.specification import Backtest, Choice, overridden, parsed_overrides, parsed_value
 from trading.config.strategies import StrategySettings, sees_the_future
 from trading.errors import UsageError
 
@@ -39,6 +39,8 @@ class Words:
     capital_base: float | None = None
     overrides: tuple[str, ...] = ()
     costs: str | None = None
+    decided_by: str | None = None
+    parts: tuple[str, ...] = ()
     engine: str | None = None
     seed: int = 0
     plugins: tuple[str, ...] = ()
@@ -57,10 +59,12 @@ class Asked:
 def asked(where: Place, words: Words, *, kept: bool = True) -> Asked:
     """What was typed as a backtest. `kept`: panels are kept as files under the home. Raises UsageError, ConfigError,
     WrongSpecification."""
-    strategy = overridden_strategy(where, words.strategy, words.overrides)
-    settings = read_settings(where)
-    target = strategy.volatility_target_percent or settings.capital.volatility_target_percent
-    capital = words.capital_base or strategy.capital_base or settings.capital.capital_base * strategy.capital_share
+    strategy = overridden_strategy(where, words.strategy, words.overrides, words.plugins)
+    settings, chosen = read_settings(where), chosen_parts(words)
+    target = strategy.volatility_target_percent
+    target = settings.capital.volatility_target_percent if target is None else target
+    own = settings.capital.capital_base * strategy.capital_share
+    capital = next(given for given in (words.capital_base, strategy.capital_base, own) if given is not None)
     backtest = Backtest(
         strategy=strategy.model_copy(update={"volatility_target_percent": target}),
         instruments=words.instruments,
@@ -68,18 +72,52 @@ def asked(where: Place, words: Words, *, kept: bool = True) -> Asked:
         last=words.last,
         capital_base=float(capital) if isinstance(capital, int) else capital,
         base_currency=strategy.base_currency or settings.capital.base_currency,
-        costs=Choice(name=words.costs or "settings"),
-        engine=Choice(name=words.engine or "daybook"),
+        **chosen,
         seed=words.seed,
         look_ahead="refused" if words.look_ahead_refused else "allowed",
     )
     return Asked(backtest, chosen_source(where, words.vendor, words.source, kept=kept), words.plugins)
 
 
-def overridden_strategy(where: Place, name: str, overrides: Sequence[str]) -> StrategySettings:
-    """A strategy by name or file, with settings changed by texts like `buffer.fraction=0.2`."""
-    strategy = strategy_file(name, where)
-    return overridden(strategy, parsed_overrides(overrides)) if overrides else strategy
+PARTS = {"costs": "settings", "decided_by": "rules", "engine": "daybook"}  # what there is without a choice
+
+
+def chosen_parts(words: Words) -> dict[str, Choice]:
+    """The registered parts that were typed, with parameters from texts like `costs.per_contract_base=2`.
+
+    Raises UsageError on a kind that is none, and on parameters of what takes none.
+    """
+    names = {"costs": words.costs, "decided_by": words.decided_by, "engine": words.engine}
+    given: dict[str, dict[str, Any]] = {kind: {} for kind in PARTS}
+    for text in words.parts:
+        path, equals, value = text.partition("=")
+        kind, dot, parameter = path.strip().partition(".")
+        if not equals or not dot or not parameter or kind not in PARTS:
+            known = ", ".join(PARTS)
+            raise UsageError(
+                f"--part {text!r} is not KIND.PARAMETER=VALUE with a kind of {known}. "
+                "Write it like costs.per_contract_base=2."
+            )
+        given[kind][parameter] = parsed_value(value)
+    for kind in ("costs", "decided_by"):
+        if given[kind] and names[kind] in (None, PARTS[kind]):
+            option = kind.replace("_", "-")
+            raise UsageError(f"--part {kind}.{next(iter(given[kind]))} needs a part: name it with --{option} NAME.")
+    own = {kind: PARTS[kind] if name is None else name for kind, name in names.items()}
+    return {kind: Choice(name=own[kind], parameters=given[kind]) for kind in PARTS}
+
+
+def overridden_strategy(
+    where: Place, name: str, overrides: Sequence[str], plugins: Sequence[str] = ()
+) -> StrategySettings:
+    """A strategy by name or file, with settings changed by texts like `buffer.fraction=0.2`. Its rules may be those of
+    the modules `plugins`."""
+    strategy = strategy_file(name, where, plugins)
+    if not overrides:
+        return strategy
+    changed = overridden(strategy, parsed_overrides(overrides))
+    check_strategy(changed, plugins)
+    return changed
 
 
 def chosen_source(where: Place, vendor: str | None, source: Path | None, *, kept: bool = True) -> Choice:
@@ -207,18 +245,19 @@ def look_ahead(where: Place, words: Words, cuts: int) -> dict[str, Any]:
 
     request = asked(where, words)
     with Factory.open(where, request.source, plugins=request.plugins) as factory:
-        found = of_backtest(factory.source, request.backtest, cuts)
+        decided_by, model = factory.workshop.given(request.backtest)
+        found = of_backtest(factory.source, request.backtest, cuts, decided_by=decided_by, model=model)
     sentences = [finding.sentence() for finding in found]
     return {"strategy": request.backtest.strategy.name, "cuts": cuts, "ok": not sentences, "findings": sentences}
 
 
 def parts(plugins: Sequence[str]) -> dict[str, Any]:
-    """What `--list` prints: parts a backtest can be made of, and the forecasting rules."""
-    from trading.strategies.rule import rules
+    """What `--list` prints: parts a backtest can be made of, and the forecasting rules, those of plugins among them."""
+    from pipelines.plugins import plugin_modules, rules_of
 
     found = [
         {"name": name, "description": rule.description.strip(), "parameters": rule.parameters.model_json_schema()}
-        for name, rule in sorted(rules().items())
+        for name, rule in sorted(rules_of(plugin_modules(plugins, installed=True)).items())
     ]
     return {"parts": listing(plugins), "rules": found}
 

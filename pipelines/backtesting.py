@@ -13,6 +13,7 @@ In this process unless a deadline, a memory ceiling or a way to cancel is asked 
 from __future__ import annotations
 
 import getpass
+import logging
 import threading
 import time
 import uuid
@@ -21,20 +22,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
-from importlib import import_module
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from pipelines import wiring
+from pipelines.plugins import Rules, known_rules, plugin_modules
 from pipelines.settings import Place
 from trading.backtest import parts as own_parts
 from trading.backtest.panel import Panel
-from trading.backtest.registry import Kind, Parts, parts_of
+from trading.backtest.registry import Kind, Part, Parts, parts_of
 from trading.backtest.result import Kept, Record, Result, Statistics
 from trading.backtest.specification import (
     Backtest,
     Choice,
+    CostModel,
     DataSource,
+    Strategy,
     WeekendRows,
     canonical,
     require,
@@ -55,12 +58,12 @@ from trading.errors import (
 )
 from trading.ports import Limits, Progress, Task
 
-PLUGINS = "daybook.backtest"  # entry points of installed packages that bring parts
 TRANSIENT = (StoreBusy, StoreUnavailable, VendorError)
 PANELS_HELD = 4
 _FIRST_PAUSE_S = 0.1
 _BETWEEN_LOOKS_S = 0.25
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 def _never() -> bool:
@@ -77,8 +80,9 @@ class Demand:
 
     `deadline_s` seconds for each backtest, waiting for others included; `memory_mb` of resident memory; `cancelled` is
     asked several times a second. `isolated`: in a child process that is killed when one of them says so (None: where
-    one is given). `cache`: look for a kept result first, and keep a new one. Transient errors of data and store are
-    tried `attempts` times in all. `progress` hears backtests done, their number, and what is being done.
+    one is given, and wherever it is awaited). `cache`: look for a kept result first, and keep a new one. Transient
+    errors of data and store are tried `attempts` times in all. `progress` hears backtests done, their number, and what
+    is being done.
     """
 
     deadline_s: float | None = None
@@ -129,21 +133,7 @@ def known_parts(plugins: Sequence[str] = (), *, installed: bool = False) -> Part
 
     Raises WrongSpecification where a module cannot be imported, or two parts of a kind have one name.
     """
-    names = [wiring.SOURCES, *plugins]
-    if installed:
-        from importlib import metadata
-
-        names += [found.value for found in metadata.entry_points(group=PLUGINS)]
-    return parts_of([own_parts, *map(_module, dict.fromkeys(names))])
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return import_module(name)
-    except Exception as cause:
-        raise WrongSpecification(
-            f"the module {name} cannot be imported: {cause}. Correct --plugin, or run where it can be found."
-        ) from cause
+    return parts_of([own_parts, *plugin_modules([wiring.SOURCES, *plugins], installed=installed)])
 
 
 def listing(plugins: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -153,7 +143,8 @@ def listing(plugins: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What computes: parts and a source. Can be sent to another process if its source can."""
+    """What computes: parts, rules and a source. Can be sent to another process if its source can, which imports the
+    same modules there."""
 
     source: Choice | DataSource
     plugins: tuple[str, ...] = ()
@@ -173,22 +164,46 @@ class Workshop:
         return self.source
 
     def versions(self, backtest: Backtest) -> dict[str, str]:
-        """Versions of the registered parts of a backtest, which go into its key; also checks that each can be made.
+        """Versions of the source, of the registered parts and of the rules of users that a backtest uses, which go into
+        its key; also checks that each part can be made.
 
         Raises WrongSpecification where one is unknown or wrong, or the engine cannot use it.
         """
         chosen = _chosen(backtest)
         parts = self.parts(*((kind, choice.name) for kind, choice in chosen.items()))
         engine = parts.named("engine", backtest.engine.name)
-        found: dict[str, str] = {}
+        found = {"data_source": self._source_version(), **self._rule_versions(backtest, engine)}
         for kind, choice in chosen.items():
             part = parts.named(kind, choice.name)
             if kind != "engine" and kind not in engine.capabilities:
                 raise WrongSpecification(f"engine {engine.name} takes no {kind} of its own, and {part.name} is asked.")
             part.made(choice.parameters)
-            own = "" if part.module.startswith("trading.") else f" {wiring.plugin_version(part.module)}"
-            found[kind] = f"{part.name} {part.version}{own}"
+            found[kind] = _part_version(part)
         return found
+
+    def _source_version(self) -> str:
+        """As a part's; of a source that was given as an object, its class and the hash of what it is in."""
+        if isinstance(self.source, Choice):
+            name = self.source.name
+            return _part_version(self.parts(("data_source", name)).named("data_source", name))
+        own = type(self.source)
+        return f"{own.__qualname__} {wiring.plugin_version(own.__module__)}".strip()
+
+    def _rule_versions(self, backtest: Backtest, engine: Part) -> dict[str, str]:
+        """Hashes of the packages of those rules of a backtest that are not Daybook's own."""
+        there = self.rules(backtest)
+        used = {rule.rule: there[rule.rule].forecast for rule in backtest.strategy.rules.values() if rule.rule in there}
+        modules = {name: wiring.plugin_version(function.__module__) for name, function in sorted(used.items())}
+        found = {f"rule {name}": version for name, version in modules.items() if version}
+        if found and "rules" not in engine.capabilities:
+            raise WrongSpecification(
+                f"engine {engine.name} takes no rules of plugins, and {next(iter(found))} is one. Use another engine."
+            )
+        return found
+
+    def rules(self, backtest: Backtest) -> Rules:
+        """Daybook's own rules, those of the plugins, and those of installed packages where the backtest needs one."""
+        return known_rules(self.plugins, (rule.rule for rule in backtest.strategy.rules.values()))
 
     def panel(self, source: DataSource, backtest: Backtest, universe: Sequence[str], version: str) -> Panel:
         """The backtest's panel, looked over. Raises StoreBusy where the data is not of that version any more."""
@@ -199,12 +214,20 @@ class Workshop:
         require_window(backtest, panel)
         return panel
 
-    def computed(self, backtest: Backtest, panel: Panel) -> Result:
-        """What the engine finds. Raises StageFailed where a value is infinite."""
+    def given(self, backtest: Backtest) -> tuple[Strategy | None, CostModel | None]:
+        """The registered strategy and cost model that a backtest names, made; None where it has its own."""
         chosen = _chosen(backtest)
         parts = self.parts(*((kind, choice.name) for kind, choice in chosen.items()))
-        own: dict[Kind, str] = {"strategy": "decided_by", "cost_model": "costs"}
-        given: dict[str, Any] = {own[kind]: parts.make(kind, choice) for kind, choice in chosen.items() if kind in own}
+        made = {kind: parts.make(kind, choice) for kind, choice in chosen.items() if kind != "engine"}
+        return cast(Strategy | None, made.get("strategy")), cast(CostModel | None, made.get("cost_model"))
+
+    def computed(self, backtest: Backtest, panel: Panel) -> Result:
+        """What the engine finds. Raises StageFailed where a value is infinite."""
+        parts = self.parts(*((kind, choice.name) for kind, choice in _chosen(backtest).items()))
+        own = zip(("decided_by", "costs"), self.given(backtest), strict=True)
+        given: dict[str, Any] = {name: part for name, part in own if part is not None}
+        if "rules" in parts.named("engine", backtest.engine.name).capabilities:
+            given["rules"] = self.rules(backtest)
         engine = parts.engine(backtest.engine)
         made = engine.evaluate(
             panel, backtest.resolved(), backtest.capital_base, first=backtest.first, seed=backtest.seed, **given
@@ -214,6 +237,11 @@ class Workshop:
             cure = "Look at the prices there, or leave the instrument out."
             raise StageFailed(_label(backtest), "computing", f"{name} is infinite. {cure}", instrument, session)
         return made
+
+
+def _part_version(part: Part) -> str:
+    """Name, declared version and, of a part that is not Daybook's own, the hash of its package."""
+    return f"{part.name} {part.version} {wiring.plugin_version(part.module)}".strip()
 
 
 def _chosen(backtest: Backtest) -> dict[Kind, Choice]:
@@ -331,14 +359,24 @@ class _Watch:
         return Limits(self.left_s(), self.demand.memory_mb, self.demand.cancelled)
 
 
+@dataclass(slots=True)
+class _Slot:
+    """A panel, or the place of one that a thread makes alone."""
+
+    alone: threading.Lock = field(default_factory=threading.Lock)
+    panel: Panel | None = None
+
+
 class Factory:
     """Backtests of one home from one source. Safe to use from several threads; close it, or use it in a `with`."""
 
     def __init__(self, where: Place, workshop: Workshop, who: str) -> None:
         self.where, self.workshop, self.who = where, workshop, who
         self._source, self._guard = workshop.opened(), threading.Lock()
-        self._panels: OrderedDict[object, Panel] = OrderedDict()
+        self._panels: OrderedDict[object, _Slot] = OrderedDict()
+        self._owed: list[Event] = []  # audit rows that a busy ledger did not take
         self._results, self._code = wiring.result_store(where), wiring.code_version()
+        self._ledger = wiring.ledger(where)
 
     @classmethod
     def open(
@@ -359,12 +397,15 @@ class Factory:
         return self._source
 
     def close(self) -> None:
-        """Lets go of panels, and closes the source if it can be closed."""
+        """Lets go of panels, writes audit rows that are still owed, and closes the source if it can be closed."""
         with self._guard:
             self._panels.clear()
-        closing = getattr(self._source, "close", None)
-        if callable(closing):
-            closing()
+        if self._owed:
+            self._audit([], Demand())
+        for used in (self._source, self._ledger):
+            closing = getattr(used, "close", None)
+            if callable(closing):
+                closing()
 
     # --- asking ---
     def run(self, backtest: Backtest, demand: Demand = Demand()) -> Outcome:
@@ -376,22 +417,19 @@ class Factory:
         return self.run_all([backtest], demand)[0]
 
     def run_all(self, backtests: Sequence[Backtest], demand: Demand = Demand()) -> list[Outcome]:
-        """Several at once, which share panels. The first error stops; what was done before is kept."""
-        events: list[Event] = []
+        """Several at once, which share panels. The first error stops; what was done before is kept, and each has its
+        audit row as soon as it is answered."""
         seen: dict[object, str] = {}  # versions of data, looked at once a call
         outcomes: list[Outcome] = []
-        try:
-            for number, backtest in enumerate(backtests):
-                demand.progress(number, len(backtests), f"backtest {_label(backtest)}")
-                outcomes.append(self._answered(backtest, demand, events, seen))
-            demand.progress(len(backtests), len(backtests), "done")
-        finally:
-            wiring.ledger(self.where).record(events)
+        for number, backtest in enumerate(backtests):
+            demand.progress(number, len(backtests), f"backtest {_label(backtest)}")
+            outcomes.append(self._answered(backtest, demand, seen))
+        demand.progress(len(backtests), len(backtests), "done")
         return outcomes
 
     async def run_async(self, backtest: Backtest, demand: Demand = Demand()) -> Outcome:
-        """As `run`, for services: cancelling the awaiting task stops the work, a child at once, this process at its
-        next stage."""
+        """As `run`, for services: cancelling the awaiting task stops the work. It is done in a child process, which is
+        killed, unless `isolated=False` asks for this one, where a thread goes on to the end of its stage."""
         return (await self.run_all_async([backtest], demand))[0]
 
     async def run_all_async(self, backtests: Sequence[Backtest], demand: Demand = Demand()) -> list[Outcome]:
@@ -399,7 +437,8 @@ class Factory:
         import asyncio
 
         stop = threading.Event()
-        asked = replace(demand, cancelled=lambda: stop.is_set() or demand.cancelled(), isolated=demand.apart)
+        apart = demand.isolated is not False
+        asked = replace(demand, cancelled=lambda: stop.is_set() or demand.cancelled(), isolated=apart)
         try:
             return await asyncio.to_thread(self.run_all, backtests, asked)
         except asyncio.CancelledError:
@@ -421,7 +460,7 @@ class Factory:
         return self._keyed(backtest, self._version(backtest, self._universe(backtest)))
 
     # --- answering ---
-    def _answered(self, backtest: Backtest, demand: Demand, events: list[Event], seen: dict[object, str]) -> Outcome:
+    def _answered(self, backtest: Backtest, demand: Demand, seen: dict[object, str]) -> Outcome:
         watch, said = _Watch(backtest, demand), {"outcome": "failed"}
         try:
             outcome = self._outcome(watch, said, seen)
@@ -431,16 +470,29 @@ class Factory:
             said["detail"] = f"{type(cause).__name__}: {cause}"[:2000]
             raise
         finally:
-            events.append(self._event(backtest, said, time.monotonic() - watch.began))
+            self._audit([self._event(backtest, said, time.monotonic() - watch.began)], demand)
+
+    def _audit(self, events: Sequence[Event], demand: Demand) -> None:
+        """Writes audit rows, and those owed from before. A ledger that stays busy neither loses an answer nor hides why
+        there is none: its rows are owed until the next request, or until this factory is closed."""
+        with self._guard:
+            wanted, self._owed = [*self._owed, *events], []
+        try:
+            _tried(lambda: self._ledger.record(wanted), demand)
+        except DaybookError as cause:
+            _log.warning("%d audit rows of backtests are not written yet: %s", len(wanted), cause)
+            with self._guard:
+                self._owed = [*wanted, *self._owed]
 
     def _outcome(self, watch: _Watch, said: dict[str, str], seen: dict[object, str]) -> Outcome:
         backtest, demand = watch.backtest, watch.demand
         with _stage(backtest, "data"):
-            universe = _tried(lambda: self._universe(backtest), demand)
+            universe = _tried(lambda: self._universe(backtest), demand, watch)
             of = (universe, *_wanted(backtest))
             if of not in seen:
-                seen[of] = _tried(lambda: self._version(backtest, universe), demand)
+                seen[of] = _tried(lambda: self._version(backtest, universe), demand, watch)
             version = seen[of]
+            watch.look("data")
         key = self._keyed(backtest, version)
         said |= {"key": key, "data_version": version}
         found = self._results.load(key) if demand.cache else None
@@ -479,20 +531,23 @@ class Factory:
         backtest = watch.backtest
         watch.look("data")
         with _stage(backtest, "data"):
-            panel = _tried(lambda: self._panel(backtest, universe, version), watch.demand)
+            panel = _tried(lambda: self._panel(backtest, universe, version), watch.demand, watch)
         watch.look("computing")
         with _stage(backtest, "computing"):
             return self.workshop.computed(backtest, panel)
 
     def _panel(self, backtest: Backtest, universe: tuple[str, ...], version: str) -> Panel:
-        """The panel, shared by all backtests on equal data."""
+        """The panel, shared by all backtests on equal data; threads that want others do not wait for it."""
         of = (universe, *_wanted(backtest), version)
         with self._guard:
-            if of not in self._panels:
-                self._panels[of] = self.workshop.panel(self._source, backtest, universe, version)
-                while len(self._panels) > PANELS_HELD:
-                    self._panels.popitem(last=False)
-            panel = self._panels[of]
+            slot = self._panels.setdefault(of, _Slot())
+            self._panels.move_to_end(of)
+            while len(self._panels) > PANELS_HELD:
+                self._panels.popitem(last=False)
+        with slot.alone:
+            if slot.panel is None:
+                slot.panel = self.workshop.panel(self._source, backtest, universe, version)
+            panel = slot.panel
         require_window(backtest, panel)
         return panel
 
@@ -558,16 +613,21 @@ class Factory:
         return Event(f"backtest:{request}", "backtest", at.date(), at, self.who, payload)
 
 
-def _tried(work: Callable[[], T], demand: Demand) -> T:
-    """What `work` gives; what may pass (a busy store, a vendor that does not answer) is waited for and tried again."""
+def _tried(work: Callable[[], T], demand: Demand, watch: _Watch | None = None) -> T:
+    """What `work` gives; what may pass (a busy store, a vendor that does not answer) is waited for and tried again.
+    Where `watch` is given, its limits are looked at before each time."""
     pause = threading.Event()
     for attempt in range(1, demand.attempts):
+        if watch is not None:
+            watch.look("data")
         try:
             return work()
         except TRANSIENT:
             if demand.cancelled():
                 raise
             pause.wait(_FIRST_PAUSE_S * 2 ** (attempt - 1))
+    if watch is not None:
+        watch.look("data")
     return work()
 
 

@@ -226,10 +226,14 @@ def backfill(where: Place, first: Any, last: Any) -> Answer:
 @click.option("--until", type=DAY, help="Last session that is read.")
 @click.option("--capital", type=float, help="Capital in base currency; without it, the strategy's or the desk's.")
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting of the strategy.")
-@click.option("--costs", help="A registered cost model in place of the strategy's own costs.")
-@click.option("--engine", help="A registered engine.")
+@click.option("--costs", metavar="NAME", help="A registered cost model in place of the strategy's own costs.")
+@click.option("--decided-by", metavar="NAME", help="A registered strategy in place of the strategy's own rules.")
+@click.option("--engine", metavar="NAME", help="A registered engine.")
+@click.option(
+    "--part", "parts", multiple=True, metavar="KIND.PARAMETER=VALUE", help="Of costs, decided_by or engine, as above."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of parts that draw random numbers.")
-@click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="A module with parts of your own.")
+@click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="A module with parts or rules of your own.")
 @click.option("--curve", type=click.Path(path_type=Path), help="Write the curve to FILE.parquet or FILE.csv.")
 @click.option("--positions", type=click.Path(path_type=Path), help="Write decided positions to such a file.")
 @click.option("--fresh", is_flag=True, help="Compute anew: no kept result or panel is used, none is kept.")
@@ -290,6 +294,13 @@ def backtest(where: Place, **words: Any) -> Answer:
 @click.option("--until", type=DAY, help="Last session that is read.")
 @click.option("--capital", type=float, help="Capital in base currency; without it, the strategy's or the desk's.")
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting of all variants.")
+@click.option("--costs", metavar="NAME", help="A registered cost model in place of the strategy's own costs.")
+@click.option("--decided-by", metavar="NAME", help="A registered strategy in place of the strategy's own rules.")
+@click.option("--engine", metavar="NAME", help="A registered engine.")
+@click.option(
+    "--part", "parts", multiple=True, metavar="KIND.PARAMETER=VALUE", help="Of costs, decided_by or engine, as above."
+)
+@click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="A module with parts or rules of your own.")
 @answering
 def sweep(where: Place, **words: Any) -> Answer:
     """Run many variants of STRATEGY (a name, or a .toml file) over history.
@@ -299,7 +310,7 @@ def sweep(where: Place, **words: Any) -> Answer:
     from pipelines import sweep_request as request
 
     varied = {name: words.pop(name) for name in request.SweepWords.__slots__}
-    missing = {"costs": None, "engine": None, "seed": 0, "plugins": (), "no_look_ahead": False, "listed": False}
+    missing = {"seed": 0, "no_look_ahead": False, "listed": False}
     found = request.run(where, _backtest_words({**words, **missing}), request.SweepWords(**varied), _say)
     return Answer(found, lambda: _pairs("Sweep", found), found["exit_code"])
 
@@ -323,6 +334,8 @@ def _backtest_words(words: Mapping[str, Any]) -> Any:
         capital_base=words["capital"],
         overrides=words["overrides"],
         costs=words["costs"],
+        decided_by=words["decided_by"],
+        parts=words["parts"],
         engine=words["engine"],
         seed=words["seed"],
         plugins=words["plugins"],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,10 +79,10 @@ def read_settings(where: Place) -> DeskSettings:
 
 
 def traded_names(where: Place) -> tuple[str, ...]:
-    """Names of the strategies that trade, in order, for describing a desk; none where its settings cannot be read:
-    whatever runs then says why."""
+    """Names of the files of strategies that trade, in order, for describing a desk; none where its settings cannot be
+    read: whatever runs then says why."""
     try:
-        return tuple(strategy.name for strategy in read_settings(where).strategies)
+        return read_settings(where).trading
     except ConfigError:
         return ()
 
@@ -107,17 +107,29 @@ def strategy_files(where: Place) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def strategy_file(name_or_path: str | Path, where: Place) -> StrategySettings:
-    """A strategy for a backtest: the name of a file of `strategy_files`, or the path of a .toml file.
+def strategy_file(name_or_path: str | Path, where: Place, plugins: Sequence[str] = ()) -> StrategySettings:
+    """A strategy for a backtest: the name of a file of `strategy_files`, or the path of a .toml file. Its rules are
+    Daybook's own, those of the modules `plugins`, or those of installed packages.
 
-    Raises ConfigError naming the known strategies, or file, setting, value and what is allowed.
+    Raises ConfigError naming the known strategies, or file, setting, value and what is allowed; WrongSpecification
+    where a plugin cannot be imported.
     """
     given, library = str(name_or_path), strategy_files(where)
     file = Path(given) if given.endswith(".toml") else _of_library(given, library)
     if not file.is_file():
         known = ", ".join(library) or "none"
         raise ConfigError(f"there is no strategy file {given}. Give a file that exists, or one of these: {known}.")
-    return _strategy(file)
+    strategy = _unchecked(file)
+    check_strategy(strategy, plugins)
+    return strategy
+
+
+def check_strategy(strategy: StrategySettings, plugins: Sequence[str] = ()) -> None:
+    """Raises ConfigError on a rule or a parameter of a rule that does not exist or is wrong."""
+    from pipelines.plugins import known_rules
+    from trading.strategies.rule import check_rules
+
+    check_rules(strategy, known_rules(plugins, (rule.rule for rule in strategy.rules.values())))
 
 
 def own_settings(where: Place) -> Mapping[str, Any]:
@@ -175,12 +187,16 @@ def _of_library(name: str, library: Mapping[str, Path]) -> Path:
 
 
 def _strategy(file: Path) -> StrategySettings:
+    """A strategy that the close trades, by Daybook's own rules."""
     from trading.strategies.rule import check_rules
 
-    given = _read(file)
-    try:
-        strategy = StrategySettings.model_validate({"name": file.stem, **given})
-    except ValidationError as cause:
-        raise ConfigError(refusal(cause, StrategySettings, str(file))) from cause
+    strategy = _unchecked(file)
     check_rules(strategy)
     return strategy
+
+
+def _unchecked(file: Path) -> StrategySettings:
+    try:
+        return StrategySettings.model_validate({"name": file.stem, **_read(file)})
+    except ValidationError as cause:
+        raise ConfigError(refusal(cause, StrategySettings, str(file))) from cause

@@ -43,7 +43,12 @@ def plugin_version(module: str) -> str:
     """SHA-256 over the whole top package of a user's module, or over the module where it stands alone; empty for
     Daybook's own, which `code_version` covers, and for what has no file (typed at a prompt)."""
     top = module.partition(".")[0]
-    return "" if top in (*OWN, "__main__", "builtins") else source_hash((top,))
+    if top in (*OWN, "builtins"):
+        return ""
+    try:
+        return source_hash((top,))
+    except ValueError:  # Python knows no place of it: it was typed, or is the program itself
+        return ""
 
 
 def source_hash(packages: Sequence[str]) -> str:

@@ -15,15 +15,17 @@ T = TypeVar("T")
 
 
 def modules(package: ModuleType) -> list[ModuleType]:
-    """Every module below a package, imported, by name. Raises what importing one of them raises."""
-    prefix = f"{package.__name__}."
-    return [importlib.import_module(found.name) for found in pkgutil.walk_packages(package.__path__, prefix)]
+    """Every module below a package, imported, by name; none below what is no package. Raises what importing one of them
+    raises."""
+    prefix, folders = f"{package.__name__}.", getattr(package, "__path__", ())
+    return [importlib.import_module(found.name) for found in pkgutil.walk_packages(folders, prefix)]
 
 
 def find(package: ModuleType, kind: type[T]) -> tuple[T, ...]:
-    """Objects of type `kind` that the package's modules hold at top level, once each, in order of module and name."""
+    """Objects of type `kind` that a module and those below it hold at top level, once each, in order of module and
+    name."""
     held: dict[int, T] = {}
-    for module in modules(package):
+    for module in (package, *modules(package)):
         for _, value in sorted(vars(module).items()):
             if isinstance(value, kind):
                 held.setdefault(id(value), value)

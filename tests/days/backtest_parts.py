@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from trading.backtest.panel import Panel
+from trading.backtest.parts.made_up import MadeUp, MadeUpPanels
 from trading.backtest.registry import data_source, engine, strategy
 from trading.backtest.result import Result
 from trading.config.settings import Settings
 from trading.errors import StoreBusy, UsageError
+from trading.strategies.rule import Market, forecast_rule
 
 SESSIONS = np.arange(np.datetime64("2020-01-06"), np.datetime64("2020-03-28"))
 SESSIONS = SESSIONS[np.is_busday(SESSIONS)]
@@ -36,6 +38,8 @@ class Told(Settings):
     infinite: bool = False
     breaks: bool = False
     busy: int = 0  # how often the source is busy before it answers
+    gate: str = ""  # a file that the source waits for before it makes a panel of the instruments `gated`
+    gated: str = ""
 
 
 def noted(side: str, word: str) -> int:
@@ -76,11 +80,14 @@ class SmallSource:
         """As the Protocol."""
         if noted(self.told.side, "asked") <= self.told.busy and self.told.busy:
             raise StoreBusy("the prices are being written by process 1. Wait for it.")
+        threading.Event().wait(self.told.wait_s)
         return f"{','.join(instruments)} {base} {weekend_rows} {through}"
 
     def panel(self, instruments: Sequence[str], base: str, weekend_rows: str, through: date | None = None) -> Panel:
         """As the Protocol."""
         noted(self.told.side, "panel")
+        while self.told.gated == ",".join(instruments) and not Path(self.told.gate).exists():
+            threading.Event().wait(0.01)
         if unknown := set(instruments) - set(CODES):
             raise UsageError(f"no prices of {', '.join(unknown)}")
         version = f"{','.join(instruments)} {base} {weekend_rows} {through}"
@@ -142,3 +149,25 @@ def two_each(_: Settings) -> object:
 def no_strategy(_: Settings) -> object:
     """Has no method at all."""
     return object()
+
+
+class Days(Settings):
+    """Parameters of the rule below."""
+
+    days: int = 5
+
+
+@forecast_rule(Days)
+def rising(market: Market, given: Days) -> np.ndarray:
+    """Ten where the price rose over some days, minus ten where it fell."""
+    moved = np.full(market.price.shape, np.nan)
+    moved[given.days :] = np.sign(market.price[given.days :] - market.price[: -given.days]) * 10.0
+    return moved
+
+
+class Reversed:
+    """A source of made-up prices that is an object, not a registered part."""
+
+    def __init__(self) -> None:
+        self._own = MadeUpPanels(MadeUp(sessions=400))
+        self.instruments, self.version, self.panel = self._own.instruments, self._own.version, self._own.panel

@@ -24,6 +24,7 @@ from trading.errors import (
     DeadlinePassed,
     MemoryCeilingPassed,
     StageFailed,
+    StoreBusy,
     WorkStopped,
     WrongSpecification,
 )
@@ -67,6 +68,28 @@ def factory(where: Place, **told: object) -> Factory:
 def audit(where: Place) -> list[dict[str, object]]:
     """Rows about requests, oldest first."""
     return sorted(wiring.ledger(where).rows("backtests"), key=lambda row: str(row["asked_at"]))
+
+
+def seen(side: Path, word: str) -> None:
+    """Waits until a part has written a word."""
+    deadline = time.monotonic() + SOON_S
+    while not (side.exists() and word in side.read_text().split()):
+        assert time.monotonic() < deadline, f"nobody wrote {word}"
+        threading.Event().wait(0.01)
+
+
+class BusyLedger:
+    """Takes events after some refusals."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals, self.tried, self.rows = refusals, 0, []
+
+    def record(self, events):
+        """As the port."""
+        self.tried += 1
+        if self.tried <= self.refusals:
+            raise StoreBusy("the ledger is being written by process 1. Wait for it.")
+        self.rows += events
 
 
 def left_behind(where: Place) -> list[str]:
@@ -194,11 +217,9 @@ def test_a_limit_really_stops_the_work(
 
 
 def test_cancelling_really_stops_the_work(where: Place, side: Path) -> None:
-    stop = threading.Event()
-    threading.Timer(1.0, stop.set).start()
     began = time.monotonic()
-    with factory(where) as open_factory, pytest.raises(Cancelled, match="backtest test, stage"):
-        open_factory.run(asked(wait_s=60.0), Demand(cancelled=stop.is_set))
+    with factory(where) as open_factory, pytest.raises(Cancelled, match="backtest test, stage computing"):
+        open_factory.run(asked(side=str(side), wait_s=60.0), Demand(cancelled=side.exists))
     assert time.monotonic() - began < SOON_S
 
 
@@ -214,8 +235,9 @@ def test_awaited_it_is_the_same_and_cancelling_the_task_stops_it(where: Place, s
     async def use() -> tuple[bool, float]:
         with factory(where) as open_factory:
             found = await open_factory.run_async(asked(side=str(side)))
-            slow = asyncio.create_task(open_factory.run_async(asked(wait_s=60.0), Demand(isolated=True)))
-            await asyncio.sleep(0.5)
+            slow = asyncio.create_task(open_factory.run_async(asked(side=str(side), wait_s=60.0)))
+            while side.read_text().split().count("computed") != 2:
+                await asyncio.sleep(0.01)  # until the child is at work: the side file says so
             began = time.monotonic()
             slow.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -225,6 +247,25 @@ def test_awaited_it_is_the_same_and_cancelling_the_task_stops_it(where: Place, s
     cached, took = asyncio.run(use())
     assert not cached
     assert took < SOON_S
+
+
+def test_awaited_it_is_done_by_a_child_unless_this_process_is_asked_for(where: Place, side: Path) -> None:
+    async def use(demand: Demand) -> str:
+        with factory(where) as open_factory, pytest.raises((WorkStopped, StageFailed)) as stopped:
+            await open_factory.run_async(asked(killed=True) if demand.isolated is None else asked(breaks=True), demand)
+        return type(stopped.value).__name__
+
+    assert asyncio.run(use(Demand())) == "WorkerLost", "the process that was killed was another one"
+    assert asyncio.run(use(Demand(isolated=False))) == "StageFailed"
+
+
+def test_a_deadline_counts_while_versions_are_read(where: Place, side: Path) -> None:
+    with factory(where, side=str(side), wait_s=0.2) as open_factory, pytest.raises(DeadlinePassed, match="stage data"):
+        open_factory.run(asked(), Demand(deadline_s=0.1, isolated=False))
+    assert side.read_text().split() == ["asked"], "no panel was made after it"
+    with factory(where, side=str(side)) as open_factory, pytest.raises(Cancelled, match="stage data"):
+        open_factory.run(asked(), Demand(cancelled=lambda: True))
+    assert side.read_text().split() == ["asked"], "nothing was asked of the data"
 
 
 def test_what_may_pass_is_tried_again_a_bounded_number_of_times(where: Place, side: Path) -> None:
@@ -267,6 +308,73 @@ def test_a_batch_shares_its_panel(where: Place, side: Path) -> None:
     assert side.read_text().split().count("panel") == 1
     assert side.read_text().split().count("asked") == 1
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_panel_is_made_while_another_one_is_being_made(where: Place, side: Path) -> None:
+    gate = side.with_name("gate.txt")
+    slow = asked().model_copy(update={"instruments": ("CORN",)})
+    with factory(where, side=str(side), gate=str(gate), gated="CORN") as open_factory:
+        waiting = threading.Thread(target=open_factory.run, args=(slow,))
+        waiting.start()
+        seen(side, "panel")
+        found = open_factory.run(asked())  # of both instruments, while that of CORN waits at the gate
+        assert waiting.is_alive()
+        gate.touch()
+        waiting.join(SOON_S)
+    assert not found.cached
+    assert not waiting.is_alive()
+
+
+def test_each_of_a_batch_has_its_row_before_the_next_is_begun(where: Place) -> None:
+    rows: list[int] = []
+    with factory(where) as open_factory:
+        batch = [asked(wait_s=0.001 * number) for number in range(3)]
+        open_factory.run_all(batch, Demand(progress=lambda *_: rows.append(len(audit(where)))))
+    assert rows == [0, 1, 2, 3]
+
+
+def test_a_ledger_that_stays_busy_loses_no_answer_and_hides_no_error(where: Place) -> None:
+    busy = BusyLedger(refusals=4)
+    with factory(where) as open_factory:
+        open_factory._ledger = busy
+        assert not open_factory.run(asked(), Demand(attempts=2)).cached
+        with pytest.raises(StageFailed, match="no volatility"):
+            open_factory.run(asked(breaks=True), Demand(attempts=2))
+        assert (busy.tried, busy.rows) == (4, [])
+    assert [event.payload["outcome"] for event in busy.rows] == ["computed", "failed"], "written when it closed"
+
+
+def test_a_plugins_rule_decides_and_the_hash_of_its_package_is_in_the_key(
+    where: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (HERE / "backtest_parts.py").read_text()
+    (tmp_path / "ones_own").mkdir()
+    (tmp_path / "ones_own" / "rules_of_mine.py").write_text(text)
+    (tmp_path / "ones_own" / "numbers.py").write_text("SPAN = 5\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rules = {"up": {"rule": "rising", "parameters": {"days": 7}, "weight": 1.0}}
+    mine = StrategySettings.model_validate({"name": "mine", "rules": rules, "volatility_target_percent": 20.0})
+    backtest = Backtest(strategy=mine, capital_base=1e6)
+    source = Choice(name="made_up", parameters={"sessions": 300})
+    with Factory.open(where, source, plugins=["ones_own.rules_of_mine"]) as open_factory:
+        here = open_factory.run(backtest, Demand(cache=False))
+        apart = open_factory.run(backtest, Demand(cache=False, isolated=True))
+        (tmp_path / "ones_own" / "numbers.py").write_text("SPAN = 6\n")
+        assert open_factory.key(backtest) != here.key
+    assert np.isfinite(here.result.positions).any()
+    assert np.array_equal(here.result.positions, apart.result.positions, equal_nan=True)
+    assert here.kept.record.parts["rule rising"]
+    with Factory.open(where, source) as open_factory, pytest.raises(StageFailed, match="there is no rule 'rising'"):
+        open_factory.run(backtest)
+
+
+def test_a_source_of_ones_own_is_in_the_key_with_its_code(where: Place) -> None:
+    import backtest_parts
+
+    with factory(where) as named, Factory.open(where, backtest_parts.Reversed()) as given:
+        assert named.workshop.versions(asked())["data_source"].startswith("small 1 ")
+        own = given.workshop.versions(Backtest(strategy=strategy(), capital_base=1000.0))["data_source"]
+    assert len(own.removeprefix("Reversed ")) == 64
 
 
 def test_each_request_leaves_a_row_that_sql_can_read(where: Place) -> None:

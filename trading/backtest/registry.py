@@ -8,7 +8,8 @@ Belongs here: what a part declares, the decorators, and finding parts in modules
         '''What it does, in one sentence.'''
         return MyEngine(options)
 
-`version` goes into the key of every result: changing it makes old results be computed anew.
+`version` goes into the key of every result, and so does the hash of the package that a part of a user's own is in:
+changing either makes old results be computed anew.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def part(
 
 def engine(*, version: str, parameters: type[Settings] = Nothing, capabilities: Iterable[str] = ()) -> Declare:
     """Makes a function an engine: it returns an `Engine`. Capabilities: `strategy` (takes `decided_by`), `cost_model`
-    (takes `costs`)."""
+    (takes `costs`), `rules` (takes `rules`, forecasting rules by name, those of plugins among them)."""
     return part("engine", version=version, parameters=parameters, capabilities=capabilities)
 
 
@@ -151,7 +152,7 @@ def parts_of(modules: Sequence[ModuleType]) -> Parts:
     """
     held: dict[tuple[Kind, str], Part] = {}
     for module in modules:
-        for searched in [module, *(discovery.modules(module) if hasattr(module, "__path__") else [])]:
+        for searched in [module, *discovery.modules(module)]:
             for value in vars(searched).values():
                 if isinstance(value, Part):
                     other = held.setdefault((value.kind, value.name), value)

@@ -355,11 +355,16 @@ def parsed_overrides(texts: Sequence[str]) -> dict[str, Any]:
         path, equals, value = text.partition("=")
         if not equals or not path.strip():
             raise WrongSpecification(f"override {text!r} is not PATH=VALUE. Write it like buffer.fraction=0.2.")
-        try:
-            found[path.strip()] = json.loads(value)
-        except ValueError:
-            found[path.strip()] = value.strip()
+        found[path.strip()] = parsed_value(value)
     return found
+
+
+def parsed_value(text: str) -> Any:
+    """A value as typed: JSON, or else text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()
 
 
 def _set(whole: dict[str, Any], path: str, value: Any) -> None:

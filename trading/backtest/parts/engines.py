@@ -55,8 +55,8 @@ class DailyEngine:
         seed: int = 0,
         rules: Mapping[str, ForecastRule[Any]] | None = None,
     ) -> Result:
-        """As the Protocol; nothing is drawn at random, so the seed changes nothing. `rules` are the forecasting rules there
-        are (None: Daybook's own)."""
+        """As the Protocol; nothing is drawn at random, so the seed changes nothing. `rules` are the forecasting rules
+        there are (None: Daybook's own)."""
         from trading.backtest import engine as daily
 
         bench = daily.bench_of(panel, strategy)
