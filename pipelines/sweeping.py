@@ -11,12 +11,15 @@ computes only the rest. No curve is kept: a variant's is that of `daybook backte
 from __future__ import annotations
 
 import base64
+import getpass
 import hashlib
 import json
 import math
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -28,13 +31,25 @@ from pipelines import wiring
 from pipelines.backtesting import Workshop
 from pipelines.settings import Place, strategy_file
 from trading.backtest.panel import Floats, Panel
-from trading.backtest.specification import Backtest, Choice, require_instruments
+from trading.backtest.result import Statistics
+from trading.backtest.specification import Backtest, Choice, canonical, require_instruments
 from trading.backtest.sweeps import Overrides, Sweep, crossed, placed, spans, variant_text, variants
+from trading.book.journal import Event, Scalar
 from trading.config.strategies import StrategySettings
-from trading.errors import DatasetNotFound, DaybookError, DeadlinePassed, UsageError, WorkStopped
+from trading.errors import (
+    Cancelled,
+    DatasetNotFound,
+    DaybookError,
+    DeadlinePassed,
+    StoreBusy,
+    UsageError,
+    WorkStopped,
+)
 from trading.ports import NO_LIMITS, Cluster, FrameStore, Limits, Progress, Task
 
 KEPT_EVERY_S = 2.0
+WAITS_S = 3600.0  # for the same sweep elsewhere
+BETWEEN_LOOKS_S = 0.1  # at deadline and cancellation while it waits
 STARTING_S = 0.4  # in which workers get ready before a deadline counts: kernels load in about as long
 BATCH = 20  # variants that Optuna chooses at once, whatever the number of workers, so that answers do not depend on it
 CURVE = "net_percent"
@@ -74,7 +89,7 @@ class Runner:
         self._own &= (backtest.decided_by.name, backtest.costs.name) == ("rules", "settings")
         self._work = engine.bench_of(bench.panel, backtest.resolved())
 
-    def evaluated(self, overrides: Mapping[str, Any]) -> tuple[Mapping[str, Mapping[str, float]], Floats]:
+    def evaluated(self, overrides: Mapping[str, Any]) -> tuple[Statistics, Floats]:
         """Statistics by curve and name, and the net percent curve, of a variant."""
         strategy = self._sweep.varied(overrides)
         backtest = self._sweep.backtest.model_copy(update={"strategy": strategy})
@@ -89,11 +104,20 @@ class Runner:
 
 
 def prepared(bench: Bench) -> Runner:
-    """The runner, kernels loaded and what variants share computed."""
+    """The runner, kernels loaded and what variants share computed. Raises UsageError where the backtest itself does not
+    have the objective among its statistics."""
     if bench.runner is None:
-        bench.runner = Runner(bench)
-        variant_row(bench.runner, {})
+        runner = Runner(bench)
+        _require_objective(bench.sweep.objective, variant_row(runner, {})[1])
+        bench.runner = runner
     return bench.runner
+
+
+def _require_objective(objective: str, statistics: str | None) -> None:
+    """Raises UsageError naming the numbers there are, where the objective is not one of them."""
+    known = [name for name, value in _numbers(statistics or "{}").items() if isinstance(value, float)]
+    if known and objective not in known:
+        raise UsageError(f"objective {objective} is unknown. Choose one of {', '.join(known)}.")
 
 
 Row = tuple[str | None, str | None, str | None]  # error, statistics, moments: as `sweep_results` keeps them
@@ -111,7 +135,7 @@ def variant_row(runner: Runner, overrides: Mapping[str, Any]) -> Row:
     return None, _text(found), base64.b64encode(moments.tobytes()).decode()
 
 
-def _text(found: Mapping[str, Mapping[str, float]]) -> str:
+def _text(found: Statistics) -> str:
     """Statistics as `curve.name`, JSON; what is not finite is text, which JSON has no number for."""
     flat = {f"{curve}.{name}": _said(own[name]) for curve, own in found.items() if curve in (CURVE, "risk")
             for name in own}  # fmt: skip
@@ -227,26 +251,80 @@ def run(
 ) -> Found:
     """Runs a sweep: every variant that is not known yet, once. Killed, it loses what was done in the last
     `keep_every_s` seconds. A deadline counts from when workers are ready, or 0.4 s after they were asked for:
-    panel and kernels do not use it up.
+    panel and kernels do not use it up. While the same sweep runs elsewhere it waits, which does.
 
-    Raises WrongSpecification, StoreBusy while the same sweep runs elsewhere, and what a cluster raises but for a
-    deadline, a memory ceiling or a cancellation: these are told in `stopped`, and what was done is kept.
+    However it ends, it leaves an audit row (`select * from ledger_backtests`).
+
+    Raises UsageError on an unknown objective, WrongSpecification, StoreBusy where the same sweep runs elsewhere for an
+    hour, and what a cluster raises but for a deadline, a memory ceiling or a cancellation: these are told in `stopped`,
+    and what was done is kept.
     """
-    began = time.monotonic()
-    bench, key = _opened(sweep, Workshop(source, tuple(plugins)))
-    own_lock = hashlib.sha256(f"sweep {key}".encode()).hexdigest()
-    with wiring.result_store(where).computing(own_lock, 5.0):
-        kept = Kept(wiring.frame_store(where), key, bench.panel.sessions[-1].item(), keep_every_s)
-        if _prepares(sweep, limits):
-            prepared(bench)
-        work = _Work(bench, kept, cluster, limits, progress, began)
+    audit = _Audit(sweep, source)
+    try:
+        bench, audit.key = _opened(sweep, Workshop(source, tuple(plugins)))
+        audit.data_version = bench.panel.version
+        kept = Kept(wiring.frame_store(where), audit.key, bench.panel.sessions[-1].item(), keep_every_s)
+        work = _Work(bench, kept, cluster, limits, progress, audit.began)
+        _worked(work, where)
+        return audit.heard(work.found())
+    except BaseException as cause:
+        audit.detail = f"{type(cause).__name__}: {cause}"[:2000]
+        raise
+    finally:
+        wiring.ledger(where).record([audit.event()])
+
+
+def _worked(work: _Work, where: Place) -> None:
+    """Alone with the sweep, what is not known is computed; what stopped it is told to `work`."""
+    with ExitStack() as alone:
         try:
+            work.enter(alone, where)
             work.search()
         except WorkStopped as stopped:
-            work.stopped = work.retold(stopped)
+            work.stop(stopped)
         finally:
-            kept.keep()
-    return work.found()
+            work.keep()
+
+
+@dataclass(slots=True)
+class _Audit:
+    """What is to be said of one request, however it ends."""
+
+    sweep: Sweep
+    source: Choice
+    began: float = field(default_factory=time.monotonic)
+    key: str = ""
+    data_version: str = ""
+    outcome: str = "failed"
+    detail: str = ""
+
+    def heard(self, found: Found) -> Found:
+        """What became of it, noted."""
+        self.outcome = "stopped" if found.stopped else "computed" if found.computed else "cached"
+        counts = f"{self.sweep.size} variants, {found.computed} computed, {found.known} known"
+        self.detail = f"{counts}; {found.stopped}"[:2000] if found.stopped else counts
+        return found
+
+    def event(self) -> Event:
+        """The audit row."""
+        at, request, backtest = wiring.utc_now(), uuid.uuid4().hex, self.sweep.backtest
+        who = getpass.getuser()
+        payload: dict[str, Scalar] = {
+            "request": request,
+            "key": self.key,
+            "strategy": backtest.strategy.name,
+            "who": who,
+            "asked_at": at.isoformat(timespec="microseconds"),
+            "source": canonical(self.source.model_dump(mode="json")),
+            "data_version": self.data_version,
+            "code_version": wiring.code_version(),
+            "engine": backtest.engine.name,
+            "seconds": time.monotonic() - self.began,
+            "cached": int(self.outcome == "cached"),
+            "outcome": self.outcome,
+            "detail": self.detail,
+        }
+        return Event(f"backtest:{request}", "backtest", at.date(), at, who, payload)
 
 
 def _prepares(sweep: Sweep, limits: Limits) -> bool:
@@ -276,13 +354,37 @@ class _Work:
         self._bench, self._sweep, self._kept, self._cluster = bench, bench.sweep, kept, cluster
         self._limits, self._progress, self._began = limits, progress, began
         self._started: float | None = None
+        self._waited = 0.0
         self._variants: tuple[Overrides, ...] = ()
         self._texts: list[str] = []
         self._computed = self._dropped = 0
         self.stopped: WorkStopped | None = None
 
+    def enter(self, alone: ExitStack, where: Place) -> None:
+        """Alone with the sweep; while it runs elsewhere, deadline and cancellation are looked at. Raises WorkStopped,
+        and StoreBusy after an hour."""
+        began = time.monotonic()
+        while True:
+            try:
+                alone.enter_context(wiring.alone_with_sweep(where, self._kept.key, BETWEEN_LOOKS_S))
+                return
+            except StoreBusy:
+                self._waited = time.monotonic() - began
+                self._look()
+                if self._waited > WAITS_S:
+                    raise
+
+    def _look(self) -> None:
+        """At the limits, while nothing is computed."""
+        if self._limits.cancelled():
+            raise Cancelled("the work was cancelled while the same sweep ran elsewhere", 0, self._sweep.size, "")
+        if self._limits.deadline_s is not None and self._waited >= self._limits.deadline_s:
+            raise DeadlinePassed("the deadline passed", 0, self._sweep.size, "")
+
     def search(self) -> None:
         """Computes what is not known. Raises WorkStopped."""
+        if _prepares(self._sweep, self._limits):
+            prepared(self._bench)
         if self._sweep.search == "optuna":
             self._optuna()
             return
@@ -325,10 +427,20 @@ class _Work:
         self._started = self._started or now
         if self._limits.deadline_s is None:
             return self._limits
-        left = max(0.0, self._started + self._limits.deadline_s - now)
+        left = max(0.0, self._started + self._limits.deadline_s - self._waited - now)
         return replace(self._limits, deadline_s=left, starting_s=STARTING_S if self._bench.runner is None else 0.0)
 
-    def retold(self, stopped: WorkStopped) -> WorkStopped:
+    def keep(self) -> None:
+        """Puts what is new into the store."""
+        self._kept.keep()
+
+    def stop(self, stopped: WorkStopped) -> None:
+        """Why it ended early. What is known is looked up where the search never began."""
+        if not self._texts and self._sweep.search != "optuna":
+            self._rest(self._listed(), [])
+        self.stopped = self._retold(stopped)
+
+    def _retold(self, stopped: WorkStopped) -> WorkStopped:
         """The same, of the whole sweep."""
         reason = stopped.reason
         if isinstance(stopped, DeadlinePassed):
@@ -365,8 +477,7 @@ class _Work:
             self._sweep, self._kept.key, self._variants, rows, self._computed, max(known, 0), self._dropped,
             time.monotonic() - self._began, self.stopped,
         )  # fmt: skip
-        if self._sweep.objective not in next(filter(None, made.statistics()), {self._sweep.objective: 0}):
-            raise UsageError(f"objective {self._sweep.objective} is unknown. Choose one of the table's statistics.")
+        _require_objective(self._sweep.objective, next((row[1] for row in rows if row and row[1]), None))
         odds = {} if self.stopped else odds_of(made, self._bench)
         return replace(made, odds=odds, seconds=time.monotonic() - self._began)
 

@@ -6,6 +6,7 @@ resources (`deployments.py`), or using an adapter.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,14 @@ def result_store(where: Place) -> ResultStore:
     from resources.result_store import ResultStore
 
     return ResultStore(where.home / "results", frame_store(where))
+
+
+def alone_with_sweep(where: Place, key: str, wait_s: float) -> AbstractContextManager[None]:
+    """Alone with a sweep of this home, between threads and processes; backtests have locks of their own. Raises
+    StoreBusy after `wait_s` seconds."""
+    from resources.file_lock import held
+
+    return held(where.home / "results" / ".locks" / "sweeps" / key[:16], f"the sweep {key[:12]}", wait_s)
 
 
 def processes(workers: int | None = None) -> Cluster:
