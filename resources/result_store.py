@@ -16,10 +16,11 @@ only, thousands in one append.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -41,7 +42,8 @@ from trading.errors import DatasetNotFound, StoreError
 from trading.frames import BACKTEST_RESULTS
 from trading.ports import FrameStore
 
-_RECORD = b"daybook.record"
+_RECORD, _SUM = b"daybook.record", b"daybook.record.sha256"  # pages have checksums of their own
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OSError, pa.ArrowException)
 _POSITION, _CURVE = "position ", "curve "
 _FAR = date(9999, 12, 31)
 _INDEX_WAIT_S = 30.0
@@ -77,7 +79,7 @@ class ResultStore:
             return 0
         with held(self.root / ".locks" / "index", "the list of results", _INDEX_WAIT_S):
             marks = [mark for mark in sorted(news.iterdir()) if self._file(mark.name).exists()]
-            kept = [_described(pq.read_schema(self._file(mark.name))) for mark in marks]
+            kept = [self._read(mark.name, lambda file: _described(pq.read_schema(file))) for mark in marks]
             self._append(kept, self._keys())
             for mark in marks:
                 mark.unlink(missing_ok=True)
@@ -86,14 +88,25 @@ class ResultStore:
     def load(self, key: str) -> Kept | None:
         """The whole result, or None where its curves are not kept. Raises StoreError on a damaged file."""
         try:
-            table = pq.ParquetFile(self._file(key)).read(use_threads=False)  # read_table would import pandas
+            return self._read(key, lambda file: _kept(_table_of(file)))
         except FileNotFoundError:
             return None
-        except (OSError, pa.ArrowException) as cause:
+
+    def _read(self, key: str, how: Callable[[Path], Kept]) -> Kept:
+        """What is in the file of a key. Raises StoreError where that cannot be read, or is of another key."""
+        file = self._file(key)
+        try:
+            found = how(file)
+            if found.record.key != key:
+                raise ValueError(f"it holds the result {found.record.key[:12]}")
+        except FileNotFoundError:
+            raise
+        except _UNREADABLE as cause:
+            reason = str(cause) or type(cause).__name__
             raise StoreError(
-                f"the result {self._file(key)} is damaged: {cause}. Delete the file; it is computed again when asked."
+                f"the result {file} is damaged: {reason}. Delete the file; it is computed again when asked."
             ) from cause
-        return _kept(table)
+        return found
 
     def statistics(self, keys: Iterable[str]) -> dict[str, Kept]:
         """Records and statistics of those of `keys` that are known, without curves."""
@@ -138,7 +151,9 @@ class ResultStore:
             place.parent.mkdir(parents=True, exist_ok=True)
             for left in place.parent.glob(f".{place.stem}.*.draft"):  # of writers that were killed
                 left.unlink(missing_ok=True)
-            pq.write_table(_table(kept, result), draft, compression="zstd", use_dictionary=False)
+            pq.write_table(
+                _table(kept, result), draft, compression="zstd", use_dictionary=False, write_page_checksum=True
+            )
             synced(draft)
             mark = self.root / ".new" / kept.record.key
             mark.parent.mkdir(exist_ok=True)
@@ -157,7 +172,14 @@ def _table(kept: Kept, result: Result) -> pa.Table:
     for column, code in enumerate(result.instruments):
         columns[f"{_POSITION}{code}"] = _column(pa.float64(), result.positions[:, column])
     said = {**_record(kept.record), "statistics": _text(kept.statistics)}
-    return pa.table(columns).replace_schema_metadata({_RECORD: json.dumps(said)})
+    text = json.dumps(said).encode()
+    return pa.table(columns).replace_schema_metadata({_RECORD: text, _SUM: hashlib.sha256(text).hexdigest()})
+
+
+def _table_of(file: Path) -> pa.Table:
+    """Everything in a file, checksums verified. Not by read_table, which would import pandas."""
+    with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+        return opened.read(use_threads=False)
 
 
 def _column(kind: pa.DataType, values: npt.NDArray[Any]) -> pa.Array:
@@ -167,7 +189,10 @@ def _column(kind: pa.DataType, values: npt.NDArray[Any]) -> pa.Array:
 
 def _described(schema: pa.Schema) -> Kept:
     """The record and the statistics of a file."""
-    said = json.loads(schema.metadata[_RECORD])
+    text = (schema.metadata or {})[_RECORD]
+    if hashlib.sha256(text).hexdigest().encode() != schema.metadata[_SUM]:
+        raise ValueError("its record is not what was written")
+    said = json.loads(text)
     return Kept(statistics=_statistics(said.pop("statistics")), record=_record_of(said))
 
 
@@ -178,6 +203,8 @@ def _kept(table: pa.Table) -> Kept:
     positions = np.empty((table.num_rows, len(held_in)))
     for column, name in enumerate(held_in):
         positions[:, column] = _floats(table, name)
+    if not held_in or not curves:
+        raise ValueError("it has no positions or no curves")
     sessions = times(table["session"]).astype("datetime64[D]")
     codes = tuple(name.removeprefix(_POSITION) for name in held_in)
     result = Result(sessions, codes, positions, curves, described.statistics)

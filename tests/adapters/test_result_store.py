@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +123,79 @@ def test_a_damaged_file_is_named(store: ResultStore) -> None:
     (store.root / "aa" / f"{'a' * 64}.parquet").write_bytes(b"PAR1 not at all PAR1")
     with pytest.raises(StoreError, match="is damaged"):
         store.load("a" * 64)
+
+
+def rewritten(store: ResultStore, change: Callable[[pa.Table], pa.Table]) -> Path:
+    """The file of a kept result, written anew with something changed."""
+    store.keep([kept("a")])
+    file = store.root / "aa" / f"{'a' * 64}.parquet"
+    pq.write_table(change(pq.read_table(file)), file)
+    return file
+
+
+def with_record(change: Callable[[dict], object]) -> Callable[[pa.Table], pa.Table]:
+    """Changes the record in a file's metadata, and its checksum with it."""
+
+    def done(table: pa.Table) -> pa.Table:
+        said = json.loads(table.schema.metadata[b"daybook.record"])
+        text = json.dumps(change(said)).encode()
+        digest = hashlib.sha256(text).hexdigest()
+        return table.replace_schema_metadata({"daybook.record": text, "daybook.record.sha256": digest})
+
+    return done
+
+
+BROKEN: dict[str, Callable[[pa.Table], pa.Table]] = {
+    "no metadata": lambda table: table.replace_schema_metadata(None),
+    "another record than was summed": lambda table: table.replace_schema_metadata(
+        {**table.schema.metadata, b"daybook.record": table.schema.metadata[b"daybook.record"].replace(b"0.25", b"0.35")}
+    ),
+    "no JSON": lambda table: table.replace_schema_metadata(
+        {"daybook.record": b"{", "daybook.record.sha256": hashlib.sha256(b"{").hexdigest()}
+    ),
+    "a record without a key": with_record(lambda said: {name: said[name] for name in said if name != "key"}),
+    "a record that is a list": with_record(lambda said: [said]),
+    "a time that is none": with_record(lambda said: {**said, "at": "yesterday"}),
+    "the result of another key": with_record(lambda said: {**said, "key": "b" * 64}),
+    "no statistics": with_record(lambda said: {name: said[name] for name in said if name != "statistics"}),
+    "no sessions": lambda table: table.drop_columns(["session"]),
+    "no positions": lambda table: table.drop_columns(["position US10", "position A-B"]),
+    "a curve that is text": lambda table: table.set_column(
+        table.column_names.index("curve x y"), "curve x y", pa.array(["one", "two", "three"])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_is_whole_and_wrong_is_named(store: ResultStore, name: str) -> None:
+    file = rewritten(store, BROKEN[name])
+    with pytest.raises(StoreError, match=r"is damaged: .*Delete the file") as found:
+        store.load("a" * 64)
+    assert str(file) in str(found.value)
+
+
+def test_a_bit_that_flips_in_a_curve_is_seen(store: ResultStore) -> None:
+    store.keep([kept("a", np.random.default_rng(0).normal(size=3))])
+    file = store.root / "aa" / f"{'a' * 64}.parquet"
+    whole = file.read_bytes()
+    end = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")  # where the pages stop and the footer begins
+    assert end > 100
+    for place in range(4, end):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        try:
+            found = store.load("a" * 64)
+        except StoreError:
+            continue
+        assert found is not None
+        assert found.result is not None
+        assert found.result.curves["net_percent"].tobytes() == kept_curve(whole, file)
+
+
+def kept_curve(whole: bytes, file: Path) -> bytes:
+    """The net curve of a file as it was written: a flipped bit that changes no value does no harm."""
+    sound = file.with_suffix(".sound")
+    sound.write_bytes(whole)
+    return pq.read_table(sound)["curve net_percent"].to_numpy().tobytes()
 
 
 def test_who_is_alone_with_a_key_keeps_others_waiting(store: ResultStore) -> None:
