@@ -1,4 +1,4 @@
-"""Backtests: an asset for each strategy that trades, run over the desk's own history by the backtest factory.
+"""Backtests: an asset for each strategy file, run over the desk's own history by the backtest factory.
 
 Belongs here: asking for a backtest as the launchpad says, and drawing what came back. Does not belong here: the engine,
 a strategy, or keeping results (the factory does, by the hash of what they are made of).
@@ -16,20 +16,30 @@ from assets.materialized import OWNERS, described
 from assets.pictures import image
 from trading.backtest.factory import Answer, Backtests
 from trading.backtest.result import Result
-from trading.backtest.specification import Backtest, overridden
+from trading.backtest.specification import Backtest, Choice, overridden
 from trading.config.models import DeskSettings
+from trading.config.strategies import StrategySettings
 from trading.errors import UsageError
 from trading.frames import BACKTEST_RESULTS, CLEAN_FX_RATES, DAILY_PRICES, MULTIPLE_PRICES, ROLL_GAPS, SWEEP_RESULTS
 from trading.reports import drawings
 
 GROUP = "backtests"
+ASKED = "specification"
 SHOWN = ("ann_mean", "ann_std", "sharpe", "sortino", "worst_drawdown", "time_in_drawdown", "skew")
 SPECS = [dg.AssetSpec(**described(dataset)) for dataset in (BACKTEST_RESULTS, SWEEP_RESULTS)]
 
 
+class PartConfig(dg.Config):
+    """A registered part, as `daybook backtest --list` names it, and its parameters."""
+
+    name: str = Field("", description="empty: the strategy's own")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="as the part says")
+
+
 class BacktestConfig(dg.Config):
     """Which sessions, on which instruments, with how much capital; empty: all, the strategy's, the strategy's or its
-    share of the desk's. `overrides` change settings of the strategy, as {"buffer.fraction": 0.2}."""
+    share of the desk's. `overrides` change settings of the strategy, as {"buffer.fraction": 0.2}; `costs`, `engine` and
+    `decided_by` put registered parts in place of its own."""
 
     first: str = Field("", description="first session of the curve, YYYY-MM-DD; empty: the first there is")
     last: str = Field("", description="last session that is read, YYYY-MM-DD; empty: the last there is")
@@ -38,14 +48,16 @@ class BacktestConfig(dg.Config):
         0.0, ge=0, description="capital, base currency; 0: the strategy's, or its share of the desk's"
     )
     overrides: dict[str, Any] = Field(default_factory=dict, description="settings of the strategy by dotted path")
+    costs: PartConfig = Field(default_factory=PartConfig, description="a cost model; empty: the strategy's own costs")
+    engine: PartConfig = Field(default_factory=PartConfig, description="an engine; empty: daybook")
+    decided_by: PartConfig = Field(default_factory=PartConfig, description="who decides positions; empty: its rules")
+    seed: int = Field(0, ge=0, description="of whatever draws random numbers")
+    deadline_s: float = Field(0.0, ge=0, description="seconds, after which the work is killed; 0: none")
 
 
-def asked(name: str, config: BacktestConfig, desk: DeskSettings) -> Backtest:
-    """The backtest that a launchpad's words mean. Raises UsageError, WrongSpecification."""
-    known = {strategy.name: strategy for strategy in desk.strategies}
-    if name not in known:
-        raise UsageError(f"strategy {name!r} is not configured. Known: {', '.join(known) or 'none'}.")
-    strategy = overridden(known[name], config.overrides) if config.overrides else known[name]
+def asked(own: StrategySettings, config: BacktestConfig, desk: DeskSettings) -> Backtest:
+    """The backtest of a strategy that a launchpad's words mean. Raises UsageError, WrongSpecification."""
+    strategy = overridden(own, config.overrides) if config.overrides else own
     target = strategy.volatility_target_percent or desk.capital.volatility_target_percent
     return Backtest(
         strategy=strategy.model_copy(update={"volatility_target_percent": target}),
@@ -54,7 +66,15 @@ def asked(name: str, config: BacktestConfig, desk: DeskSettings) -> Backtest:
         last=_day(config.last, "last"),
         capital_base=config.capital or strategy.capital_base or desk.capital.capital_base * strategy.capital_share,
         base_currency=strategy.base_currency or desk.capital.base_currency,
+        decided_by=_part(config.decided_by, "rules"),
+        costs=_part(config.costs, "settings"),
+        engine=_part(config.engine, "daybook"),
+        seed=config.seed,
     )
+
+
+def _part(config: PartConfig, own: str) -> Choice:
+    return Choice(name=config.name or own, parameters=config.parameters)
 
 
 def _day(text: str, name: str) -> date | None:
@@ -112,8 +132,10 @@ def backtest_asset(name: str) -> dg.AssetsDefinition:
         backtests: dg.ResourceParam[Backtests],
         desk: dg.ResourceParam[DeskSettings],
     ) -> dg.MaterializeResult[None]:
-        request = asked(name, config, desk)
-        return dg.MaterializeResult(metadata=shown(backtests.run(request), request.base_currency))
+        request = asked(backtests.strategy(name), config, desk)
+        answer = backtests.run(request, config.deadline_s or None)
+        said = {ASKED: dg.MetadataValue.text(request.model_dump_json())}
+        return dg.MaterializeResult(metadata={**shown(answer, request.base_currency), **said})
 
     return backtest
 

@@ -71,10 +71,9 @@ def wanted(config: SweepConfig, sweeps: Sweeps, desk: DeskSettings) -> Sweep:
     """The sweep that a launchpad's words mean. Raises UsageError, ConfigError, WrongSpecification."""
     if config.random and config.optuna:
         raise UsageError("random and optuna are two ways to search. Set one of them to 0.")
-    library = desk.model_copy(update={"strategies": (sweeps.strategy(config.strategy),)})
     given = {name: getattr(config, name) for name in ("first", "last", "instruments", "capital")}
     return Sweep(
-        backtest=asked(library.strategies[0].name, BacktestConfig(**given), library),
+        backtest=asked(sweeps.strategy(config.strategy), BacktestConfig(**given), desk),
         axes=[_axis(axis) for axis in config.axes],
         search="random" if config.random else "optuna" if config.optuna else "grid",
         trials=config.random or config.optuna,

@@ -144,15 +144,15 @@ class PanelsResource(HomeResource):
 
 
 class BacktestsResource(HomeResource):
-    """The backtest factory of this home, on the desk's own prices."""
+    """Backtests of this home's strategies, on the desk's own prices."""
 
     def adapter(self) -> Backtests:
-        """A factory."""
-        from pipelines.backtesting import Factory
+        """Who runs them."""
+        from pipelines.backtest_library import BacktestLibrary
 
         where = self.where()
         own = {"home": str(where.home), "deployment": where.deployment}
-        return Factory.open(where, Choice(name="store", parameters=own))
+        return BacktestLibrary(where, Choice(name="store", parameters=own))
 
 
 class SweepsResource(HomeResource):

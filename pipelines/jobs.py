@@ -2,7 +2,8 @@
 
 Belongs here: selections and executors. Does not belong here: when they run (`schedules.py`, `sensors.py`), or assets.
 
-Strategies that trade are read when this is loaded: reload the code location after adding one.
+Names of strategy files are read when this is loaded: reload the code location after adding one. The job `backtest`
+runs those that trade, or all where none does; any other is an asset to be run by itself.
 Every job runs in one process: a process a step would pay seconds of imports for each of thirty steps.
 """
 
@@ -28,16 +29,17 @@ from assets import (
 )
 from checks import expectations
 from checks.look_ahead import look_ahead_checks
-from pipelines.settings import place, traded_names
+from pipelines.settings import place, strategy_files, traded_names
 
 BY_SESSION = [
     *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, signals.signals, book.book,
     reconciliation.breaks, *quality.ASSETS, reports.daily_report,
 ]  # fmt: skip
-TRADED = traded_names(place())
-BACKTESTS = backtests.backtest_assets(TRADED)
-BACKTEST_CHECKS = look_ahead_checks(TRADED)
-UNPARTITIONED = [history.history, *BACKTESTS, sweeps.variants, backups.backup]
+STRATEGIES = tuple(strategy_files(place()))
+TRADED = frozenset(traded_names(place()))
+BACKTESTS = dict(zip(STRATEGIES, backtests.backtest_assets(STRATEGIES), strict=True))
+BACKTEST_CHECKS = look_ahead_checks(STRATEGIES)
+UNPARTITIONED = [history.history, *BACKTESTS.values(), sweeps.variants, backups.backup]
 PRICES = [*raw.ASSETS, *clean.ASSETS, *continuous.ASSETS]
 
 
@@ -55,9 +57,8 @@ INGEST = _job("ingest", [history.history], "Loads all history of the desk's vend
 PRICES_OF_SESSION = _job("prices", PRICES, "Takes in one session's prices: raw, clean and continuous.")
 CLOSE = _job("close", BY_SESSION, "The end of the day: prices checked, measured, traded on paper, valued, reported.")
 BACKFILL = _job("backfill", BY_SESSION, "The close of many sessions, in order, in one run.")
-BACKTEST = [_job("backtest", BACKTESTS, "Strategies over history, curves drawn.")] if BACKTESTS else []
-SWEEP = _job(
-    "sweep", [sweeps.variants], "Many variants of one strategy over history, the best shown."
-)
+_RUN = [asset for name, asset in BACKTESTS.items() if name in TRADED] or list(BACKTESTS.values())
+BACKTEST = _job("backtest", _RUN, "Strategies over history, curves drawn.")
+SWEEP = _job("sweep", [sweeps.variants], "Many variants of one strategy over history, the best shown.")
 BACKUP = _job("backup", [backups.backup], "A snapshot of the whole desk.")
-JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, *BACKTEST, SWEEP, BACKUP]
+JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, BACKTEST, SWEEP, BACKUP]

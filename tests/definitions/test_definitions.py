@@ -20,7 +20,7 @@ HEAVY = ["great_expectations", "exchange_calendars", "matplotlib", "duckdb", "re
 
 # Kept by people, or written by checks, the clean layer, and whoever asks for a backtest.
 EXTERNAL = {"instruments", "violations", "quarantine", "backtest_results", "sweep_results"}
-UNPARTITIONED = {"history", "backtests/trend", "sweeps", "snapshot"}
+UNPARTITIONED = {"history", "backtests/chapter15", "backtests/trend", "sweeps", "snapshot"}
 BY_SESSION = {
     "raw_bars", "raw_multiple_prices", "raw_adjusted_prices", "raw_fx_rates", "raw_roll_calendars",
     "clean_bars", "clean_multiple_prices", "clean_fx_rates",
@@ -90,6 +90,23 @@ def test_definitions_load_in_a_fresh_process_without_the_heavy_libraries(tmp_pat
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout) == []
     assert not (tmp_path / "none").exists(), "loading definitions makes nothing"
+
+
+def test_with_nothing_traded_there_are_backtests_all_the_same(tmp_path: Path, root: Path) -> None:
+    """Of every strategy file, the home's own too, and one that is wrong."""
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "mine.toml").write_text("nonsense = 1\n")
+    (tmp_path / "desk.toml").write_text("trading = []\n")
+    program = (
+        "import json; from pipelines.definitions import defs; job = defs.resolve_job_def('backtest'); "
+        "print(json.dumps(sorted(key.to_user_string() for key in job.asset_layer.executable_asset_keys)))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=root, env={"DAYBOOK_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout) == ["backtests/chapter15", "backtests/mine", "backtests/trend"]
 
 
 def test_the_assets_are_these(graph: AssetGraph) -> None:

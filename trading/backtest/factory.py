@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from trading.backtest.result import Result, Statistics
-from trading.backtest.specification import Backtest
+from trading.backtest.specification import Backtest, CostModel, Strategy
 from trading.backtest.sweeps import Overrides, Sweep
 from trading.config.strategies import StrategySettings
 from trading.errors import WorkStopped
@@ -47,10 +47,18 @@ class Answer(Protocol):
 
 @runtime_checkable
 class Backtests(Protocol):
-    """Who answers. Raises WrongSpecification, StageFailed, StoreBusy, StoreUnavailable."""
+    """Who answers. Raises WrongSpecification, StageFailed, DeadlinePassed, StoreBusy, StoreUnavailable."""
 
-    def run(self, backtest: Backtest) -> Answer:
-        """The result of a backtest: kept already, or computed and kept."""
+    def strategy(self, name: str) -> StrategySettings:
+        """A strategy of the library. Raises ConfigError naming the known ones."""
+        ...
+
+    def run(self, backtest: Backtest, deadline_s: float | None = None) -> Answer:
+        """The result of a backtest: kept already, or computed and kept, within so many seconds."""
+        ...
+
+    def parts(self, backtest: Backtest) -> tuple[Strategy | None, CostModel | None]:
+        """The registered strategy and cost model that a backtest names, made; None where its own settings say."""
         ...
 
 
