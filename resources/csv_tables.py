@@ -106,6 +106,7 @@ def parsed_table(content: bytes, path: Path, types: Mapping[str, pa.DataType], *
     """As `read_table`, of bytes that were read of the file already (as `read_bytes` gives them)."""
     header = next(csv.reader(io.StringIO(content[: content.find(b"\n")].decode()), delimiter=delimiter), [])
     _check_header(path, header, list(types))
+    _check_quotes(path, content)
     options = pacsv.ConvertOptions(
         column_types=dict(types), include_columns=list(types), null_values=MISSING, strings_can_be_null=False
     )
@@ -116,6 +117,16 @@ def parsed_table(content: bytes, path: Path, types: Mapping[str, pa.DataType], *
         ).combine_chunks(memory_pool=pa.system_memory_pool())  # fmt: skip
     except pa.ArrowInvalid as cause:
         raise _first_fault(path, content, header, types, delimiter, cause) from cause
+
+
+def _check_quotes(path: Path, content: bytes) -> None:
+    """Raises BadInput on a quotation mark that is not closed on its line: all rows up to the next one would be lost."""
+    if b'"' not in content:
+        return
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.count(b'"') % 2:
+            cure = "Remove it, or close it on the same line."
+            raise BadInput("a quotation mark is not closed", where=str(path), row=number, cure=cure)
 
 
 def stamps(table: pa.Table, column: str, path: Path, *, pattern: str | None = None) -> pa.Array:

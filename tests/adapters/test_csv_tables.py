@@ -31,6 +31,15 @@ def test_harmless_differences_are_read_alike(tmp_path: Path, content: bytes) -> 
     assert table.to_pydict() == {"time": ["2022-02-21", "2022-02-22"], "price": [1.5, None]}
 
 
+def test_a_quotation_mark_that_is_not_closed_is_named_and_swallows_nothing(tmp_path: Path) -> None:
+    torn = GOOD.replace(b",x", b',"x') + b'2022-02-23,9.0,"z"\n'
+    with pytest.raises(BadInput, match="line 2: a quotation mark is not closed") as refused:
+        read_table(written(tmp_path, torn), TYPES)
+    assert refused.value.exit_code == 2
+    quoted = GOOD.replace(b",x", b',"x"')
+    assert read_table(written(tmp_path, quoted), TYPES)["price"].to_pylist() == [1.5, None]
+
+
 def test_not_finite_numbers_are_numbers(tmp_path: Path) -> None:
     prices = read_table(written(tmp_path, b"time,price\na,inf\nb,-inf\nc,NaN\nd,1e400\n"), TYPES)["price"].to_pylist()
     assert prices[:2] == [math.inf, -math.inf]

@@ -90,3 +90,11 @@ def test_the_test_that_the_page_shows_passes(root: Path, daybook_prices, daybook
     shown: dict[str, object] = {}
     exec(re.findall(r"```python\n(def test_my_rules_earn.*?)```", page, re.DOTALL)[0], shown)
     shown["test_my_rules_earn_in_a_trend"](daybook_prices, daybook_backtest)
+
+
+def test_the_program_that_the_page_shows_runs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (root / "docs/how-to/backtests.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    ran: dict[str, object] = {}
+    exec(re.findall(r"```python\n(import asyncio.*?)```", page, re.DOTALL)[0], ran)
+    assert ran["found"].result.positions.shape == (2000, 2)
