@@ -173,6 +173,9 @@ class _Request:
             held.weekday, held.stamps, held.values["PRICE"], held.values["PRICE_CONTRACT"],
             held.values["CARRY"], held.values["CARRY_CONTRACT"],
         )  # fmt: skip
+        if self.through is None:
+            _require_values(prices.values["price"], self.folder / adjusted, "price")
+            _require_values(rows.price, self.folder / multiple, "PRICE")
         series = daily_series(prices.weekday, prices.values["price"], rows)
         return series, {adjusted: prices.digest, multiple: held.digest}
 
@@ -180,6 +183,13 @@ class _Request:
         """Quotes of a pair, and the digest of its file."""
         rows = _Rows.read(self.folder / FX / f"{pair}.csv", _FX_COLUMNS, self)
         return Quotes(rows.weekday, rows.stamps, rows.values["PRICE"]), rows.digest
+
+
+def _require_values(values: Floats, path: Path, column: str) -> None:
+    """Raises BadInput where a file has no value at all: its instrument would be there and never trade."""
+    if not np.isfinite(values).any():
+        cure = "Fill it, or leave the instrument out with --instruments."
+        raise BadInput("there is no value in any row", where=str(path), column=column, cure=cure)
 
 
 def _terms(folder: Path, codes: Sequence[str]) -> dict[str, Terms]:

@@ -287,3 +287,12 @@ def test_a_wrong_folder_a_wrong_weekend_and_too_early_an_end(folder: Path, tmp_p
         csv_panel(folder, ["CORN"], "USD", "monday")
     with pytest.raises(UsageError, match="no prices of CORN"):
         csv_panel(folder, ["CORN"], "USD", through=date(2020, 1, 1))
+
+
+@pytest.mark.parametrize("part", ["adjusted_prices_csv", "multiple_prices_csv"])
+def test_a_file_without_any_value_is_refused(folder: Path, part: str) -> None:
+    path = folder / part / "CORN.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(BadInput, match=f"{part}/CORN.csv.*there is no value in any row") as caught:
+        csv_panel(folder, ["CORN"], "USD")
+    assert caught.value.exit_code == 2
