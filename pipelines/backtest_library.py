@@ -27,7 +27,7 @@ class BacktestLibrary:
 
     def strategy(self, name: str) -> StrategySettings:
         """As the Protocol."""
-        return strategy_file(name, self.where)
+        return strategy_file(name, self.where, self.plugins)
 
     def run(self, backtest: Backtest, deadline_s: float | None = None) -> Outcome:
         """As the Protocol; with a deadline in a child process, which is killed when it passes."""

@@ -23,7 +23,7 @@ from resources.frame_panels import FramePanels
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
 from trading.backtest.engine import bench_of, evaluate
 from trading.config.models import Capital, DeskSettings, Limits
-from trading.config.strategies import PortfolioSettings, RuleSettings, StrategySettings
+from trading.config.strategies import CostSettings, PortfolioSettings, RuleSettings, StrategySettings
 from trading.errors import BrokerError, UsageError
 from trading.frames import (
     BREAKS,
@@ -494,6 +494,21 @@ def test_targets_are_the_backtests_and_what_is_not_is_said(whole: Desk) -> None:
     desk = Desk()  # it begins with the history, and so holds what the backtest holds
     desk.run(SESSIONS[5], SESSIONS[-1])
     assert desk.agreement(SESSIONS[5], SESSIONS[-1]).metadata["targets"].value > 60
+
+
+def test_prices_since_a_date_and_what_sees_the_future() -> None:
+    """The close cuts prices off where the backtest does, and the check says what no backtest is evidence of."""
+    since = STRATEGY.model_copy(
+        update={"prices_since": SESSIONS[15], "costs": CostSettings(deflator="final_volatility")}
+    )
+    desk = Desk(DESK.model_copy(update={"strategies": (since,)}))
+    desk.run(FIRST, LAST)
+    found = desk.agreement()
+    assert found.passed
+    assert "The backtest of trend sees the future by costs.deflator" in str(found.description)
+    whole = DESK.model_copy(update={"strategies": (STRATEGY,)})
+    desk.settings = whole
+    assert "daily_volatility_base is" in str(desk.agreement().description)
 
 
 def changed(desk: Desk, dataset, column: str, by: float) -> None:

@@ -132,6 +132,32 @@ def test_on_a_holiday_at_the_end_the_check_carries_too(whole: Panel, days: list[
     assert (agreed.positions, agreed.differences) == (3, ())
 
 
+def test_an_instrument_without_prices_yet_is_left_out_of_both() -> None:
+    panel, listed = history(500), strategy(instruments=["ALPHA", "BETA", "UNBORN"])
+    found, last = sized(panel, listed, CAPITAL), panel.sessions[-1].item()
+    assert found is not None
+    assert found.bench.panel.instruments == ("ALPHA", "BETA")
+    agreed = compared(panel, listed, sizing(listed, CAPITAL), closed_by(found, last, last), last, last)
+    assert (agreed.positions, agreed.differences) == (2, ())
+
+
+def test_an_instrument_that_begins_late_is_compared_too() -> None:
+    panel = history(500)
+    begin = np.array([0, 0, 600])
+    none = np.arange(500)[:, None] < begin
+    empty = replace(
+        panel,
+        price=np.where(none, np.nan, panel.price), held=np.where(none, np.nan, panel.held),
+        carry=np.where(none, np.nan, panel.carry), first=np.zeros(3, dtype=np.int64),
+        last=np.where(begin > 500, -1, panel.last), held_first=np.zeros(3, dtype=np.int64),
+        held_last=np.where(begin > 500, -1, panel.last),
+    )  # fmt: skip
+    found, last = sized(empty, strategy(), CAPITAL), panel.sessions[-1].item()
+    assert found is not None
+    agreed = compared(empty, strategy(), sizing(strategy(), CAPITAL), closed_by(found, last, last), last, last)
+    assert (agreed.positions, agreed.differences) == (2, ())
+
+
 # --- capital ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("compounding", ["half", "full"])
 def test_a_strategy_that_compounds_is_not_traded(compounding: str) -> None:

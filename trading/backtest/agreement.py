@@ -54,15 +54,18 @@ class Roads:
     """The backtest of a strategy through the end of a panel, row by row.
 
     `own` is as backtests are run: an instrument's rows end with its last price. From the session in which one of them
-    has ended, which may be no more than a holiday of its own, the row is of `carried`, where it keeps what was known.
+    has ended, which may be no more than a holiday of its own, the row is of `carried`, where it keeps what was known;
+    and every row is, where one that the strategy lists has no prices yet, which no backtest would take.
     """
 
     def __init__(self, panel: Panel, strategy: StrategySettings, sizing: Sizing) -> None:
         self.carried = _tested(bench_of(panel, strategy, carried=True), strategy, sizing)
-        whole = set(listed(strategy)) <= set(panel.instruments)
-        self.own = _tested(bench_of(panel, strategy), strategy, sizing) if whole else self.carried
-        seen = self.own.sized.bench.panel
-        self.ends = int(np.minimum(seen.last, seen.held_last).min()) if whole else -1
+        self.own, self.ends = self.carried, -1
+        if set(listed(strategy)) <= set(panel.instruments):
+            bench = bench_of(panel, strategy)
+            self.ends = int(np.minimum(bench.panel.last, bench.panel.held_last).min())
+            if self.ends >= 0:
+                self.own = _tested(bench, strategy, sizing)
 
     def at(self, row: int) -> Tested:
         """The backtest that a row is of."""
