@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.config.strategies import StrategySettings
+from trading.errors import CalculationError, DaybookError
 from trading.kernels.averages import filled, of_span
 from trading.kernels.holdings import combined_forecasts, is_always_zero
 from trading.strategies.rule import ForecastRule, Market, rule_named, rules
@@ -59,7 +60,7 @@ def forecasts(
 ) -> Forecasts:
     """All forecasts of a strategy on the instruments of the bench's panel. `known` are the rules there are.
 
-    Raises ConfigError on an unknown rule or parameter, and where a rule gives an array of another shape.
+    Raises ConfigError on an unknown rule or parameter, CalculationError where a rule fails.
     """
     known = bench.once("rules", rules) if known is None else dict(known)
     used = {name: rule_named(rule.rule, known) for name, rule in sorted(strategy.rules.items())}
@@ -105,13 +106,29 @@ def _raw(bench: Workbench, strategy: StrategySettings, name: str, rule: Forecast
 
     def make() -> Floats:
         given = rule.read(dict(settings.parameters), f"strategy {strategy.name}, rules.{name}")
-        values: Floats = rule.forecast(market_of(bench, strategy), given)
-        if values.shape != bench.panel.price.shape:
-            raise ValueError(f"rule {rule.name} gave shape {values.shape} for prices of {bench.panel.price.shape}")
+        values = _forecast(rule, market_of(bench, strategy), given)
         return _without_zeros(values) if strategy.forecasts.zero_rules == "missing" else values
 
     parameters = tuple(sorted(settings.parameters.items()))
     return bench.once(("raw", rule, parameters, strategy.volatility, strategy.forecasts.zero_rules), make)
+
+
+def _forecast(rule: ForecastRule[Any], market: Market, given: Any) -> Floats:
+    """What a rule gives. Raises CalculationError, naming the rule, where it fails or gives another shape."""
+    try:
+        values = np.asarray(rule.forecast(market, given), dtype=np.float64)
+    except DaybookError:
+        raise
+    except Exception as cause:
+        raise CalculationError(
+            f"rule {rule.name} failed: {type(cause).__name__}: {cause}. Correct the file of the rule."
+        ) from cause
+    if values.shape != market.price.shape:
+        raise CalculationError(
+            f"rule {rule.name} gave an array of shape {values.shape} for prices of {market.price.shape} (sessions, "
+            "instruments). Give a forecast for each session and instrument, NaN where there is none."
+        )
+    return values
 
 
 def _without_zeros(raw: Floats) -> Floats:
