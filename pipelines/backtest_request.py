@@ -82,7 +82,7 @@ def asked(where: Place, words: Words, *, kept: bool = True) -> Asked:
 PARTS = {"costs": "settings", "decided_by": "rules", "engine": "daybook"}  # what there is without a choice
 
 
-def chosen_parts(words: Words) -> dict[str, Choice]:
+def chosen_parts(words: Words) -> dict[str, Any]:
     """The registered parts that were typed, with parameters from texts like `costs.per_contract_base=2`.
 
     Raises UsageError on a kind that is none, and on parameters of what takes none.
@@ -104,7 +104,7 @@ def chosen_parts(words: Words) -> dict[str, Choice]:
             option = kind.replace("_", "-")
             raise UsageError(f"--part {kind}.{next(iter(given[kind]))} needs a part: name it with --{option} NAME.")
     own = {kind: PARTS[kind] if name is None else name for kind, name in names.items()}
-    return {kind: Choice(name=own[kind], parameters=given[kind]) for kind in PARTS}
+    return {kind: {"name": own[kind], "parameters": given[kind]} for kind in PARTS}
 
 
 def overridden_strategy(
@@ -246,7 +246,8 @@ def look_ahead(where: Place, words: Words, cuts: int) -> dict[str, Any]:
     request = asked(where, words)
     with Factory.open(where, request.source, plugins=request.plugins) as factory:
         decided_by, model = factory.workshop.given(request.backtest)
-        found = of_backtest(factory.source, request.backtest, cuts, decided_by=decided_by, model=model)
+        known = factory.workshop.rules(request.backtest)
+        found = of_backtest(factory.source, request.backtest, cuts, decided_by=decided_by, model=model, known=known)
     sentences = [finding.sentence() for finding in found]
     return {"strategy": request.backtest.strategy.name, "cuts": cuts, "ok": not sentences, "findings": sentences}
 

@@ -53,6 +53,7 @@ BETWEEN_LOOKS_S = 0.1  # at deadline and cancellation while it waits
 STARTING_S = 0.4  # in which workers get ready before a deadline counts: kernels load in about as long
 BATCH = 20  # variants that Optuna chooses at once, whatever the number of workers, so that answers do not depend on it
 CURVE = "net_percent"
+_AT_ONCE = 1024  # rows of the dataset made into Python's own at once
 _FAR = date(9999, 12, 31)
 
 
@@ -87,7 +88,7 @@ class Runner:
         backtest = bench.sweep.backtest
         self._own = backtest.engine == Choice(name="daybook")
         self._own &= (backtest.decided_by.name, backtest.costs.name) == ("rules", "settings")
-        self._work = engine.bench_of(bench.panel, backtest.resolved())
+        self._work, self._rules = engine.bench_of(bench.panel, backtest.resolved()), bench.workshop.rules(backtest)
 
     def evaluated(self, overrides: Mapping[str, Any]) -> tuple[Statistics, Floats]:
         """Statistics by curve and name, and the net percent curve, of a variant."""
@@ -98,6 +99,7 @@ class Runner:
             return result.statistics, result.curves[CURVE]
         resolved = backtest.resolved()
         sizing = self._engine.sizing_of(resolved, backtest.capital_base)
+        self._work.once("rules", lambda: self._rules)
         made = self._engine.evaluate(self._work, resolved, sizing).account
         rows = self._engine.counted_rows(made, backtest.first)
         return self._engine.statistics(made, rows, (CURVE,)), made.percent.net[rows]
@@ -162,12 +164,18 @@ class Kept:
         """Every result by variant; what the dataset has is read when this is first asked for."""
         from trading.frames import SWEEP_RESULTS
 
+        names = ("overrides", "error", "statistics", "moments")
         try:
-            table = self._frames.history(SWEEP_RESULTS, through=_FAR, series=[self.key])
+            table = self._frames.history(SWEEP_RESULTS, through=_FAR, series=[self.key], columns=names)
         except DatasetNotFound:
             return {}
-        columns = [table[name].to_pylist() for name in ("overrides", "error", "statistics", "moments")]
-        return {text: (error, found, moments) for text, error, found, moments in zip(*columns, strict=True)}
+        rows: dict[str, Row] = {}
+        for part in table.to_batches(max_chunksize=_AT_ONCE):
+            texts, *columns = (part.column(name).to_pylist() for name in names)
+            rows |= zip(texts, zip(*columns, strict=True), strict=True)
+        del table
+        _release()
+        return rows
 
     def add(self, text: str, row: Row) -> None:
         """A new result; kept on disk now and then."""
@@ -190,7 +198,15 @@ class Kept:
                 for text in self._new
             ]  # fmt: skip
             self._frames.append(SWEEP_RESULTS, pa.Table.from_pylist(rows, SWEEP_RESULTS.schema))
+            _release()
         self._new, self._said = [], time.monotonic()
+
+
+def _release() -> None:
+    """Gives back what Arrow freed and would keep: some 80 MB after thousands of rows were read."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +236,16 @@ class Found:
 
     def statistics(self) -> list[dict[str, Any]]:
         """Statistics by name of each variant; empty where there are none."""
-        return [{} if row is None or row[1] is None else _numbers(row[1]) for row in self.rows]
+        return list(self.told())
+
+    def told(self) -> Iterator[dict[str, Any]]:
+        """As `statistics`, one after the other: those of thousands of variants at once take tens of megabytes."""
+        for row in self.rows:
+            yield {} if row is None or row[1] is None else _numbers(row[1])
 
     def objectives(self) -> list[float]:
         """The objective of each variant; NaN where there is none."""
-        return [found.get(self.sweep.objective, math.nan) for found in self.statistics()]
+        return [found.get(self.sweep.objective, math.nan) for found in self.told()]
 
     def best(self) -> int | None:
         """Place of the variant with the highest objective, or None."""
@@ -232,10 +253,17 @@ class Found:
         known = [place for place, value in enumerate(values) if not math.isnan(value)]
         return max(known, key=lambda place: values[place]) if known else None
 
+    def best_statistics(self) -> dict[str, Any]:
+        """Statistics by name of the best variant; empty where there is none."""
+        best = self.best()
+        row = None if best is None else self.rows[best]
+        return {} if row is None or row[1] is None else _numbers(row[1])
+
 
 def _numbers(text: str) -> dict[str, Any]:
     special = ("nan", "inf", "-inf")
-    return {name: float(value) if value in special else value for name, value in json.loads(text).items()}
+    found = json.loads(text).items()
+    return {sys.intern(name): float(value) if value in special else value for name, value in found}
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
@@ -526,7 +554,7 @@ def odds_of(found: Found, bench: Bench) -> dict[str, float]:
     best = found.best()
     if len(packed) < 2 or best is None:
         return {}
-    moments = np.stack([np.frombuffer(base64.b64decode(one)).reshape(3, -1) for one in packed])
+    moments = _unpacked(packed)
     bench.runner = bench.runner or Runner(bench)
     _, curve = bench.runner.evaluated(found.variants[best])
     overfitting = backtest_overfitting(moments)
@@ -537,6 +565,15 @@ def odds_of(found: Found, bench: Bench) -> dict[str, float]:
         "slope": float(overfitting.slope),
         "trials": float(len(packed)),
     }
+
+
+def _unpacked(packed: Sequence[str]) -> Floats:
+    """Block moments of all variants, shape (n_variants, 3, n_blocks)."""
+    first = np.frombuffer(base64.b64decode(packed[0])).reshape(3, -1)
+    found = np.empty((len(packed), *first.shape))
+    for place, one in enumerate(packed):
+        found[place] = np.frombuffer(base64.b64decode(one)).reshape(3, -1)
+    return found
 
 
 def told(say: Callable[[str], None], every_s: float = 2.0) -> Progress:

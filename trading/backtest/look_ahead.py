@@ -92,11 +92,13 @@ def of_backtest(
     seed: int = 0,
     decided_by: Strategy | None = None,
     model: CostModel | None = None,
+    known: Mapping[str, ForecastRule[Any]] | None = None,
 ) -> list[Finding]:
     """Findings on a backtest, its history cut after `count` sessions by chance.
 
-    `decided_by` and `model` are the registered strategy and cost model that the backtest names, made. Raises
-    WrongSpecification where they are not given, and on another engine than Daybook's.
+    `decided_by` and `model` are the registered strategy and cost model that the backtest names, made, and `known` the
+    rules there are (None: Daybook's own). Raises WrongSpecification where a part is not given, and on another engine
+    than Daybook's.
     """
     _refuse_others(backtest, decided_by, model)
     codes = require_instruments(backtest, source.instruments())
@@ -105,7 +107,7 @@ def of_backtest(
     def through(weekend_rows: WeekendRows, last: date | None) -> Panel:
         return whole(weekend_rows, last or backtest.last)
 
-    subject = Subject(strategy, sizing_of(strategy, backtest.capital_base), decided_by=decided_by, model=model)
+    subject = Subject(strategy, sizing_of(strategy, backtest.capital_base), known, decided_by, model)
     return look_ahead(through, subject, cuts(used_sessions(through, strategy), count, seed))
 
 
