@@ -17,6 +17,7 @@ import mmap
 import os
 import re
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -42,6 +43,8 @@ _ABANDONED_S = 3600.0
 _PLAIN = ("instruments", "currencies", "base", "version", "first_day")  # fields that are in the header whole
 _log = logging.getLogger(__name__)
 
+_JUST_NOW_S = 1.0
+_Request = tuple[tuple[str, ...], str, WeekendRows, date | None]
 Array = npt.NDArray[Any]
 
 
@@ -230,11 +233,14 @@ def _padded(size: int) -> int:
 class KeptPanels:
     """A data source whose panels are kept as files: the next who asks for the same version maps them.
 
-    The source is asked for its version each time, so data that changed is read again.
+    The source is asked for its version once for each panel: by the caller's `version` a moment before, which the next
+    `panel` of the same request takes up, or else by `panel`. So data that changed is read again; a panel of data that
+    changed between the two bears its own version, and the caller sees that it is not the one that was asked for.
     """
 
     def __init__(self, source: DataSource, files: PanelFiles) -> None:
         self._source, self._files = source, files
+        self._asked: tuple[_Request, str, float] | None = None  # the last request, its version, and when
 
     def instruments(self) -> Sequence[str]:
         """As the source's."""
@@ -244,11 +250,19 @@ class KeptPanels:
         self, instruments: Sequence[str], base: str, weekend_rows: WeekendRows, through: date | None = None
     ) -> str:
         """As the source's."""
-        return self._source.version(instruments, base, weekend_rows, through)
+        found = self._source.version(instruments, base, weekend_rows, through)
+        self._asked = ((tuple(instruments), base, weekend_rows, through), found, time.monotonic())
+        return found
 
     def panel(
         self, instruments: Sequence[str], base: str, weekend_rows: WeekendRows, through: date | None = None
     ) -> Panel:
         """The source's panel, out of its file where there is one."""
-        version = self.version(instruments, base, weekend_rows, through)
-        return self._files.load(version, lambda: self._source.panel(instruments, base, weekend_rows, through))
+        request = (tuple(instruments), base, weekend_rows, through)
+        version = self._known(request) or self._source.version(*request)
+        return self._files.load(version, lambda: self._source.panel(*request))
+
+    def _known(self, request: _Request) -> str | None:
+        """The version the caller asked for a moment ago, once; None where it asked for something else."""
+        asked, self._asked = self._asked, None
+        return asked[1] if asked and asked[0] == request and time.monotonic() - asked[2] < _JUST_NOW_S else None

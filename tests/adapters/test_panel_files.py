@@ -15,7 +15,7 @@ from threading import Event
 import numpy as np
 import pytest
 
-from resources.panels import PanelFiles
+from resources.panels import KeptPanels, PanelFiles
 from trading.backtest.panel import Panel
 from trading.errors import StoreUnavailable, UsageError
 
@@ -181,3 +181,55 @@ def test_where_nothing_can_be_kept_the_panel_is_given_all_the_same(tmp_path: Pat
 def test_a_version_is_hexadecimal_digits(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not the version of a panel"):
         PanelFiles(tmp_path).get("../../etc/passwd")
+
+
+class Changing:
+    """A source whose data, and so its version, is what the test sets; it counts how often it was asked."""
+
+    def __init__(self, made: Callable[..., Panel]) -> None:
+        self.now, self.asked, self.read, self._made = "a" * 64, 0, 0, made
+
+    def instruments(self) -> list[str]:
+        """As the Protocol."""
+        return ["CORN"]
+
+    def version(self, *request: object) -> str:
+        """As the Protocol."""
+        self.asked += 1
+        return self.now
+
+    def panel(self, *request: object) -> Panel:
+        """As the Protocol."""
+        self.read += 1
+        return self._made(self.now)
+
+
+def test_a_version_that_was_just_asked_for_is_not_computed_again(tmp_path: Path, small) -> None:
+    source = Changing(small)
+    kept = KeptPanels(source, PanelFiles(tmp_path))
+    request = (["CORN"], "USD", "session", None)
+    version = kept.version(*request)
+    assert kept.panel(*request).version == version
+    assert (source.asked, source.read) == (1, 1)
+    source.now = "b" * 64  # nobody asked for its version since: it is not taken for the old one
+    assert kept.panel(*request).version == "b" * 64
+    assert (source.asked, source.read) == (2, 2)
+
+
+def test_another_request_is_asked_for_its_own_version(tmp_path: Path, small) -> None:
+    source = Changing(small)
+    kept = KeptPanels(source, PanelFiles(tmp_path))
+    kept.version(["CORN"], "USD", "session", None)
+    source.now = "b" * 64
+    assert kept.panel(["CORN"], "EUR", "session", None).version == "b" * 64
+    assert source.asked == 2
+
+
+def test_data_that_changed_between_version_and_panel_is_told(tmp_path: Path, small) -> None:
+    source = Changing(small)
+    kept = KeptPanels(source, PanelFiles(tmp_path))
+    request = (["CORN"], "USD", "session", None)
+    asked = kept.version(*request)
+    source.now = "b" * 64
+    assert kept.panel(*request).version == "b" * 64 != asked
+    assert PanelFiles(tmp_path).versions() == ["b" * 64]
