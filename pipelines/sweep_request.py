@@ -139,7 +139,7 @@ def _spelled(axis: Any) -> Any:
 # --- what was found ---------------------------------------------------------------------------------------------------
 def answer(found: Found, files: Mapping[str, Path | None]) -> dict[str, Any]:
     """What `--json` prints; `exit_code` is 1 where it ended early, and `partial` says so."""
-    best, statistics = found.best(), found.statistics()
+    best, statistics = found.best(), found.best_statistics()
     errors = [row[0] for row in found.rows if row is not None and row[0] is not None]
     return {
         "strategy": found.sweep.backtest.strategy.name,
@@ -156,7 +156,7 @@ def answer(found: Found, files: Mapping[str, Path | None]) -> dict[str, Any]:
         **({"message": str(found.stopped)} if found.stopped else {}),
         **({"first_failure": errors[0]} if errors else {}),
         "objective": found.sweep.objective,
-        "best": None if best is None else {"overrides": found.variants[best], "statistics": statistics[best]},
+        "best": None if best is None else {"overrides": found.variants[best], "statistics": statistics},
         **found.odds,
         **{name: str(file) for name, file in files.items() if file is not None},
         "exit_code": int(found.stopped is not None),
@@ -166,17 +166,26 @@ def answer(found: Found, files: Mapping[str, Path | None]) -> dict[str, Any]:
 def table(found: Found) -> dict[str, Any]:
     """Columns: the number of the variant, what it changes, its statistics, and why it could not be computed. A row for
     each variant that was computed, in the order of the variants."""
-    rows = [(n, found.variants[n], row, own) for n, (row, own) in enumerate(_paired(found)) if row is not None]
+    there = [number for number, row in enumerate(found.rows) if row is not None]
     paths = list(dict.fromkeys(path for overrides in found.variants for path in overrides))
-    names = list(dict.fromkeys(name for _, _, _, own in rows for name in own))
-    columns: dict[str, Any] = {"variant": [number for number, *_ in rows]}
-    columns |= {path: _column([overrides.get(path) for _, overrides, _, _ in rows]) for path in paths}
-    columns |= {name: _column([own.get(name) for *_, own in rows]) for name in names}
-    return {**columns, "error": np.array([row[0] or "" for _, _, row, _ in rows], dtype=str)}
+    columns: dict[str, Any] = {"variant": there}
+    columns |= {path: _column([found.variants[number].get(path) for number in there]) for path in paths}
+    columns |= {name: _column(values) for name, values in _statistics(found).items()}
+    return {**columns, "error": np.array([row[0] or "" for row in found.rows if row is not None], dtype=str)}
 
 
-def _paired(found: Found) -> Sequence[tuple[Any, dict[str, Any]]]:
-    return list(zip(found.rows, found.statistics(), strict=True))
+def _statistics(found: Found) -> dict[str, list[Any]]:
+    """Values by name, None where a variant has none, of the variants that were computed."""
+    columns: dict[str, list[Any]] = {}
+    rows = 0
+    for row, own in zip(found.rows, found.told(), strict=True):
+        if row is not None:
+            for name in [name for name in own if name not in columns]:
+                columns[name] = [None] * rows
+            for name, values in columns.items():
+                values.append(own.get(name))
+            rows += 1
+    return columns
 
 
 def _column(values: Sequence[Any]) -> Any:
