@@ -1,7 +1,8 @@
-"""Chooses the adapters: the only file that names them.
+"""Vends the adapters of a deployment: as typed Dagster resources, and the same ones for plain Python.
 
-Belongs here: which backend serves which port in which deployment, as typed Dagster resources, and the same adapters for
-plain Python. Does not belong here: reading the environment (`settings.py`) or using a port.
+Belongs here: what Dagster gives to assets and checks, and the backends of cache, vendor, broker, notices and backups.
+Does not belong here: which backend keeps datasets, journal and reference data (`wiring.py`, which loads no Dagster),
+reading the environment (`settings.py`) or using a port.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,16 +14,8 @@ from typing import Any
 import dagster as dg
 
 from pipelines.settings import Place, place, project_folder, read_settings
-from pipelines.wiring import result_store, utc_now
-from resources.vended import (
-    CsvReferenceResource,
-    DeltaFramesResource,
-    DiskBlobsResource,
-    ProcessCacheResource,
-    RedisCacheResource,
-    SqliteLedgerResource,
-    Vended,
-)
+from pipelines.wiring import frame_store, ledger, reference, result_store, utc_now
+from resources.vended import DiskBlobsResource, ProcessCacheResource, RedisCacheResource, Vended
 from trading.backtest.factory import Backtests, Sweeps
 from trading.backtest.specification import Choice, DataSource
 from trading.config.models import DeskSettings
@@ -100,6 +93,30 @@ class DeskResource(HomeResource):
         return self.settings()
 
 
+class FramesResource(HomeResource):
+    """Where the deployment keeps datasets."""
+
+    def adapter(self) -> FrameStore:
+        """The frame store."""
+        return frame_store(self.where())
+
+
+class LedgerResource(HomeResource):
+    """Where the deployment keeps the journal."""
+
+    def adapter(self) -> Ledger:
+        """The ledger."""
+        return ledger(self.where())
+
+
+class ReferenceResource(HomeResource):
+    """Where the deployment reads reference data."""
+
+    def adapter(self) -> ReferenceStore:
+        """The reference store."""
+        return reference(self.where())
+
+
 class VendorResource(HomeResource):
     """The vendor that the desk's settings name."""
 
@@ -174,41 +191,6 @@ class SnapshotsResource(HomeResource):
         """Takes, lists and restores snapshots."""
         where = self.where()
         return snapshots(where)
-
-
-def frame_resource(where: Place) -> DeltaFramesResource:
-    """Delta Lake under the home."""
-    return DeltaFramesResource(root=str(where.home / "frames"))
-
-
-def frame_store(where: Place) -> FrameStore:
-    """The frame store itself."""
-    store: FrameStore = frame_resource(where).adapter()
-    return store
-
-
-def ledger(where: Place) -> Ledger:
-    """SQLite in the home."""
-    found: Ledger = ledger_resource(where).adapter()
-    return found
-
-
-def ledger_resource(where: Place) -> SqliteLedgerResource:
-    """SQLite in the home, typed."""
-    return SqliteLedgerResource(path=str(where.home / "ledger.sqlite"))
-
-
-def reference_resource(where: Place) -> CsvReferenceResource:
-    """The project's reference data, with the home's own over it."""
-    folders = [project_folder("reference"), where.home / "reference"]
-    present = [str(folder) for folder in folders if folder.is_dir()]
-    return CsvReferenceResource(folders=present, calendars=str(where.home / "cache" / "calendars"))
-
-
-def reference(where: Place) -> ReferenceStore:
-    """The reference store itself."""
-    found: ReferenceStore = reference_resource(where).adapter()
-    return found
 
 
 def cache_resource(where: Place) -> Vended:
@@ -340,9 +322,9 @@ def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
     the desk by `sole_run`."""
     own = {"home": str(where.home), "deployment": where.deployment}
     return {
-        "frames": frame_resource(where),
-        "ledger": ledger_resource(where),
-        "reference": reference_resource(where),
+        "frames": FramesResource(**own),
+        "ledger": LedgerResource(**own),
+        "reference": ReferenceResource(**own),
         "cache": shown_cache(where),
         "blobs": DiskBlobsResource(root=str(where.home / "blobs")),
         "desk": DeskResource(**own, alone=alone),

@@ -6,16 +6,19 @@ resources (`deployments.py`), or using an adapter.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.settings import Place, project_folder
+from trading.errors import ConfigError
 from trading.ports import Cluster, FrameStore, Ledger, ReferenceStore
 
 if TYPE_CHECKING:
     from resources.result_store import ResultStore
 
+Made = TypeVar("Made")
 SOURCES = "pipelines.panel_sources"  # the module of the data sources that Daybook brings
 
 
@@ -25,13 +28,43 @@ def utc_now() -> datetime:
 
 
 def frame_store(where: Place) -> FrameStore:
+    """Where datasets are kept."""
+    return _of(where, FRAMES)(where)
+
+
+def ledger(where: Place) -> Ledger:
+    """Where the journal is kept."""
+    return _of(where, LEDGERS)(where)
+
+
+def reference(where: Place) -> ReferenceStore:
+    """Where reference data is read."""
+    return _of(where, REFERENCES)(where)
+
+
+def _of(where: Place, makers: Mapping[str, Made]) -> Made:
+    """What serves a port in the deployment of a place. Raises ConfigError where nothing does."""
+    if where.deployment not in makers:
+        known = ", ".join(makers)
+        raise ConfigError(f"deployment {where.deployment!r} has no such backend. Choose one of: {known}.")
+    return makers[where.deployment]
+
+
+def _delta(where: Place) -> FrameStore:
     """Delta Lake under the home."""
     from resources.delta_frames import DeltaFrames
 
     return DeltaFrames(where.home / "frames")
 
 
-def reference(where: Place) -> ReferenceStore:
+def _sqlite(where: Place) -> Ledger:
+    """SQLite in the home."""
+    from resources.sqlite_ledger import SqliteLedger
+
+    return SqliteLedger(where.home / "ledger.sqlite")
+
+
+def _csv(where: Place) -> ReferenceStore:
     """The project's reference data, with the home's own over it."""
     from resources.csv_reference import CsvReference
 
@@ -39,11 +72,10 @@ def reference(where: Place) -> ReferenceStore:
     return CsvReference([folder for folder in folders if folder.is_dir()], where.home / "cache" / "calendars")
 
 
-def ledger(where: Place) -> Ledger:
-    """SQLite in the home."""
-    from resources.sqlite_ledger import SqliteLedger
-
-    return SqliteLedger(where.home / "ledger.sqlite")
+# What serves each port, by deployment: the one place that says so.
+FRAMES: Mapping[str, Callable[[Place], FrameStore]] = {"local": _delta, "services": _delta}
+LEDGERS: Mapping[str, Callable[[Place], Ledger]] = {"local": _sqlite, "services": _sqlite}
+REFERENCES: Mapping[str, Callable[[Place], ReferenceStore]] = {"local": _csv, "services": _csv}
 
 
 def result_store(where: Place) -> ResultStore:

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from trading.ports import BlobStore, Cache, FrameStore, Ledger, ReferenceStore
+from trading.ports import BlobStore, Cache
 
 
 class Vended(dg.ConfigurableResource[Any]):
@@ -23,30 +23,6 @@ class Vended(dg.ConfigurableResource[Any]):
     def create_resource(self, context: dg.InitResourceContext) -> Any:
         """What Dagster gives to an asset."""
         return self.adapter()
-
-
-class DeltaFramesResource(Vended):
-    """Datasets on Delta Lake under a folder."""
-
-    root: str
-
-    def adapter(self) -> FrameStore:
-        """The frame store."""
-        from resources.delta_frames import DeltaFrames
-
-        return DeltaFrames(Path(self.root))
-
-
-class SqliteLedgerResource(Vended):
-    """The journal and its projections in one SQLite file."""
-
-    path: str
-
-    def adapter(self) -> Ledger:
-        """The ledger."""
-        from resources.sqlite_ledger import SqliteLedger
-
-        return SqliteLedger(Path(self.path))
 
 
 class DiskBlobsResource(Vended):
@@ -86,16 +62,3 @@ class RedisCacheResource(Vended):
         from resources.two_level_cache import TwoLevelCache
 
         return TwoLevelCache(ProcessCache(max_entries=self.max_entries), RedisCache(self.url))
-
-
-class CsvReferenceResource(Vended):
-    """Reference data in CSV folders, later ones over earlier ones."""
-
-    folders: list[str]
-    calendars: str | None = None
-
-    def adapter(self) -> ReferenceStore:
-        """The reference store."""
-        from resources.csv_reference import CsvReference
-
-        return CsvReference([Path(folder) for folder in self.folders], Path(self.calendars) if self.calendars else None)

@@ -21,6 +21,7 @@ from trading.backtest.specification import Backtest, Choice
 from trading.config.strategies import StrategySettings
 from trading.errors import (
     Cancelled,
+    ConfigError,
     DeadlinePassed,
     MemoryCeilingPassed,
     StageFailed,
@@ -445,6 +446,13 @@ def test_what_only_parts_and_data_can_tell_is_refused_in_a_sentence(where: Place
     assert says in str(refused.value)
     assert str(refused.value).endswith((".", "?"))
     assert refused.value.exit_code == 2
+
+
+def test_a_deployment_that_nothing_serves_is_refused(tmp_path: Path) -> None:
+    nowhere = Place(tmp_path, "moon", tmp_path)
+    for make in (wiring.frame_store, wiring.ledger, wiring.reference):
+        with pytest.raises(ConfigError, match="deployment 'moon' has no such backend. Choose one of: local, services"):
+            make(nowhere)
 
 
 class NoVersion:
