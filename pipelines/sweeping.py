@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -321,6 +321,7 @@ class _Audit:
     sweep: Sweep
     source: Choice
     began: float = field(default_factory=time.monotonic)
+    asked_at: datetime = field(default_factory=wiring.utc_now)
     key: str = ""
     data_version: str = ""
     outcome: str = "failed"
@@ -342,7 +343,7 @@ class _Audit:
             "key": self.key,
             "strategy": backtest.strategy.name,
             "who": who,
-            "asked_at": at.isoformat(timespec="microseconds"),
+            "asked_at": self.asked_at.isoformat(timespec="microseconds"),
             "source": canonical(self.source.model_dump(mode="json")),
             "data_version": self.data_version,
             "code_version": wiring.code_version(),
