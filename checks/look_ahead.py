@@ -29,7 +29,8 @@ def examined(panels: DataSource, backtests: Backtests, backtest: Backtest, cuts:
     from trading.backtest.look_ahead import of_backtest
 
     decided_by, model = backtests.parts(backtest)
-    found = of_backtest(panels, backtest, cuts, decided_by=decided_by, model=model)
+    rules = backtests.rules(backtest)
+    found = of_backtest(panels, backtest, cuts, decided_by=decided_by, model=model, known=rules)
     said = " ".join(each.sentence() for each in found[:3])
     return dg.AssetCheckResult(
         passed=not found,

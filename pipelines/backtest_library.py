@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from pipelines.backtesting import Demand, Factory, Outcome, Workshop
+from pipelines.plugins import Rules
 from pipelines.settings import Place, strategy_file
 from trading.backtest.registry import Kind
 from trading.backtest.specification import Backtest, Choice, CostModel, DataSource, Strategy
@@ -40,6 +41,10 @@ class BacktestLibrary:
         return cast("Strategy | None", decided_by), cast(
             "CostModel | None", self._made("cost_model", backtest.costs, "settings")
         )
+
+    def rules(self, backtest: Backtest) -> Rules:
+        """As the Protocol."""
+        return Workshop(self.source, tuple(self.plugins)).rules(backtest)
 
     def _made(self, kind: Kind, choice: Choice, own: str) -> object | None:
         if choice.name == own:

@@ -14,6 +14,7 @@ from trading.backtest.specification import Backtest, CostModel, Strategy
 from trading.backtest.sweeps import Overrides, Sweep
 from trading.config.strategies import StrategySettings
 from trading.errors import WorkStopped
+from trading.strategies.rule import ForecastRule
 
 
 class Answer(Protocol):
@@ -59,6 +60,10 @@ class Backtests(Protocol):
 
     def parts(self, backtest: Backtest) -> tuple[Strategy | None, CostModel | None]:
         """The registered strategy and cost model that a backtest names, made; None where its own settings say."""
+        ...
+
+    def rules(self, backtest: Backtest) -> Mapping[str, ForecastRule[Any]]:
+        """The forecasting rules there are for a backtest, those of installed packages where it needs one."""
         ...
 
 
