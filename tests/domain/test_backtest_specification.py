@@ -148,15 +148,6 @@ def test_the_order_of_keys_and_ways_of_writing_a_number_do_not_change_the_key() 
         of(buffer={"fraction": 0.1}),  # a default written out
     ],
 )
-def test_the_key_is_the_sha_256_that_was_written_down() -> None:
-    # By `sha256sum` of the canonical JSON. A setting that is added, or another default, changes every key, as it must:
-    # then this is written down anew. Nothing else may change it, and no library, machine or process does.
-    one = {"fast": {"rule": "ewmac", "parameters": {"fast": 16, "slow": 64}, "weight": 1.0}}
-    plain = {"name": "t", "rules": one, "instruments": ("CORN",), "volatility_target_percent": 20.0}
-    found = made(strategy=plain).key("data", "code", {"engine": "daybook 1"})
-    assert found == "10113e10e8b2ea00d64c0374568909f679b65d8eb217ace65571c7545a96047f"
-
-
 def test_what_changes_no_number_does_not_change_the_key(changes: Mapping[str, object]) -> None:
     assert made(**changes).key("data", "code") == made().key("data", "code")
 
@@ -394,3 +385,12 @@ def test_the_strategies_that_come_with_daybook_can_be_backtested(root: Path, nam
     strategy = StrategySettings.model_validate({"volatility_target_percent": 20.0, **given_settings})
     found = Backtest(strategy=strategy, capital_base=strategy.capital_base or 1e6, engine=Choice(name="daybook"))
     assert math.isfinite(float(len(found.key("data", "code"))))
+
+
+def test_the_key_is_the_sha_256_that_was_written_down() -> None:
+    # By `sha256sum` of the canonical JSON. A setting that is added, or another default, changes every key, as it must:
+    # then this is written down anew. Nothing else may change it, and no library, machine or process does.
+    one = {"fast": {"rule": "ewmac", "parameters": {"fast": 16, "slow": 64}, "weight": 1.0}}
+    plain = {"name": "t", "rules": one, "instruments": ("CORN",), "volatility_target_percent": 20.0}
+    found = made(strategy=plain).key("data", "code", {"engine": "daybook 1"})
+    assert found == "10113e10e8b2ea00d64c0374568909f679b65d8eb217ace65571c7545a96047f"
