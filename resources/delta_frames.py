@@ -72,6 +72,9 @@ class _Snapshot:
     table: DeltaTable
 
 
+FEW_SERIES = 16  # so many values are cheaper looked for than all rows read
+
+
 class DeltaFrames:
     """FrameStore on Delta Lake under the folder `root`. A writer waits `wait_s` for another one, then StoreBusy."""
 
@@ -227,10 +230,12 @@ class DeltaFrames:
         return read(self._place(dataset), files, dataset, dataset.schema.names)
 
     def _alongside(self, dataset: Dataset, now: _Snapshot | None, rows: pa.Table) -> pa.Table:
-        """Stored rows of the sessions that `rows` touch, in key order."""
+        """Stored rows of the sessions that `rows` touch, of their series where they are few, in key order."""
         if now is None or not rows.num_rows:
             return dataset.schema.empty_table()
-        span = Span(*sessions_of(rows))
+        series = rows[dataset.series[0]].unique()
+        few = tuple(series.to_pylist()) if len(series) <= FEW_SERIES else None
+        span = Span(*sessions_of(rows), few)
         files = [file for file in now.files if file.overlaps(span.first, span.last)]
         table = read(self._place(dataset), files, dataset, dataset.schema.names, span)
         return in_key_order(table, dataset)
