@@ -240,7 +240,8 @@ def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
 
 def look_ahead(where: Place, words: Words, cuts: int) -> dict[str, Any]:
     """Cuts the data after random sessions, Fridays among them, and compares what was known before; `findings` are
-    sentences, and none is good."""
+    sentences, and none is good. An option that sees the future by what it is counts even where no cut showed it: some
+    bite on few sessions only."""
     from trading.backtest.look_ahead import of_backtest
 
     request = asked(where, words)
@@ -248,7 +249,10 @@ def look_ahead(where: Place, words: Words, cuts: int) -> dict[str, Any]:
         decided_by, model = factory.workshop.given(request.backtest)
         known = factory.workshop.rules(request.backtest)
         found = of_backtest(factory.source, request.backtest, cuts, decided_by=decided_by, model=model, known=known)
+    shown = {option for finding in found for option in finding.options}
+    unseen = [option for option in sees_the_future(request.backtest.strategy) if option not in shown]
     sentences = [finding.sentence() for finding in found]
+    sentences += [f"{option} sees the future by what it is; none of these cuts showed it." for option in unseen]
     return {"strategy": request.backtest.strategy.name, "cuts": cuts, "ok": not sentences, "findings": sentences}
 
 

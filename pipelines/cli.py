@@ -29,6 +29,23 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
+class Amount(click.FloatRange):
+    """A number more than nothing, and a number at all."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True, max=1e12)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's; NaN, which no bound catches, is refused."""
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value} is not a number more than 0.", param, ctx)
+        return found
+
+
+AMOUNT = Amount()
+
+
 @atexit.register
 def _uncollected() -> None:
     """What a command has loaded is not searched for garbage as it ends: 0.03 to 0.1 s. DuckDB wants to be."""
@@ -105,7 +122,14 @@ def _print(answer: Answer, as_json: bool) -> None:
 
 
 def _codes(text: str | None) -> tuple[str, ...]:
-    return tuple(code.strip() for code in (text or "").split(",") if code.strip())
+    if text is None:
+        return ()
+    codes = tuple(code.strip() for code in text.split(","))
+    if not all(codes):
+        raise UsageError(
+            f"--instruments {text!r} has an empty name. Write codes like CORN,US10, or leave the option out."
+        )
+    return codes
 
 
 def _day(value: Any) -> date | None:
@@ -237,8 +261,8 @@ def backfill(where: Place, first: Any, last: Any) -> Answer:
 @click.option("--curve", type=click.Path(path_type=Path), help="Write the curve to FILE.parquet or FILE.csv.")
 @click.option("--positions", type=click.Path(path_type=Path), help="Write decided positions to such a file.")
 @click.option("--fresh", is_flag=True, help="Compute anew: no kept result or panel is used, none is kept.")
-@click.option("--deadline", type=float, metavar="SECONDS", help="Stop after so long.")
-@click.option("--memory-ceiling", type=float, metavar="MB", help="Stop where it takes more memory.")
+@click.option("--deadline", type=AMOUNT, metavar="SECONDS", help="Stop after so long.")
+@click.option("--memory-ceiling", type=AMOUNT, metavar="MB", help="Stop where it takes more memory.")
 @click.option("--no-look-ahead", is_flag=True, help="Refuse options that see the future.")
 @click.option("--check-look-ahead", is_flag=True, help="Cut the future off after random sessions and compare.")
 @click.option("--cuts", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many such sessions.")
@@ -283,8 +307,14 @@ def backtest(where: Place, **words: Any) -> Answer:
 )
 @click.option("--workers", type=int, help="Processes of this machine; without it, one a processor.")
 @click.option("--dask", metavar="ADDRESS", help="A Dask scheduler whose workers to use instead.")
-@click.option("--deadline", "deadline_s", type=float, metavar="SECONDS", help="Stop after so long; what is done stays.")
-@click.option("--memory-ceiling", "memory_mb", type=float, metavar="MB", help="Stop where a worker takes more.")
+@click.option(
+    "--deadline",
+    "deadline_s",
+    type=AMOUNT,
+    metavar="SECONDS",
+    help="Stop after so long; what is done stays.",
+)
+@click.option("--memory-ceiling", "memory_mb", type=AMOUNT, metavar="MB", help="Stop where a worker takes more.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a row a variant to FILE.parquet or FILE.csv.")
 @click.option("--heat-map", type=click.Path(path_type=Path), help="Draw the first two axes with values: FILE.png.")
 @click.option("--vendor", type=click.Choice(["pysystemtrade"]), help="Whose files to read in place.")
@@ -480,11 +510,12 @@ def _show_backtest(found: Mapping[str, Any]) -> None:
     named = {"gross_percent": "gross %", "net_percent": "net %", "net_currency": f"net {found['base_currency']}"}
     shown = ("ann_mean", "ann_std", "sharpe", "sortino", "worst_drawdown", "time_in_drawdown", "skew", "hitrate")
     rows = [
-        {"statistic": name, **{title: found["statistics"][curve][name] for curve, title in named.items()}}
+        {"statistic": name, **{title: f"{found['statistics'][curve][name]:,.6g}" for curve, title in named.items()}}
         for name in shown
     ]
     _out(_table(f"Backtest of {found['strategy']}, {found['first']} to {found['last']}", rows))
-    _pairs("Result", {key: value for key, value in found.items() if key not in ("statistics", "strategy")})
+    more = {key: ", ".join(found[key]) for key in ("instruments", "sees_the_future")}
+    _pairs("Result", {key: value for key, value in (found | more).items() if key not in ("statistics", "strategy")})
 
 
 def _show_look_ahead(found: Mapping[str, Any]) -> None:

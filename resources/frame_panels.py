@@ -80,7 +80,8 @@ class FramePanels:
         self, instruments: Sequence[str], base: str, weekend_rows: str = "session", through: date | None = None
     ) -> str:
         """A hash of the versions (number and instant) of the datasets, the content of the reference data and the
-        readers' code; no rows are read. Every write to one of the datasets gives another version. Raises VersionNotFound."""
+        readers' code; no rows are read. Every write to one of the datasets gives another version. Raises
+        VersionNotFound."""
         return self._named(self._versions(), instruments, base, through)
 
     def panel(

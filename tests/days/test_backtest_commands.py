@@ -131,3 +131,25 @@ def test_rules_and_parts_of_plugins_are_listed(daybook: Callable[..., Any], type
     listed = answered(daybook("backtest", "--list", "--plugin", "my_rules", "--plugin", "my_parts", "--json"))
     assert "rise" in [rule["name"] for rule in listed["rules"]]
     assert ("strategy", "hold_all") in [(part["kind"], part["name"]) for part in listed["parts"]]
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("--deadline", "nan"), "nan is not a number more than 0"),
+    (("--deadline", "0"), "not in the range"),
+    (("--memory-ceiling", "-3"), "not in the range"),
+    (("--instruments", "CORN,,US10"), "has an empty name"),
+    (("--instruments", ""), "has an empty name"),
+    (("--capital", "0"), "capital_base is 0.0, but must be more than 0"),
+])  # fmt: skip
+def test_numbers_and_names_that_are_none_are_refused(typed: Typed, words: tuple[str, ...], says: str) -> None:
+    ended = typed("backtest", *words)
+    assert ended.code == 2
+    assert says in ended.err
+
+
+def test_an_option_that_sees_the_future_is_told_where_no_cut_shows_it(typed: Typed) -> None:
+    sound = typed("backtest", "--check-look-ahead", "--cuts", "3")
+    assert (sound.code, sound.document["findings"]) == (0, [])
+    friday = typed("backtest", "--check-look-ahead", "--cuts", "3", "--set", "weekend_rows=friday")
+    assert friday.code == 1
+    assert friday.document["findings"] == ["weekend_rows sees the future by what it is; none of these cuts showed it."]

@@ -451,7 +451,7 @@ def test_what_only_parts_and_data_can_tell_is_refused_in_a_sentence(where: Place
 def test_a_deployment_that_nothing_serves_is_refused(tmp_path: Path) -> None:
     nowhere = Place(tmp_path, "moon", tmp_path)
     for make in (wiring.frame_store, wiring.ledger, wiring.reference):
-        with pytest.raises(ConfigError, match="deployment 'moon' has no such backend. Choose one of: local, services"):
+        with pytest.raises(ConfigError, match="has no such backend"):
             make(nowhere)
 
 
