@@ -20,13 +20,14 @@ from pipelines import sweeping
 from pipelines.backtest_request import Words, asked, write_table
 from pipelines.settings import Place
 from pipelines.sweeping import Found
-from trading.backtest.sweeps import Sweep
+from trading.backtest.sweeps import Sweep, drawn_axes
 from trading.errors import UsageError
 from trading.ports import Limits
 
 RANGE = re.compile(r"(log:)?(-?[\d.eE+-]+?)\.\.(-?[\d.eE+-]+)")
 TABLES = (".parquet", ".csv")
 PICTURES = (".png", ".svg", ".pdf")
+NO_MAP = "a heat map needs two axes with values. Give both as --axis PATH=v1,v2."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ def run(where: Place, backtest: Words, words: SweepWords, say: Callable[[str], N
     _refuse_format(words.heat_map, PICTURES)
     request = asked(where, backtest)
     sweep = made(request.backtest, words)
+    _refuse_unwritable(words.out, words.heat_map)
+    if words.heat_map is not None and len(drawn_axes(sweep)) < 2:
+        raise UsageError(NO_MAP)
     limits = Limits(words.deadline_s, words.memory_mb)
     cluster = sweeping.chosen_cluster(words.workers, words.dask)
     found = sweeping.run(where, sweep, request.source, cluster, limits, sweeping.told(say), request.plugins)
@@ -201,7 +205,7 @@ def draw(file: Path, found: Found) -> None:
 
     figure = sweep_map(found.sweep, found.variants, found.objectives())
     if figure is None:
-        raise UsageError("a heat map needs two axes with values. Give both as --axis PATH=v1,v2.")
+        raise UsageError(NO_MAP)
     draft = file.with_name(f".{file.name}.new")
     try:
         figure.savefig(draft, format=file.suffix[1:], dpi=150, facecolor="white")
@@ -209,6 +213,13 @@ def draw(file: Path, found: Found) -> None:
     except OSError as cause:
         draft.unlink(missing_ok=True)
         raise UsageError(f"{file} cannot be written: {cause.strerror or cause}. Name another file.") from cause
+
+
+def _refuse_unwritable(*files: Path | None) -> None:
+    """Raises UsageError, before anything is computed, where a file's folder is not there."""
+    for file in files:
+        if file is not None and not file.parent.is_dir():
+            raise UsageError(f"{file} cannot be written: there is no folder {file.parent}. Make it, or name another.")
 
 
 def _refuse_format(file: Path | None, known: Sequence[str]) -> None:

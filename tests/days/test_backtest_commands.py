@@ -153,3 +153,16 @@ def test_an_option_that_sees_the_future_is_told_where_no_cut_shows_it(typed: Typ
     friday = typed("backtest", "--check-look-ahead", "--cuts", "3", "--set", "weekend_rows=friday")
     assert friday.code == 1
     assert friday.document["findings"] == ["weekend_rows sees the future by what it is; none of these cuts showed it."]
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("--axis", "buffer.fraction=0.1,0.2", "--heat-map", "m.png"), "a heat map needs two axes with values"),
+    (("--axis", "buffer.fraction=0.1,0.2", "--out", "/nowhere/t.csv"), "there is no folder /nowhere"),
+])  # fmt: skip
+def test_a_sweep_that_could_not_be_shown_is_not_begun(
+    typed: Typed, tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    ended = typed("sweep", *words)
+    assert ended.code == 2
+    assert says in ended.err
+    assert not (tmp_path / "home" / "frames" / "sweep_results").exists()

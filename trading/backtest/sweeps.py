@@ -298,6 +298,11 @@ def _whole(value: Any) -> Any:
 
 
 # --- what was found, by value -----------------------------------------------------------------------------------------
+def drawn_axes(sweep: Sweep) -> list[Axis]:
+    """The first two axes that have values, for a heat map; fewer where there are not two."""
+    return [axis for axis in sweep.axes if len(axis.values) > 1][:2]
+
+
 def means(
     axes: Sequence[Axis], found: Sequence[Mapping[str, Any]], objectives: Sequence[float]
 ) -> npt.NDArray[np.float64]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading.backtest.sweeps import Sweep, means
+from trading.backtest.sweeps import Sweep, drawn_axes, means
 
 INK = "#1b1f24"
 MISSING = "#d9dce0"
@@ -22,7 +22,7 @@ WRITTEN = 144  # cells whose numbers are written into them, at most
 def sweep_map(sweep: Sweep, variants: Sequence[Mapping[str, Any]], objectives: Sequence[float]) -> Any | None:
     """A matplotlib Figure of the mean objective over the first two axes of a sweep that have values; None where there
     are not two."""
-    axes = [axis for axis in sweep.axes if len(axis.values) > 1][:2]
+    axes = drawn_axes(sweep)
     if len(axes) < 2:
         return None
     down, across = ([_shown(values) for values in axis.values] for axis in axes)
