@@ -169,6 +169,16 @@ def prepared(folder: Path) -> tuple[Path, Path, tuple[Path, Path]]:
     return home, store, forty(wide)
 
 
+def shown(rows: list[tuple[str, int, Round]], warm: Any, found: dict[Any, list[Any]]) -> None:
+    """The table of medians."""
+    for name, count, _ in rows:
+        measured = found[name, count]
+        show(name, count, statistics.median(s for s, _ in measured), statistics.median(m for _, m in measured))
+    for count, overlay in warm:
+        what = f"warm, {count} instruments" + (", overlay of every day" if overlay else "")
+        show(what, count, statistics.median(found[count, overlay]))
+
+
 def main() -> None:
     """Runs all and prints the table."""
     words = argparse.ArgumentParser(description=__doc__)
@@ -196,12 +206,7 @@ def main() -> None:
                 found.setdefault((name, count), []).append(once(number))
             for key, case in warm.items():
                 found.setdefault(key, []).extend(next(case) for _ in range(5))
-        for name, count, _ in rows:
-            measured = found[name, count]
-            show(name, count, statistics.median(s for s, _ in measured), statistics.median(m for _, m in measured))
-        for (count, overlay), times in ((key, found[key]) for key in warm):
-            what = f"warm, {count} instruments" + (", overlay of every day" if overlay else "")
-            show(what, count, statistics.median(times))
+        shown(rows, warm, found)
         sweep = swept(home, given.variants)
         each = 1000 * sweep["seconds"] / given.variants
         print(f"sweep of {given.variants:,} variants, {sweep['seconds']:.1f} s, {each:.1f} ms each", end="")

@@ -47,7 +47,7 @@ from trading.errors import (
 )
 from trading.ports import NO_LIMITS, Cluster, FrameStore, Limits, Progress, Task
 
-KEPT_EVERY_S = 2.0
+KEPT_EVERY_S = 1.0
 WAITS_S = 3600.0  # for the same sweep elsewhere
 BETWEEN_LOOKS_S = 0.1  # at deadline and cancellation while it waits
 STARTING_S = 0.4  # in which workers get ready before a deadline counts: kernels load in about as long
