@@ -342,7 +342,7 @@ def sweep(where: Place, **words: Any) -> Answer:
     varied = {name: words.pop(name) for name in request.SweepWords.__slots__}
     missing = {"seed": 0, "no_look_ahead": False, "listed": False}
     found = request.run(where, _backtest_words({**words, **missing}), request.SweepWords(**varied), _say)
-    return Answer(found, lambda: _pairs("Sweep", found), found["exit_code"])
+    return Answer(found, lambda: _show_sweep(found), found["exit_code"])
 
 
 def _say(text: str) -> None:
@@ -516,6 +516,20 @@ def _show_backtest(found: Mapping[str, Any]) -> None:
     _out(_table(f"Backtest of {found['strategy']}, {found['first']} to {found['last']}", rows))
     more = {key: ", ".join(found[key]) for key in ("instruments", "sees_the_future")}
     _pairs("Result", {key: value for key, value in (found | more).items() if key not in ("statistics", "strategy")})
+
+
+def _show_sweep(found: Mapping[str, Any]) -> None:
+    best = found.get("best") or {}
+    if best:
+        shown = ("net_percent.sharpe", "net_percent.ann_mean", "net_percent.ann_std", "net_percent.worst_drawdown")
+        figures = {name: best["statistics"][name] for name in shown if name in best["statistics"]}
+        rows = [{"the best variant": name, "is": str(value)} for name, value in best["overrides"].items()]
+        _out(
+            _table(
+                "Sweep", rows + [{"the best variant": name, "is": f"{value:,.6g}"} for name, value in figures.items()]
+            )
+        )
+    _pairs("Variants", {key: value for key, value in found.items() if key not in ("best", "strategy", "key")})
 
 
 def _show_look_ahead(found: Mapping[str, Any]) -> None:

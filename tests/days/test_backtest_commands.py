@@ -166,3 +166,17 @@ def test_a_sweep_that_could_not_be_shown_is_not_begun(
     assert ended.code == 2
     assert says in ended.err
     assert not (tmp_path / "home" / "frames" / "sweep_results").exists()
+
+
+def test_people_are_shown_the_best_variant_and_the_counts(
+    typed: Typed, tmp_path: Path, daybook: Callable[..., Any]
+) -> None:
+    vendor = ("--vendor", "pysystemtrade", "--source", tmp_path / "data", "--capital", "1000000")
+    ended = daybook(
+        "sweep", tmp_path / "mine.toml", *vendor, "--home", tmp_path / "home", "--axis", "buffer.fraction=0.1,0.3"
+    )
+    assert ended.code == 0, ended.err
+    assert "buffer.fraction" in ended.out
+    assert "net_percent.sharpe" in ended.out
+    assert "probability of overfitting" in ended.out
+    assert "net_percent.hitrate" not in ended.out
