@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from pipelines import backtesting, wiring
@@ -202,7 +203,7 @@ def test_killed_in_the_middle_it_leaves_nothing_and_the_next_run_computes(where:
 def test_a_limit_really_stops_the_work(
     where: Place, side: Path, told: dict[str, object], demand: dict[str, float], error: type, says: str
 ) -> None:
-    began = time.monotonic()
+    began, before = time.monotonic(), children()
     with (
         factory(where) as open_factory,
         pytest.raises(error, match=r"backtest test, stage (data|computing)") as stopped,
@@ -213,8 +214,12 @@ def test_a_limit_really_stops_the_work(
     assert not left_behind(where)
     assert [(row["outcome"], row["cached"]) for row in audit(where)] == [("failed", 0)]
     assert error.__name__ in str(audit(where)[0]["detail"])
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, text=True)
-    assert len(children.stdout.split()) <= 1, "only ps itself is left"
+    assert children() <= before, "no process of the work is left"
+
+
+def children() -> set[int]:
+    """Processes that this one has started and that live; other tests of it may have some."""
+    return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
 def test_cancelling_really_stops_the_work(where: Place, side: Path) -> None:
