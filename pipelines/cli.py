@@ -241,23 +241,41 @@ def backfill(where: Place, first: Any, last: Any) -> Answer:
     return _closed(where, closing.backfill(where, first.date(), last.date()))
 
 
+OF_A_BACKTEST = (
+    click.option("--vendor", type=click.Choice(["pysystemtrade"]), help="Whose files to read in place."),
+    click.option(
+        "--source", type=click.Path(path_type=Path), help="Their folder; without it, what the desk has loaded."
+    ),
+    click.option("--instruments", help="Comma-separated codes, some of the strategy's."),
+    click.option("--since", type=DAY, help="First session of the curve."),
+    click.option("--until", type=DAY, help="Last session that is read."),
+    click.option("--capital", type=float, help="Capital in base currency; without it, the strategy's or the desk's."),
+    click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting of the strategy."),
+    click.option("--costs", metavar="NAME", help="A registered cost model in place of the strategy's own costs."),
+    click.option("--decided-by", metavar="NAME", help="A registered strategy in place of the strategy's own rules."),
+    click.option("--engine", metavar="NAME", help="A registered engine."),
+    click.option(
+        "--part",
+        "parts",
+        multiple=True,
+        metavar="KIND.PARAMETER=VALUE",
+        help="Of costs, decided_by or engine, as above.",
+    ),
+    click.option(
+        "--plugin", "plugins", multiple=True, metavar="MODULE", help="A module with parts or rules of your own."
+    ),
+)
+
+
+def of_a_backtest(command: Command) -> Command:
+    """The options of a backtest, which a sweep has too."""
+    return functools.reduce(lambda made, option: option(made), reversed(OF_A_BACKTEST), command)
+
+
 @main.command()
 @click.argument("strategy", required=False)
-@click.option("--vendor", type=click.Choice(["pysystemtrade"]), help="Whose files to read in place.")
-@click.option("--source", type=click.Path(path_type=Path), help="Their folder; without it, what the desk has loaded.")
-@click.option("--instruments", help="Comma-separated codes, some of the strategy's.")
-@click.option("--since", type=DAY, help="First session of the curve.")
-@click.option("--until", type=DAY, help="Last session that is read.")
-@click.option("--capital", type=float, help="Capital in base currency; without it, the strategy's or the desk's.")
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting of the strategy.")
-@click.option("--costs", metavar="NAME", help="A registered cost model in place of the strategy's own costs.")
-@click.option("--decided-by", metavar="NAME", help="A registered strategy in place of the strategy's own rules.")
-@click.option("--engine", metavar="NAME", help="A registered engine.")
-@click.option(
-    "--part", "parts", multiple=True, metavar="KIND.PARAMETER=VALUE", help="Of costs, decided_by or engine, as above."
-)
+@of_a_backtest
 @click.option("--seed", type=int, default=0, show_default=True, help="Of parts that draw random numbers.")
-@click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="A module with parts or rules of your own.")
 @click.option("--curve", type=click.Path(path_type=Path), help="Write the curve to FILE.parquet or FILE.csv.")
 @click.option("--positions", type=click.Path(path_type=Path), help="Write decided positions to such a file.")
 @click.option("--fresh", is_flag=True, help="Compute anew: no kept result or panel is used, none is kept.")
@@ -317,20 +335,7 @@ def backtest(where: Place, **words: Any) -> Answer:
 @click.option("--memory-ceiling", "memory_mb", type=AMOUNT, metavar="MB", help="Stop where a worker takes more.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a row a variant to FILE.parquet or FILE.csv.")
 @click.option("--heat-map", type=click.Path(path_type=Path), help="Draw the first two axes with values: FILE.png.")
-@click.option("--vendor", type=click.Choice(["pysystemtrade"]), help="Whose files to read in place.")
-@click.option("--source", type=click.Path(path_type=Path), help="Their folder; without it, what the desk has loaded.")
-@click.option("--instruments", help="Comma-separated codes, some of the strategy's.")
-@click.option("--since", type=DAY, help="First session of the curves.")
-@click.option("--until", type=DAY, help="Last session that is read.")
-@click.option("--capital", type=float, help="Capital in base currency; without it, the strategy's or the desk's.")
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting of all variants.")
-@click.option("--costs", metavar="NAME", help="A registered cost model in place of the strategy's own costs.")
-@click.option("--decided-by", metavar="NAME", help="A registered strategy in place of the strategy's own rules.")
-@click.option("--engine", metavar="NAME", help="A registered engine.")
-@click.option(
-    "--part", "parts", multiple=True, metavar="KIND.PARAMETER=VALUE", help="Of costs, decided_by or engine, as above."
-)
-@click.option("--plugin", "plugins", multiple=True, metavar="MODULE", help="A module with parts or rules of your own.")
+@of_a_backtest
 @answering
 def sweep(where: Place, **words: Any) -> Answer:
     """Run many variants of STRATEGY (a name, or a .toml file) over history.

@@ -241,7 +241,9 @@ def test_variants_equal_single_runs(where: Place) -> None:
     found = wander(where, searched(20), LocalProcesses(2))
     with Factory.open(where, Choice(name="wandering"), plugins=["sweep_parts"]) as factory:
         for overrides, statistics in zip(found.variants, found.statistics(), strict=True):
-            single = factory.run(sweeping.varied_backtest(found.sweep, overrides)).statistics["net_percent"]
+            single = factory.run(
+                found.sweep.backtest.model_copy(update={"strategy": found.sweep.varied(overrides)})
+            ).statistics["net_percent"]
             for name, value in single.items():
                 kept = statistics[f"net_percent.{name}"]
                 assert kept == (value if isinstance(value, str) else pytest.approx(value, rel=1e-12, nan_ok=True)), name
