@@ -32,7 +32,7 @@ from pipelines.backtesting import Workshop
 from pipelines.settings import Place, strategy_file
 from trading.backtest.panel import Floats, Panel
 from trading.backtest.result import Statistics
-from trading.backtest.specification import Backtest, Choice, canonical, require_instruments
+from trading.backtest.specification import Choice, canonical, require_instruments
 from trading.backtest.sweeps import Overrides, Sweep, crossed, placed, spans, variant_text, variants
 from trading.book.journal import Event, Scalar
 from trading.config.strategies import StrategySettings
@@ -620,8 +620,3 @@ def chosen_cluster(workers: int | None, dask: str | None) -> Cluster:
     if dask is not None and workers is not None:
         raise UsageError("--workers is for processes of this machine, and Dask has its own. Leave one of them out.")
     return wiring.dask(dask) if dask is not None else wiring.processes(workers)
-
-
-def varied_backtest(sweep: Sweep, overrides: Mapping[str, Any]) -> Backtest:
-    """The single backtest that a variant is."""
-    return sweep.backtest.model_copy(update={"strategy": sweep.varied(overrides)})
