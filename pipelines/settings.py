@@ -36,6 +36,8 @@ class Place:
     deployment: str
     backups: Path
     redis_url: str | None = None
+    mongodb_uri: str | None = None
+    postgres_uri: str | None = None
 
     @property
     def desk_file(self) -> Path:
@@ -51,13 +53,15 @@ def project_folder(name: str) -> Path:
 
 def place(home: str | Path | None = None, deployment: str | None = None) -> Place:
     """The desk's place from arguments, then environment variables (DAYBOOK_HOME, DAYBOOK_DEPLOYMENT, DAYBOOK_BACKUPS,
-    REDIS_URL), then defaults (./var, local, <home>-backups). Raises ConfigError on an unknown deployment."""
+    REDIS_URL, MONGODB_URI, POSTGRES_URI), then defaults (./var, local, <home>-backups). Raises ConfigError on an
+    unknown deployment."""
     folder = Path(home or os.environ.get("DAYBOOK_HOME") or "var").resolve()
     chosen = deployment or os.environ.get("DAYBOOK_DEPLOYMENT") or "local"
     if chosen not in DEPLOYMENTS:
         raise ConfigError(f"deployment {chosen!r} is unknown. Choose one of: {', '.join(DEPLOYMENTS)}.")
     backups = os.environ.get("DAYBOOK_BACKUPS") or folder.parent / f"{folder.name}-backups"
-    return Place(folder, chosen, Path(backups).resolve(), os.environ.get("REDIS_URL"))
+    servers = (os.environ.get(name) for name in ("REDIS_URL", "MONGODB_URI", "POSTGRES_URI"))
+    return Place(folder, chosen, Path(backups).resolve(), *servers)
 
 
 def read_settings(where: Place) -> DeskSettings:

@@ -34,7 +34,7 @@ from resources.journal_batch import new_events, projection_of
 from resources.single_flight import Channels, SingleFlight
 from trading.book.journal import PROJECTIONS, Change, Event, Scalar, chain, changes
 from trading.book.orders import Fill, Order
-from trading.book.reconciliation import Statement
+from trading.book.statements import Statement
 from trading.errors import BrokerError, DatasetNotFound, StoreError, VendorError
 from trading.frames import Dataset, content_hash
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters

@@ -144,6 +144,26 @@ class EventConflict(LedgerError):
     """An event id was used before with other content."""
 
 
+class IllegalMove(LedgerError):
+    """An order, a close or a break cannot go from where it is to where an event takes it."""
+
+
+class LedgerSchemaError(LedgerError):
+    """The ledger was written by another version of Daybook."""
+
+
+class KeyMissing(DaybookError):
+    """There is no key to sign or to verify with."""
+
+
+class SignatureError(DaybookError):
+    """Something that was signed is not what it was: an event, a version, or the signature itself."""
+
+
+class CloseRefused(DaybookError):
+    """A close cannot move on: a gate is not passed, and nobody overrode it."""
+
+
 class BackupError(DaybookError):
     """A snapshot is missing, incomplete or does not match its hashes."""
 

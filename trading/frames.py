@@ -262,11 +262,13 @@ POSITIONS = Dataset(
 )  # fmt: skip
 ORDERS = Dataset(
     "orders", "book", "Orders decided at the session's close, with the risk decision on each.",
-    pa.schema([column("order_id", TEXT, "unique", required=True), STRATEGY, INSTRUMENT, _CONTRACT, SESSION,
+    pa.schema([column("order_id", TEXT, "unique", required=True),
+               column("parent_id", TEXT, "the instrument order it is part of"), STRATEGY, INSTRUMENT, _CONTRACT, SESSION,
                column("quantity_contracts", COUNT, "bought positive", required=True),
                column("reason", TEXT, "target or roll", required=True),
-               column("status", TEXT, "at its session: placed, filled, refused or cancelled", required=True),
+               column("status", TEXT, "at its session's close, as in trading.book.order_life", required=True),
                column("reference_points", REAL, "price the decision was taken at"),
+               column("reference_at", TEXT, "when that price was"),
                column("refusal", TEXT, "why risk refused it")]),
     ("order_id",),
 )  # fmt: skip
@@ -276,7 +278,8 @@ FILLS = Dataset(
                column("order_id", TEXT, "order it belongs to", required=True), STRATEGY, INSTRUMENT, _CONTRACT, SESSION,
                column("quantity_contracts", COUNT, "bought positive", required=True),
                column("price_points", REAL, "price paid or received", required=True),
-               column("commission_local", REAL, "in the instrument's currency", required=True)]),
+               column("commission_local", REAL, "in the instrument's currency", required=True),
+               column("executed_at", TEXT, "when, UTC, where the broker says")]),
     ("fill_id",),
 )  # fmt: skip
 PNL = Dataset(
@@ -300,13 +303,40 @@ EQUITY = Dataset(
                column("account_base", REAL, "capital + all changes so far, all currencies", required=True)]),
     ("currency",),
 )  # fmt: skip
+ATTRIBUTION = Dataset(
+    "attribution", "book", "Profit and loss of the session by cause, each calculated on its own, against the account.",
+    pa.schema([STRATEGY, INSTRUMENT, _CONTRACT, SESSION,
+               column("asset_class", TEXT, "from the reference data; empty for cash", required=True),
+               column("currency", TEXT, "of the instrument, or of the cash", required=True),
+               column("price_base", REAL, "position before x move of the price beyond its carry", required=True),
+               column("carry_base", REAL, "position before x what the curve said the days would bring", required=True),
+               column("roll_base", REAL, "legs of rolls, from their reference price to the mark", required=True),
+               column("trades_base", REAL, "new trades, from their reference price to the mark", required=True),
+               column("slippage_base", REAL, "fills against their reference price", required=True),
+               column("commission_base", REAL, "paid: never positive but for corrections", required=True),
+               column("fx_base", REAL, "local profit of what was held x change of the rate", required=True),
+               column("financing_base", REAL, "interest and fees booked", required=True),
+               column("corrections_base", REAL, "busts, corrections and adjustments of earlier fills", required=True),
+               column("explained_base", REAL, "sum of the causes", required=True),
+               column("total_base", REAL, "change of the account: cash of all fills and marks alone", required=True),
+               column("residual_base", REAL, "total - explained", required=True)]),
+    ("strategy", "instrument", "contract", "currency"),
+)  # fmt: skip
 BREAKS = Dataset(
-    "breaks", "reconciliation", "Differences between our book and the broker's statement.",
-    pa.schema([column("kind", TEXT, "missing_here, missing_there, quantity, cash, withdrawn_filled, statement_missing",
-                      required=True),
-               column("item", TEXT, "instrument/contract, or currency", required=True), SESSION,
+    "breaks", "reconciliation", "Differences between our book and the broker's statement that are open on the session.",
+    pa.schema([column("kind", TEXT, "missing_here, missing_there, quantity, price, cash, trade_missing_here, "
+                      "trade_missing_there, trade, strategy_total, withdrawn_filled, unknown_contract, stale, "
+                      "statement_missing", required=True),
+               column("item", TEXT, "instrument/contract, currency, fill, or broker", required=True), SESSION,
+               column("break_id", TEXT, "the break, from its first session to its end", required=True),
+               column("opened", DAY, "session it was first found on", required=True),
+               column("age_sessions", COUNT, "sessions it is open, 0 on the first", required=True),
                column("ours", REAL, "what the book says"), column("theirs", REAL, "what the broker says"),
                column("difference", REAL, "theirs - ours"),
+               column("tolerance", REAL, "difference that would still agree"),
+               column("owner", TEXT, "who looks after it"),
+               column("timing", pa.bool_(), "a known difference in time that closes itself", required=True),
+               column("proposed_fix", TEXT, "what would close it"),
                column("message", TEXT, "the break as a sentence", required=True)]),
     ("kind", "item"),
 )  # fmt: skip
@@ -356,7 +386,7 @@ DATASETS: Mapping[str, Dataset] = {
         RAW_BARS, RAW_MULTIPLE_PRICES, RAW_ADJUSTED_PRICES, RAW_FX_RATES, RAW_ROLL_CALENDARS, CLEAN_BARS,
         CLEAN_MULTIPLE_PRICES, CLEAN_FX_RATES, QUARANTINE, MULTIPLE_PRICES, ROLL_CALENDAR, ROLL_STATES, ROLL_GAPS,
         DAILY_PRICES, FX_RATES, VOLATILITY, CORRELATION, COVARIANCE, FORECASTS, OPTIMAL_POSITIONS, TARGETS, POSITIONS,
-        ORDERS, FILLS, PNL, EQUITY, BREAKS, VIOLATIONS, BACKTEST_RESULTS, SWEEP_RESULTS,
+        ORDERS, FILLS, PNL, EQUITY, ATTRIBUTION, BREAKS, VIOLATIONS, BACKTEST_RESULTS, SWEEP_RESULTS,
     )
 }  # fmt: skip
 

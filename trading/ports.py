@@ -17,9 +17,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from trading.book.journal import Event
+from trading.book.journal import Event, Head
 from trading.book.orders import Fill, Order
-from trading.book.reconciliation import Statement
+from trading.book.statements import Statement
 from trading.continuity.manifest import Identity, Manifest
 from trading.continuity.retention import Retention
 from trading.frames import Dataset
@@ -125,7 +125,7 @@ class Sql(Protocol):
 # --- the book ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of a batch: events that were new, events already there, and the ledger's sequence after it."""
+    """What became of a batch: events that were new, events already there, and the ledger's entries after it."""
 
     new: int
     repeated: int
@@ -134,39 +134,75 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event with its place in the journal, counted from 1 without gaps."""
+    """An event with its place in the journal: its number in its stream, counted from 1 without gaps. The last entry of
+    a batch has the batch's link (trading.book.journal.link), the others none."""
 
-    sequence: int
+    stream: str
+    number: int
     event: Event
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a backend answers as it should, what it is, and what to do where it does not."""
+
+    well: bool
+    backend: str
+    detail: str
+    cure: str = ""
 
 
 @runtime_checkable
 class Ledger(Protocol):
-    """The append-only journal and its projections (trading.book.journal.PROJECTIONS), changed in one transaction.
+    """The append-only journal in streams, and its tables (trading.book.journal.PROJECTIONS), changed in one
+    transaction.
 
-    Raises EventConflict (an id used before with other content; nothing of the batch is recorded), StoreUnavailable.
+    Raises EventConflict (an id used before with other content), IllegalMove (an order or a close cannot go there): then
+    nothing of the batch is recorded; StoreUnavailable, StoreBusy, LedgerSchemaError (written by another version).
     """
 
     def record(self, events: Sequence[Event]) -> Recorded:
-        """Records a batch, all or nothing, durable when it returns. An event id already there is skipped."""
+        """Records a batch, all or nothing, durable when it returns. An event id already there is skipped. Writers of
+        different streams do not wait for each other; those of one stream are put in order."""
         ...
 
     def entries(
-        self, *, after: int = 0, kinds: Sequence[str] | None = None, through: date | None = None
+        self,
+        *,
+        after: Mapping[str, int] | None = None,
+        kinds: Sequence[str] | None = None,
+        through: date | None = None,
+        streams: Sequence[str] | None = None,
+        upto: Mapping[str, int] | None = None,
     ) -> Iterator[Entry]:
-        """Entries in sequence order, after a sequence number, of some kinds, of sessions up to `through`."""
+        """Entries by stream and number: those after a number of their stream, of some kinds, of sessions up to
+        `through`, of some streams, or only of the streams `upto` names and up to the numbers it gives."""
         ...
 
     def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
         """Rows of a projection whose columns equal `where`, in key order."""
         ...
 
+    def heads(self) -> Mapping[str, Head]:
+        """Where every stream stands, by name, at one moment."""
+        ...
+
     def sequence(self) -> int:
-        """Sequence of the last entry; 0 when empty."""
+        """Entries of all streams; 0 when empty."""
         ...
 
     def content_hash(self) -> str:
-        """SHA-256 over all entries in order: equal journals, equal hash, on every adapter."""
+        """`trading.book.journal.content_hash` of all streams: equal journals, equal hash, on every adapter."""
+        ...
+
+    def search(self, text: str, limit: int = 50) -> list[Entry]:
+        """Entries that hold all words of `text` (any case), the newest first: orders and the audit trail, that is
+        every kind but `fill`. Without a word, none."""
+        ...
+
+    def health(self) -> Health:
+        """Whether it answers, is writable and of this version's schema; never raises."""
         ...
 
 
@@ -339,6 +375,24 @@ class BlobStore(Protocol):
 
     def delete(self, digest: str) -> None:
         """Forgets them; absent is fine."""
+        ...
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """Signs with a key of the desk's own. Raises KeyMissing where there is none to sign or to check with."""
+
+    @property
+    def key_id(self) -> str:
+        """The fingerprint of the key that signs now."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a message."""
+        ...
+
+    def verify(self, key_id: str, message: bytes, signature: bytes) -> bool:
+        """Whether the key of that fingerprint signed exactly this message."""
         ...
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from resources.memory import MemoryBroker, MemoryNotifier, MemoryReference, MemoryVendor
 from trading.book.orders import Fill, Order
-from trading.book.reconciliation import Statement
+from trading.book.statements import Statement
 from trading.errors import BrokerError, VendorError
 from trading.frames import RAW_BARS, RAW_MULTIPLE_PRICES
 from trading.market.instruments import Instrument

@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from trading.book.reconciliation import Statement, reconcile
+from trading.book.reconciliation import reconcile
+from trading.book.statements import Statement
 
 FRI, JUN = date(2022, 2, 25), 20220600
 

@@ -1,24 +1,35 @@
-"""The journal: events, and the projections that are folds of it, declared as data.
+"""The journal: events, the streams and chains they are kept in, and the tables that are folds of it, declared as data.
 
-Belongs here: what can happen to the book, and how each event changes each projection. Does not belong here: storing
-either (a `Ledger` adapter applies the changes in the transaction that records the event).
+Belongs here: what can happen to the book, and what an event looks like as bytes. Does not belong here: how events
+change the tables (`fold.py`), or storing either (a `Ledger` adapter does both in one transaction).
+
+Each book (a strategy's orders, fills and positions) is a stream of its own, and so are closes, breaks, limits and the
+rest: entries are numbered within their stream, and a batch is chained to the batch before it in that stream. Nothing
+is shared between streams, so that writers of different books never wait for each other.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 Scalar = str | int | float | bool | None
+SCHEMA = 2  # of what a ledger stores; adapters refuse any other, and `daybook ledger migrate` brings older ones here
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to the book. `event_id` makes recording idempotent; `at` is UTC and is not part of the
-    content; `payload` is flat."""
+    """Something that happened. `event_id` makes recording idempotent; `payload` is flat.
+
+    `at` (UTC), `actor`, `cause` (the id of the event that led to it) and `correlation` (what belongs together: a run,
+    an order) tell its story. They are kept and chained, but are not its content: the same event recorded again later, by
+    another run, is the same event.
+    """
 
     event_id: str
     kind: str
@@ -26,38 +37,84 @@ class Event:
     at: datetime
     actor: str
     payload: Mapping[str, Scalar] = field(default_factory=dict)
+    cause: str | None = None
+    correlation: str | None = None
+
+    @property
+    def stream(self) -> str:
+        """The stream it belongs to: its strategy's book, or that of its kind."""
+        strategy = self.payload.get("strategy")
+        return f"book/{strategy}" if self.kind in BOOK_KINDS else STREAMS.get(self.kind, "other")
 
     def content(self) -> str:
-        """Canonical JSON of all but `at` and `actor`: the same event recorded later has the same content."""
-        return json.dumps(
-            {
-                "id": self.event_id,
-                "kind": self.kind,
-                "session": self.session.isoformat(),
-                "payload": dict(self.payload),
-            },
-            sort_keys=True,
-            separators=(",", ":"),
+        """Canonical JSON of all but its story."""
+        return _CANONICAL(
+            {"id": self.event_id, "kind": self.kind, "session": self.session.isoformat(), "payload": dict(self.payload)}
         )
 
+    def record_text(self) -> str:
+        """Every stored byte of it: its content and its story, as the chain covers them."""
+        return f"{self.content()}{_CANONICAL([self.at.isoformat(), self.actor, self.cause, self.correlation])}"
 
+
+BOOK_KINDS = (
+    "order_created", "order_approved", "order_refused", "order_sent", "order_changed", "order_cancelled",
+    "order_expired", "order_rejected", "fill", "fill_corrected", "fill_busted", "position_adjusted",
+)  # fmt: skip
+STREAMS: Mapping[str, str] = {
+    "cash_booked": "cash",
+    "limit_changed": "limits", "override_set": "limits", "override_cleared": "limits",
+    "close_moved": "close", "close_signed": "close",
+    "break_opened": "breaks", "break_seen": "breaks", "break_assigned": "breaks", "break_closed": "breaks",
+    "process": "processes",
+    "backtest": "backtests",
+}  # fmt: skip
+KINDS = (*BOOK_KINDS, *STREAMS)
+
+
+# --- chains -----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One change to one row of a projection: columns set, and whole numbers added to columns (absent counts as 0)."""
+class Head:
+    """Where a stream stands: entries so far, and the link of its last batch."""
 
-    projection: str
-    key: tuple[Scalar, ...]
-    set: Mapping[str, Scalar] = field(default_factory=dict)
-    add: Mapping[str, int] = field(default_factory=dict)
+    number: int = 0
+    link: str = ""
 
 
+NO_HEAD = Head()
+
+
+def link(previous: str, records: Iterable[str]) -> str:
+    """The link of a batch: SHA-256 of the link before it and the record texts of its events, one a line."""
+    return hashlib.sha256("\n".join((previous, *records)).encode()).hexdigest()
+
+
+def content_hash(streams: Mapping[str, Iterable[Event]]) -> str:
+    """SHA-256 over the contents of all events, stream by stream in order of name: journals that say the same have the
+    same hash, whoever recorded them, when, and in batches of whatever size."""
+    digest = hashlib.sha256()
+    for name in sorted(streams):
+        digest.update(f"{name}\n".encode())
+        for event in streams[name]:
+            digest.update(f"{event.content()}\n".encode())
+    return digest.hexdigest()
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A table kept beside the journal. `columns` map names to `text`, `integer`, `real`; `key` names the first ones."""
+    """A table kept beside the journal. `columns` map names to `text`, `integer`, `real`; `key` names the first ones.
+    `lookups` are sets of columns that rows are looked for by, beside the key."""
 
     name: str
     key: tuple[str, ...]
     columns: Mapping[str, str]
+    lookups: tuple[tuple[str, ...], ...] = ()
+
+
+def _columns(text: str) -> dict[str, str]:
+    """`a:text b c:real` as names and types; a name without a type is text."""
+    return {name: kind or "text" for name, _, kind in (word.partition(":") for word in text.split())}
 
 
 PROJECTIONS: Mapping[str, Projection] = {
@@ -66,93 +123,64 @@ PROJECTIONS: Mapping[str, Projection] = {
         Projection(
             "orders",
             ("order_id",),
-            {
-                "order_id": "text", "strategy": "text", "instrument": "text", "contract": "integer",
-                "session": "text", "quantity_contracts": "integer", "reason": "text", "status": "text",
-                "reference_points": "real", "refusal": "text",
-            },
+            _columns(
+                "order_id parent_id level strategy instrument contract:integer session quantity_contracts:integer "
+                "reason status filled_contracts:integer reference_points:real reference_at refusal "
+                "open_children:integer"
+            ),
+            (("session",), ("strategy", "instrument")),
         ),
         Projection(
             "fills",
             ("fill_id",),
-            {
-                "fill_id": "text", "order_id": "text", "strategy": "text", "instrument": "text", "contract": "integer",
-                "session": "text", "quantity_contracts": "integer", "price_points": "real", "commission_local": "real",
-            },
+            _columns(
+                "fill_id order_id strategy instrument contract:integer session quantity_contracts:integer "
+                "price_points:real commission_local:real executed_at version:integer state"
+            ),
+            (("strategy", "instrument", "contract"), ("session",), ("order_id",)),
         ),
         Projection(
             "positions",
             ("strategy", "instrument", "contract"),
-            {"strategy": "text", "instrument": "text", "contract": "integer", "quantity_contracts": "integer"},
+            _columns(
+                "strategy instrument contract:integer quantity_contracts:integer average_points:real "
+                "realised_points:real commission_local:real last_fill"
+            ),
+        ),
+        Projection("cash", ("cash_id",), _columns("cash_id currency amount_local:real category session reason")),
+        Projection("limits", ("name",), _columns("name value reason actor session")),
+        Projection(
+            "overrides", ("override_id",), _columns("override_id scope item session state actor reason cleared_reason")
+        ),
+        Projection("closes", ("session",), _columns("session state run_id overridden detail version:integer hash")),
+        Projection(
+            "signatures",
+            ("session", "version"),
+            _columns("session version:integer hash document key signature previous actor signed_at"),
         ),
         Projection(
-            "process_state",
-            ("process",),
-            {"process": "text", "session": "text", "state": "text", "run_id": "text", "detail": "text"},
+            "breaks",
+            ("break_id",),
+            _columns(
+                "break_id kind item opened seen ours:real theirs:real tolerance:real owner state proposed_fix message "
+                "closed closed_by reason"
+            ),
+            (("state",),),
+        ),
+        Projection("process_state", ("process",), _columns("process session state run_id detail")),
+        Projection(
+            "process_runs",
+            ("run_id",),
+            _columns("run_id process session state step actor host pid:integer started ended detail"),
+            (("process", "session"),),
         ),
         Projection(
             "backtests",
             ("request",),
-            {
-                "request": "text", "key": "text", "strategy": "text", "who": "text", "asked_at": "text",
-                "source": "text", "data_version": "text", "code_version": "text", "engine": "text", "seconds": "real",
-                "cached": "integer", "outcome": "text", "detail": "text",
-            },
+            _columns(
+                "request key strategy who asked_at source data_version code_version engine seconds:real cached:integer "
+                "outcome detail"
+            ),
         ),
     )
-}  # fmt: skip
-
-
-def _order_placed(event: Event) -> list[Change]:
-    return [Change("orders", (event.payload["order_id"],), set={**event.payload, "status": "placed"})]
-
-
-def _order_refused(event: Event) -> list[Change]:
-    return [Change("orders", (event.payload["order_id"],), set={**event.payload, "status": "refused"})]
-
-
-def _order_cancelled(event: Event) -> list[Change]:
-    return [Change("orders", (event.payload["order_id"],), set={"status": "cancelled"})]
-
-
-def _fill(event: Event) -> list[Change]:
-    fill = event.payload
-    quantity = fill["quantity_contracts"]
-    assert isinstance(quantity, int)
-    return [
-        Change("fills", (fill["fill_id"],), set=fill),
-        Change("orders", (fill["order_id"],), set={"status": "filled"}),
-        Change(
-            "positions",
-            (fill["strategy"], fill["instrument"], fill["contract"]),
-            add={"quantity_contracts": quantity},
-        ),
-    ]
-
-
-def _process(event: Event) -> list[Change]:
-    return [Change("process_state", (event.payload["process"],), set=event.payload)]
-
-
-def _backtest(event: Event) -> list[Change]:
-    return [Change("backtests", (event.payload["request"],), set=event.payload)]
-
-
-FOLDS: Mapping[str, Callable[[Event], list[Change]]] = {
-    "order_placed": _order_placed,
-    "order_refused": _order_refused,
-    "order_cancelled": _order_cancelled,
-    "fill": _fill,
-    "process": _process,
-    "backtest": _backtest,
 }
-
-
-def changes(event: Event) -> list[Change]:
-    """What an event does to the projections. Raises KeyError on a kind that FOLDS does not know."""
-    return FOLDS[event.kind](event)
-
-
-def chain(digest: str, event: Event) -> str:
-    """The journal's content hash after one more event: SHA-256 of the hash before and the event's content."""
-    return hashlib.sha256(f"{digest}{event.content()}".encode()).hexdigest()

@@ -6,20 +6,11 @@ Belongs here: values and pure comparison. Does not belong here: asking a broker.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 from trading.book.journal import Event
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What the broker says is held at a session's close: contracts by (instrument, contract), cash by currency."""
-
-    broker: str
-    session: date
-    positions: Mapping[tuple[str, int], int]
-    cash_local: Mapping[str, float] = field(default_factory=dict)
+from trading.book.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,65 @@ class RunSettings(Settings):
     )
 
 
+class LedgerSettings(Settings):
+    """Where the journal is kept. Addresses of servers are read from the environment: MONGODB_URI, POSTGRES_URI."""
+
+    store: Literal["sqlite", "mongodb", "postgresql"] = Field("sqlite", description="which database keeps the book")
+    timeout_seconds: float = Field(10.0, gt=0, le=600, description="how long a server may take to answer, seconds")
+
+
+class StatementColumns(Settings):
+    """Which column of a broker's CSV statement is which; empty: the statement does not have it."""
+
+    record: OrNone = Field("record", description="column that says position, trade or cash; empty: positions only")
+    symbol: str = Field("symbol", description="the broker's name of the contract")
+    contract: OrNone = Field("contract", description="contract month, as YYYYMM or YYYYMMDD")
+    quantity: str = Field("quantity", description="signed contracts")
+    price: OrNone = Field("price", description="average price of a position, price of a trade, points")
+    currency: OrNone = Field("currency", description="currency of cash")
+    amount: OrNone = Field("amount", description="cash, local")
+    trade_id: OrNone = Field("trade_id", description="the broker's id of a trade")
+    commission: OrNone = Field("commission", description="commission of a trade, local")
+    executed_at: OrNone = Field("executed_at", description="time of a trade")
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = Field(",", description="field separator")
+    encoding: str = Field("utf-8", description="text encoding")
+    date_format: str = Field("%Y-%m-%d", description="how the session is written in file names")
+
+
+class BrokerSettings(Settings):
+    """Who executes, and where the broker's statements come from."""
+
+    name: Literal["paper", "statement_file", "interactive_brokers"] = Field("paper", description="which broker")
+    account: str | None = Field(None, description="the broker's name of our account")
+    host: str = Field("127.0.0.1", description="gateway of interactive_brokers")
+    port: int = Field(4002, ge=1, le=65535, description="port of that gateway")
+    client_id: int = Field(1, ge=0, le=2**31 - 1, description="client id at that gateway")
+    timeout_seconds: float = Field(20.0, gt=0, le=600, description="how long the gateway may take, seconds")
+    statements: str | None = Field(None, description="folder of statement files; none: <home>/statements")
+    statement_format: Literal["csv", "flex"] = Field("csv", description="what statement files are")
+    columns: StatementColumns = Field(default_factory=StatementColumns, description="mapping of CSV statements")
+    symbols: dict[str, str] = Field(
+        default_factory=dict, max_length=5000, description="broker's symbol to instrument code, where they differ"
+    )
+
+
+class ReconciliationSettings(Settings):
+    """What still agrees with the broker, and who looks after what does not."""
+
+    price_tolerance_fraction: float = Field(1e-4, ge=0, le=1, description="average price: difference / price")
+    cash_tolerance_local: float = Field(0.01, ge=0, le=1e9, description="cash, local money")
+    stale_after_hours: float = Field(30.0, gt=0, le=1000, description="age of a statement that is no answer any more")
+    owner: str | None = Field(None, description="who looks after new breaks")
+
+
+class CloseSettings(Settings):
+    """What a close must come to before it is signed."""
+
+    residual_tolerance_base: float = Field(
+        0.01, ge=0, le=1e9, description="unexplained profit of a session, base currency"
+    )
+
+
 class NotifierSettings(Settings):
     """Who is told when something fails."""
 
@@ -99,6 +158,12 @@ class DeskSettings(Settings):
     limits: Limits = Field(default_factory=Limits, description="risk limits")
     vendor: VendorSettings = Field(default_factory=VendorSettings, description="market data")
     runs: RunSettings = Field(default_factory=RunSettings, description="runs beside each other")
+    ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="the book's database")
+    broker: BrokerSettings = Field(default_factory=BrokerSettings, description="execution and statements")
+    reconciliation: ReconciliationSettings = Field(
+        default_factory=ReconciliationSettings, description="tolerances against the broker"
+    )
+    close: CloseSettings = Field(default_factory=CloseSettings, description="tolerances of the close")
     notifier: NotifierSettings = Field(default_factory=NotifierSettings, description="notifications")
     trading: tuple[Name, ...] = Field(
         (), max_length=200, description="strategies that trade: names of files in config/strategies or the home's own"
