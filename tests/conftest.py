@@ -7,15 +7,22 @@ A test that needs a program the machine lacks is skipped, and says which package
 from __future__ import annotations
 
 import os
+import pwd
+import secrets
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib import util
 from pathlib import Path
 from threading import Event
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -163,3 +170,111 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@dataclass
+class OwnPostgres:
+    """A PostgreSQL server of the tests, in a folder of its own, which asks for a password. PostgreSQL does not run as
+    root: then the user `nobody` runs it."""
+
+    programs: Path
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="postgres-")))
+    password: str = field(default_factory=lambda: secrets.token_hex(8))
+    port: int = field(default_factory=free_port)
+    server: subprocess.Popen[bytes] | None = None
+
+    def make(self) -> None:
+        """Makes the files of a new cluster."""
+        secret = self.folder / "password"
+        secret.write_text(self.password)
+        if os.getuid() == 0:
+            shutil.chown(secret, "nobody")
+            shutil.chown(self.folder, "nobody")
+        words = ("-D", self.folder / "data", "-U", "daybook", "-A", "scram-sha-256", f"--pwfile={secret}")
+        program = [self.programs / "initdb", *words, "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(program, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **self._who())
+
+    def start(self) -> None:
+        """Starts it, on the same port each time, and waits until it answers."""
+        given = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.folder}
+        options = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
+        command = [self.programs / "postgres", "-D", self.folder / "data", *options]
+        with (self.folder / "log").open("ab") as log:
+            self.server = subprocess.Popen(command, stderr=log, stdout=log, cwd=self.folder, **self._who())
+        ready = [self.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        for _ in range(200):
+            if subprocess.run(ready, stdout=subprocess.DEVNULL).returncode == 0:
+                return
+            Event().wait(0.05)
+        raise RuntimeError(f"postgres did not answer; its log: {(self.folder / 'log').read_text()}")
+
+    def stop(self, how: int = signal.SIGINT) -> None:
+        """Ends it: SIGINT in order, SIGQUIT at once and without a checkpoint."""
+        if self.server is not None:
+            self.server.send_signal(how)
+            self.server.wait(30)
+            self.server = None
+
+    def uri(self, database: str = "postgres", password: str | None = None) -> str:
+        """The address of a database on it, running or not."""
+        return f"postgresql://daybook:{password or self.password}@127.0.0.1:{self.port}/{database}"
+
+    @staticmethod
+    def _who() -> dict[str, Any]:
+        if os.getuid() != 0:
+            return {}
+        return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
+
+
+def postgres_programs() -> Path:
+    """The folder of PostgreSQL's server programs; without one the test is skipped, and fails where CI=true."""
+    packed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = shutil.which("initdb")
+    places = [path.parent for path in packed[::-1]] + ([Path(found).resolve().parent] if found else [])
+    if not places:
+        not_here("no PostgreSQL: set POSTGRES_URI, or install the apt package postgresql")
+    return places[0]
+
+
+@contextmanager
+def postgres_server() -> Iterator[OwnPostgres]:
+    """A server that is gone afterwards, with its files."""
+    server = OwnPostgres(postgres_programs())
+    try:
+        server.make()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_uri() -> Iterator[str]:
+    """POSTGRES_URI if set (its user must be allowed to create databases), else a server of our own on a free port,
+    stopped afterwards."""
+    if given := os.environ.get("POSTGRES_URI"):
+        yield given
+        return
+    with postgres_server() as server:
+        yield server.uri()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[OwnPostgres]:
+    """A server that a test may stop, started."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres_uri: str) -> Iterator[str]:
+    """The address of an empty database, dropped afterwards."""
+    import psycopg
+
+    name = f"daybook_test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_uri, autocommit=True) as server:
+        server.execute(f"create database {name}")
+    yield urlunsplit(urlsplit(postgres_uri)._replace(path=f"/{name}"))
+    with psycopg.connect(postgres_uri, autocommit=True) as server:
+        server.execute(f"drop database {name} with (force)")
