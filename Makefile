@@ -7,10 +7,10 @@ export GX_ANALYTICS_ENABLED := false
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench ui docs lock clean
+.PHONY: help demo test check bench ui services services-stop docs lock clean
 
 help:  ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .make/main: requirements/main.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -34,6 +34,12 @@ demo: .make/kernels  ## close the last sessions of the simulated market and writ
 
 ui: .make/kernels  ## the Dagster UI on the same data, at localhost:3000
 	@$(BIN)/daybook --home $(HOME_DIR) ui
+
+services: .make/test  ## start a real MongoDB replica set and Redis for this home, and say what to export
+	@$(BIN)/daybook --home $(HOME_DIR) services start
+
+services-stop: .make/main  ## stop them; their data stay
+	@$(BIN)/daybook --home $(HOME_DIR) services stop
 
 test: .make/test .make/kernels  ## all tests that this machine can run; says by name what did not run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -420,6 +420,48 @@ def ui(where: Place, port: int) -> Answer:
     return Answer({}, exit_code=web.serve(where, port))
 
 
+@main.group()
+def services() -> None:
+    """Run MongoDB and Redis of this home on this machine, for people without servers."""
+
+
+@services.command(name="start")
+@answering
+def start_services(where: Place) -> Answer:
+    """Start them, data under <home>/services, and say what to export."""
+    from pipelines import services as servers
+
+    return _servers(servers.described(servers.start(where)))
+
+
+@services.command(name="stop")
+@answering
+def stop_services(where: Place) -> Answer:
+    """Stop them; their data stay."""
+    from pipelines import services as servers
+
+    return _servers(servers.described(servers.stop(where)))
+
+
+@services.command(name="status")
+@answering
+def services_status(where: Place) -> Answer:
+    """Whether they run, and where. Exit code 1 unless all do."""
+    from pipelines import services as servers
+
+    found = servers.described(servers.status(where))
+    return _servers(found, 0 if found["export"] else 1)
+
+
+def _servers(found: Mapping[str, Any], exit_code: int = 0) -> Answer:
+    def show() -> None:
+        _out(_table("Servers", found["servers"]) if found["servers"] else "no servers were started in this home")
+        for name, address in found["export"].items():
+            click.echo(f"export {name}='{address}'")
+
+    return Answer(found, show, exit_code)
+
+
 @main.group(name="import")
 def imports() -> None:
     """Take over files of other systems."""

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +23,11 @@ from importlib import util
 from pathlib import Path
 from threading import Event
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pytest
+
+from pipelines import mongod
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -94,6 +97,43 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def mongod_program() -> str:
+    """A mongod to start; without one the test is skipped, and fails where CI=true."""
+    program = mongod.mongod_program()
+    if program is None:
+        not_here(mongod.NO_MONGOD)
+    return str(program)
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
+    """MONGODB_URI if set, else a replica set of one member of our own, stopped afterwards."""
+    if given := os.environ.get("MONGODB_URI"):
+        yield given
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="mongod-") as folder,
+        mongod.ReplicaSet(request.getfixturevalue("mongod_program"), Path(folder)) as servers,
+    ):
+        yield servers.uri
+
+
+@pytest.fixture
+def mongo_database(mongodb_uri: str) -> Iterator[str]:
+    """The address of a database of one test on the replica set, dropped afterwards."""
+    from pymongo import MongoClient
+
+    name = f"daybook_{uuid.uuid4().hex[:12]}"
+    address = urlsplit(mongodb_uri)
+    words = parse_qsl(address.query)
+    if address.username and "authSource" not in dict(words):
+        words.append(("authSource", address.path.strip("/") or "admin"))
+    yield urlunsplit(address._replace(path=f"/{name}", query=urlencode(words)))
+    with MongoClient(mongodb_uri) as client:
+        client.drop_database(name)
 
 
 @dataclass
