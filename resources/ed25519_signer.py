@@ -3,8 +3,8 @@
 Belongs here: making, finding and using keys. Does not belong here: what is signed (`trading/book/signature.py`).
 
 A key's id is its fingerprint: the first 32 hexadecimal digits of the SHA-256 of its public key. `signing.pem` is the
-private key, readable by its owner only and made on first use; `<fingerprint>.pub` are public keys, kept for good, so that what
-an older key signed is verified after it was replaced. Replace a key by moving `signing.pem` away.
+private key, readable by its owner only and made on first use; `<fingerprint>.pub` are public keys, kept for good, so
+that what an older key signed is verified after it was replaced. Replace a key by moving `signing.pem` away.
 """
 
 from __future__ import annotations

@@ -30,9 +30,11 @@ from resources.frame_rows import (
     selected_columns,
     version_at,
 )
-from resources.journal_batch import new_events, projection_of
+from resources.journal_batch import Kept, Written, enter, newest_first, projection_of
 from resources.single_flight import Channels, SingleFlight
-from trading.book.journal import PROJECTIONS, Change, Event, Scalar, chain, changes
+from trading.book.fold import Place, Row, RowKey, Tables, View
+from trading.book.journal import PROJECTIONS, Event, Head, Scalar, searchable, words
+from trading.book.journal import content_hash as events_hash
 from trading.book.orders import Fill, Order
 from trading.book.statements import Statement
 from trading.errors import BrokerError, DatasetNotFound, StoreError, VendorError
@@ -45,6 +47,7 @@ from trading.ports import (
     Delivery,
     Entry,
     Failure,
+    Health,
     Notice,
     Recorded,
     Request,
@@ -123,6 +126,13 @@ class MemoryFrames:
         """As the port."""
         return content_hash(self._at(dataset, as_of), dataset)
 
+    def stored_hash(self, dataset: Dataset, as_of: AsOf = None) -> str:
+        """As the port."""
+        table, sink = self._at(dataset, as_of), pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return hashlib.sha256(sink.getvalue()).hexdigest()
+
     def written(self) -> list[str]:
         """As the port."""
         return sorted(self._versions)
@@ -153,64 +163,114 @@ class MemoryLedger:
     """Ledger in lists and dicts."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
-        self._contents: dict[str, str] = {}
-        self._rows: dict[str, dict[tuple[Scalar, ...], dict[str, Scalar]]] = {name: {} for name in PROJECTIONS}
-        self._hash = ""
+        self._entries: dict[str, list[Entry]] = {}
+        self._events: dict[str, Event] = {}
+        self._tables = Tables()
         self._lock = threading.RLock()
 
     def record(self, events: Sequence[Event]) -> Recorded:
         """As the port."""
         with self._lock:
-            new = new_events(events, self._contents)
-            touched: dict[tuple[str, tuple[Scalar, ...]], dict[str, Scalar]] = {}
-            for change in (change for event in new for change in changes(event)):
-                there = self._rows[change.projection].get(change.key) or _new_row(change)
-                _apply(touched.setdefault((change.projection, change.key), dict(there)), change)
-            for (projection, key), row in touched.items():
-                self._rows[projection][key] = row
-            for event in new:
-                self._entries.append(Entry(len(self._entries) + 1, event))
-                self._contents[event.event_id] = event.content()
-                self._hash = chain(self._hash, event)
-            return Recorded(len(new), len(events) - len(new), len(self._entries))
+            changed = _MemoryTransaction(self._entries, self._events, self._tables)
+            batch = enter(changed, events, Kept(), careful=True)
+            changed.commit()
+            return batch.recorded
 
     def entries(
-        self, *, after: int = 0, kinds: Sequence[str] | None = None, through: date | None = None
+        self,
+        *,
+        after: Mapping[str, int] | None = None,
+        kinds: Sequence[str] | None = None,
+        through: date | None = None,
+        streams: Sequence[str] | None = None,
+        upto: Mapping[str, int] | None = None,
     ) -> Iterator[Entry]:
         """As the port."""
-        for entry in self._entries[after:]:
-            if (kinds is None or entry.event.kind in kinds) and (through is None or entry.event.session <= through):
-                yield entry
+        for stream in sorted(self._entries):
+            if (streams is not None and stream not in streams) or (upto is not None and stream not in upto):
+                continue
+            last = None if upto is None else upto[stream]
+            for entry in list(self._entries[stream])[(after or {}).get(stream, 0) : last]:
+                event = entry.event
+                if (kinds is None or event.kind in kinds) and (through is None or event.session <= through):
+                    yield entry
 
     def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
         """As the port."""
         projection_of(projection, where)
-        rows = self._rows[projection]
+        rows = self._tables.tables[projection]
         found = [rows[key] for key in sorted(rows, key=lambda key: tuple(map(_sortable, key)))]
         return [dict(row) for row in found if all(row[name] == value for name, value in (where or {}).items())]
 
+    def heads(self) -> Mapping[str, Head]:
+        """As the port."""
+        with self._lock:
+            return {stream: Head(own[-1].number, own[-1].link or "") for stream, own in sorted(self._entries.items())}
+
     def sequence(self) -> int:
         """As the port."""
-        return len(self._entries)
+        return len(self._events)
 
     def content_hash(self) -> str:
         """As the port."""
-        return self._hash
+        return events_hash({stream: (entry.event for entry in own) for stream, own in self._entries.items()})
+
+    def search(self, text: str, limit: int = 50) -> list[Entry]:
+        """As the port."""
+        wanted = set(words(text))
+        every = (entry for own in self._entries.values() for entry in own)
+        found = [entry for entry in every if wanted and wanted <= set(searchable(entry.event))]
+        return sorted(found, key=newest_first)[:limit]
+
+    def health(self) -> Health:
+        """As the port."""
+        return Health(True, "memory", f"{self.sequence()} entries, lost with this process")
 
 
-def _new_row(change: Change) -> dict[str, Scalar]:
-    projection = PROJECTIONS[change.projection]
-    return dict.fromkeys(projection.columns) | dict(zip(projection.key, change.key, strict=True))
+class _MemoryTransaction:
+    """What a batch changes, kept aside until it is committed."""
 
+    def __init__(self, entries: dict[str, list[Entry]], events: dict[str, Event], tables: Tables) -> None:
+        self._entries, self._events, self._tables = entries, events, tables
+        self._inserted: list[Entry] = []
+        self._written: dict[Place, Row] = {}
 
-def _apply(row: dict[str, Scalar], change: Change) -> None:
-    """Changes a row in place; NaN is None, and what is set beyond the projection's columns stays in the journal."""
-    row.update({name: None if value != value else value for name, value in change.set.items() if name in row})
-    for name, added in change.add.items():
-        before = row[name] or 0
-        assert isinstance(before, int)
-        row[name] = before + added
+    def heads(self, streams: Sequence[str], believed: Mapping[str, Head]) -> Mapping[str, Head]:
+        """As the transaction."""
+        there = {stream: self._entries[stream][-1] for stream in streams if stream in self._entries}
+        return {stream: Head(entry.number, entry.link or "") for stream, entry in there.items()}
+
+    def contents(self, event_ids: Sequence[str]) -> Mapping[str, str]:
+        """As the transaction."""
+        return {name: self._events[name].content() for name in event_ids if name in self._events}
+
+    def rows(self, projection: str, keys: Sequence[RowKey]) -> Iterable[Row]:
+        """As the transaction."""
+        return [row for key in keys if (row := self._tables.row(projection, key)) is not None]
+
+    def fills_of(self, strategy: str, instrument: str, contract: int) -> list[Row]:
+        """As the transaction."""
+        return self._tables.fills_of(strategy, instrument, contract)
+
+    def insert(self, written: Sequence[Written]) -> None:
+        """As the transaction."""
+        self._inserted += [each.entry for each in written]
+
+    def write(self, projection: str, rows: Sequence[Row], fresh: bool) -> None:
+        """As the transaction."""
+        names = PROJECTIONS[projection].key
+        self._written |= {(projection, tuple(row[name] for name in names)): row for row in rows}
+
+    def advance(self, moves: Mapping[str, tuple[Head, Head]]) -> None:
+        """As the transaction: the ledger's lock is held."""
+
+    def commit(self) -> None:
+        """Makes all of it true."""
+        for entry in self._inserted:
+            self._entries.setdefault(entry.stream, []).append(entry)
+            self._events[entry.event.event_id] = entry.event
+        view = View(self._tables, dict(self._written), dict.fromkeys(self._written))
+        self._tables.take(view)
 
 
 def _sortable(value: Scalar) -> tuple[bool, Scalar]:

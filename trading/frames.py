@@ -12,7 +12,7 @@ ids are int32 YYYYMMDD with DD = 00 where only the month is known. A missing flo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
@@ -263,7 +263,7 @@ POSITIONS = Dataset(
 ORDERS = Dataset(
     "orders", "book", "Orders decided at the session's close, with the risk decision on each.",
     pa.schema([column("order_id", TEXT, "unique", required=True),
-               column("parent_id", TEXT, "the instrument order it is part of"), STRATEGY, INSTRUMENT, _CONTRACT, SESSION,
+               column("parent_id", TEXT, "instrument order it is part of"), STRATEGY, INSTRUMENT, _CONTRACT, SESSION,
                column("quantity_contracts", COUNT, "bought positive", required=True),
                column("reason", TEXT, "target or roll", required=True),
                column("status", TEXT, "at its session's close, as in trading.book.order_life", required=True),
@@ -426,10 +426,10 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def content_hash(table: pa.Table, dataset: Dataset) -> str:
+def content_hash(table: pa.Table, dataset: Dataset, without: Collection[str] = ()) -> str:
     """SHA-256 over a dataset's rows in key order, without `loaded_at`: equal rows, equal hash, however stored.
 
-    NaN and null are the same; -0.0 and 0.0 are the same.
+    NaN and null are the same; -0.0 and 0.0 are the same. Columns `without` are left out too, but order rows.
     """
     ordered = table.select(list(dataset.content)).cast(
         pa.schema([dataset.schema.field(name) for name in dataset.content])
@@ -437,7 +437,7 @@ def content_hash(table: pa.Table, dataset: Dataset) -> str:
     ordered = ordered.sort_by([(name, "ascending") for name in dataset.key])
     digest = hashlib.sha256(dataset.name.encode())
     digest.update(str(ordered.num_rows).encode())
-    for name in ordered.schema.names:
+    for name in (name for name in ordered.schema.names if name not in without):
         digest.update(name.encode())
         for buffer in _canonical(ordered[name].combine_chunks()):
             digest.update(buffer)

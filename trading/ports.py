@@ -103,6 +103,10 @@ class FrameStore(Protocol):
         """`trading.frames.content_hash` of the whole dataset."""
         ...
 
+    def stored_hash(self, dataset: Dataset, as_of: AsOf = None) -> str:
+        """SHA-256 over all that is stored of a version, to the last byte: what tells that somebody touched it."""
+        ...
+
     def written(self) -> list[str]:
         """Names of datasets that have at least one version, sorted."""
         ...

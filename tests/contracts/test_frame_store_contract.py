@@ -281,3 +281,25 @@ def test_datasets_do_not_touch_each_other(store: FrameStore) -> None:
     store.append(RAW_FX_RATES, rates(("EURUSD", MONDAY, 1.1)))
     assert store.written() == ["forecasts", "raw_fx_rates"]
     assert len(store.versions(FORECASTS)) == 1
+
+
+def test_the_stored_hash_is_of_one_version_and_stays(store: FrameStore) -> None:
+    with pytest.raises(DatasetNotFound):
+        store.stored_hash(FORECASTS)
+    first = forecasts(("trend", MONDAY, 1.0))
+    store.replace(FORECASTS, first, Span.session(MONDAY))
+    at_first = store.stored_hash(FORECASTS)
+    store.replace(FORECASTS, forecasts(("trend", TUESDAY, 1.0)), Span.session(TUESDAY))
+    assert store.stored_hash(FORECASTS) != at_first
+    assert store.stored_hash(FORECASTS, as_of=0) == at_first
+    with pytest.raises(VersionNotFound):
+        store.stored_hash(FORECASTS, as_of=2)
+
+
+def test_the_stored_hash_covers_what_the_content_hash_leaves_out(store: FrameStore) -> None:
+    """Two stores of their own would differ by their files' names: the same store, one row later than the other."""
+    store.append(RAW_FX_RATES, rates(("EURUSD", MONDAY, 1.1)))
+    store.append(RAW_FX_RATES, rates(("EURUSD", TUESDAY, 1.1), loaded_at=KNOWN + timedelta(days=1)))
+    both = [store.stored_hash(RAW_FX_RATES, as_of=number) for number in (0, 1)]
+    assert both[0] != both[1]
+    assert [store.stored_hash(RAW_FX_RATES, as_of=number) for number in (0, 1)] == both

@@ -1,0 +1,214 @@
+"""What is signed of a closed session: the document, its one hash, and how two signatures differ.
+
+Belongs here: the document as a value, its canonical bytes, which datasets and columns the one hash covers, and the fold
+of the book as it covers it. Does not belong here: reading stores, keys, or what a restatement comes to in money
+(`restatement.py`).
+
+A document has two parts. Its *substance* is what the desk knew and decided: whoever closes the session again with the
+same data, configuration and code gets the same, so it has one hash. Its *circumstances* are when and by whom it was
+signed, and where everything lies: versions, heads, keys. The Ed25519 signature covers both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from trading.book.journal import Head, Scalar
+from trading.errors import SignatureError
+from trading.frames import DATASETS, Dataset, content_hash
+
+FORMAT = 1
+Row = Mapping[str, Scalar]
+
+# Datasets that the one hash leaves out. Results of backtests are about runs. Violations are what rules found when they
+# looked. Quarantined rows are raw rows that clean ones lack, kept with the time they were loaded. Orders and fills are
+# rows of the journal: the fold of the book has them, whatever a close that was run again called them.
+NOT_HASHED = frozenset({"backtest_results", "sweep_results", "violations", "quarantine", "orders", "fills"})
+# Columns that it leaves out of the others: when a late row was loaded, and who looks after a break and says what.
+NOT_HASHED_COLUMNS = frozenset({"known_at", "loaded_at", "owner", "proposed_fix", "message"})
+
+
+# --- the document -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Substance:
+    """What the desk knew and decided, as hashes: datasets by name, tables of the book by name, the configuration, the
+    reference data, the code."""
+
+    session: date
+    datasets: Mapping[str, str]
+    book: Mapping[str, str]
+    configuration: str
+    reference: str
+    code: str
+
+    def one_hash(self) -> str:
+        """SHA-256 of it: the hash that is printed, and that an undisturbed close gives again."""
+        return hashlib.sha256(canonical(asdict(self))).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Where a dataset stood: its version, the content hash of its rows through the session, all columns of content, and
+    the hash of all that is stored of that version."""
+
+    version: int
+    content: str
+    stored: str
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """When, by whom and in which run it was signed, and where everything lies.
+
+    `heads` are those of all streams before the signature itself was recorded; `settings` and `reference_files` are
+    blobs; `previous` is the document signed before this one, of any session, empty for the first; `overrides` are those
+    in force.
+    """
+
+    pins: Mapping[str, Pin]
+    heads: Mapping[str, Head]
+    settings: str
+    reference_files: Mapping[str, str]
+    signed_at: str
+    who: str
+    run_id: str
+    key: str
+    previous: str
+    overrides: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is signed. `version` counts the signatures of its session from 1."""
+
+    version: int
+    substance: Substance
+    circumstances: Circumstances
+
+    @property
+    def session(self) -> date:
+        """The session it is of."""
+        return self.substance.session
+
+    def content(self) -> bytes:
+        """Its canonical bytes, which are signed."""
+        return canonical({"format": FORMAT, "hash": self.substance.one_hash(), **asdict(self)})
+
+
+def canonical(value: Any) -> bytes:
+    """JSON in one form only: sorted keys, no spaces, dates as ISO text. Raises ValueError on numbers not finite."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+    return text.encode()
+
+
+def document_of(content: bytes) -> Document:
+    """The document of such bytes. Raises SignatureError where they are none, or where its hash is not of its substance:
+    nothing else makes exactly these bytes."""
+    try:
+        given = json.loads(content)
+        known, around = given["substance"], given["circumstances"]
+        pins = {name: Pin(**pin) for name, pin in around["pins"].items()}
+        heads = {name: Head(**head) for name, head in around["heads"].items()}
+        overrides = tuple(around["overrides"])
+        found = Document(
+            given["version"],
+            Substance(**{**known, "session": date.fromisoformat(known["session"])}),
+            Circumstances(**{**around, "pins": pins, "heads": heads, "overrides": overrides}),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as cause:
+        raise SignatureError(f"the signed document cannot be read: {cause!r}. {CURE}") from cause
+    if found.content() != content:
+        raise SignatureError(f"the signed document of {found.session} has another hash than its substance. {CURE}")
+    return found
+
+
+CURE = "Restore it from a backup, and find out who changed it."
+
+
+# --- what the one hash covers -----------------------------------------------------------------------------------------
+def is_hashed(name: str) -> bool:
+    """Whether the one hash covers a dataset."""
+    return name in DATASETS and name not in NOT_HASHED
+
+
+def substance_hash(rows: pa.Table, dataset: Dataset) -> str:
+    """The hash of a dataset's rows through the session as the one hash covers them: without when they were loaded."""
+    return content_hash(rows, dataset, without=NOT_HASHED_COLUMNS & set(dataset.schema.names))
+
+
+# Columns of the book that the one hash covers. Left out: what follows from others, and times of the broker's clock.
+BOOK: Mapping[str, tuple[str, ...]] = {
+    "orders": (
+        "order_id", "parent_id", "level", "strategy", "instrument", "contract", "session", "quantity_contracts",
+        "reason", "status", "filled_contracts", "reference_points", "refusal",
+    ),
+    "fills": (
+        "fill_id", "order_id", "strategy", "instrument", "contract", "session", "quantity_contracts", "price_points",
+        "commission_local", "state",
+    ),
+    "positions": (
+        "strategy", "instrument", "contract", "quantity_contracts", "average_points", "realised_points",
+        "commission_local",
+    ),
+    "cash": ("cash_id", "currency", "amount_local", "category", "session", "reason"),
+}  # fmt: skip
+
+
+def book_hashes(tables: Mapping[str, Iterable[Row]]) -> dict[str, str]:
+    """The hash of each table of the book (BOOK), given the tables folded from the journal through the session.
+
+    An order that was withdrawn before anything of it was filled did nothing and is left out, and an order that took the
+    place of such a one under the next number (`...:2`) has its first name: a close that was run again, with the
+    decision taken anew, has the book of one that was not.
+    """
+    rows = {name: [_named(row, BOOK[name]) for row in tables.get(name, ()) if _counts(name, row)] for name in BOOK}
+    return {name: hashlib.sha256(canonical(sorted(found, key=canonical))).hexdigest() for name, found in rows.items()}
+
+
+def _counts(table: str, row: Row) -> bool:
+    return table != "orders" or row["status"] != "cancelled" or bool(row["filled_contracts"])
+
+
+def _named(row: Row, columns: Iterable[str]) -> dict[str, Scalar]:
+    """The columns, an order's ids without their repetition; a paper fill's id ends with its order's."""
+    found = {name: row[name] for name in columns}
+    order = found.get("order_id")
+    if isinstance(order, str) and isinstance(found.get("fill_id"), str):
+        fill = str(found["fill_id"])
+        found["fill_id"] = fill.removesuffix(order) + first_name(order) if fill.endswith(order) else fill
+    for name in ("order_id", "parent_id"):
+        if isinstance(found.get(name), str):
+            found[name] = first_name(str(found[name]))
+    return found
+
+
+def first_name(order_id: str) -> str:
+    """An order's id without the number it got where the decision was taken again: `2022-02-25:trend:...:target:2`."""
+    name, _, number = order_id.rpartition(":")
+    return name if name.count(":") >= ORDER_ID_PARTS - 1 and number.isdigit() else order_id
+
+
+ORDER_ID_PARTS = 5  # session, strategy, instrument, contract, reason: trading.book.orders.order_id
+
+
+# --- two signatures ---------------------------------------------------------------------------------------------------
+def differences(one: Document, other: Document) -> list[str]:
+    """What the substance of two documents differs in, one name each: `dataset pnl`, `the book's fills`; none where they
+    have one hash."""
+    before, after = one.substance, other.substance
+    names = [f"dataset {name}" for name in _changed(before.datasets, after.datasets)]
+    names += [f"the book's {name}" for name in _changed(before.book, after.book)]
+    said = {"configuration": "the configuration", "reference": "the reference data", "code": "the code"}
+    names += [text for name, text in said.items() if getattr(before, name) != getattr(after, name)]
+    return names if before.session == after.session else [f"the session: {before.session}, {after.session}", *names]
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
