@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -19,7 +20,8 @@ from datetime import date, datetime
 Scalar = str | int | float | bool | None
 SCHEMA = 2  # of what a ledger stores; adapters refuse any other, and `daybook ledger migrate` brings older ones here
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_TEXT = json.encoder.encode_basestring_ascii
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class Event:
     """Something that happened. `event_id` makes recording idempotent; `payload` is flat.
 
     `at` (UTC), `actor`, `cause` (the id of the event that led to it) and `correlation` (what belongs together: a run,
-    an order) tell its story. They are kept and chained, but are not its content: the same event recorded again later, by
-    another run, is the same event.
+    an order) tell its story. They are kept and chained, but are not its content: the same event recorded again later,
+    by another run, is the same event.
     """
 
     event_id: str
@@ -46,15 +48,22 @@ class Event:
         strategy = self.payload.get("strategy")
         return f"book/{strategy}" if self.kind in BOOK_KINDS else STREAMS.get(self.kind, "other")
 
-    def content(self) -> str:
-        """Canonical JSON of all but its story."""
-        return _CANONICAL(
-            {"id": self.event_id, "kind": self.kind, "session": self.session.isoformat(), "payload": dict(self.payload)}
+    def payload_text(self) -> str:
+        """Canonical JSON of the payload. Raises ValueError on a number that is not finite."""
+        return _CANONICAL(dict(self.payload))
+
+    def content(self, payload_text: str | None = None) -> str:
+        """Canonical JSON of all but its story. `payload_text` saves making it again."""
+        payload = self.payload_text() if payload_text is None else payload_text
+        return (
+            f'{{"id":{_TEXT(self.event_id)},"kind":{_TEXT(self.kind)},"payload":{payload},'
+            f'"session":"{self.session.isoformat()}"}}'
         )
 
-    def record_text(self) -> str:
-        """Every stored byte of it: its content and its story, as the chain covers them."""
-        return f"{self.content()}{_CANONICAL([self.at.isoformat(), self.actor, self.cause, self.correlation])}"
+    def record_text(self, payload_text: str | None = None) -> str:
+        """Every stored byte of it: its content and its story, as the chain covers them, in one line."""
+        story = [self.at.isoformat(), self.actor, self.cause, self.correlation]
+        return f"{self.content(payload_text)}{_CANONICAL(story)}"
 
 
 BOOK_KINDS = (
@@ -70,6 +79,24 @@ STREAMS: Mapping[str, str] = {
     "backtest": "backtests",
 }  # fmt: skip
 KINDS = (*BOOK_KINDS, *STREAMS)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+_WORD = re.compile(r"[^\W_]+")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text as they are searched for: letters and digits, in lower case, each once, sorted."""
+    return sorted(set(_WORD.findall(text.lower())))
+
+
+def searchable(event: Event) -> list[str]:
+    """The words an event is found by: of its id, kind, session, actor and payload; none of a fill, of which there are
+    too many, and which its order leads to."""
+    if event.kind == "fill":
+        return []
+    said = (event.event_id, event.kind, event.session.isoformat(), event.actor, *map(str, event.payload.values()))
+    return words(" ".join(said))
 
 
 # --- chains -----------------------------------------------------------------------------------------------------------
@@ -125,7 +152,7 @@ PROJECTIONS: Mapping[str, Projection] = {
             ("order_id",),
             _columns(
                 "order_id parent_id level strategy instrument contract:integer session quantity_contracts:integer "
-                "reason status filled_contracts:integer reference_points:real reference_at refusal "
+                "reason status moved filled_contracts:integer reference_points:real reference_at refusal ended "
                 "open_children:integer"
             ),
             (("session",), ("strategy", "instrument")),
@@ -162,8 +189,8 @@ PROJECTIONS: Mapping[str, Projection] = {
             "breaks",
             ("break_id",),
             _columns(
-                "break_id kind item opened seen ours:real theirs:real tolerance:real owner state proposed_fix message "
-                "closed closed_by reason"
+                "break_id kind item opened seen ours:real theirs:real tolerance:real timing:integer "
+                "owner state proposed_fix message closed closed_by reason"
             ),
             (("state",),),
         ),

@@ -18,7 +18,7 @@ class Order:
     """An order to trade `quantity_contracts` (bought positive) after the close of `session`.
 
     `reason` is `target`, or `roll` for each of the two legs of a roll; `reference_points` is the price the decision
-    was taken at.
+    was taken at and `reference_at` when that was (ISO); `parent_id` is the instrument order it is part of.
     """
 
     order_id: str
@@ -29,11 +29,14 @@ class Order:
     quantity_contracts: int
     reason: str
     reference_points: float | None = None
+    parent_id: str | None = None
+    reference_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A trade done by the broker, booked in `session`. Commission: instrument's currency, never negative."""
+    """A trade done by the broker, booked in `session`; `executed_at` (ISO UTC) is when, if the broker says. Commission:
+    instrument's currency, never negative but where a fill is taken back."""
 
     fill_id: str
     order_id: str
@@ -44,6 +47,7 @@ class Fill:
     quantity_contracts: int
     price_points: float
     commission_local: float = 0.0
+    executed_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
