@@ -21,6 +21,7 @@ BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#8a9099"
 SERIES = (BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", VERMILION)
 
 MINUS = "\N{MINUS SIGN}"
+CENT = 0.005
 Figure = Any  # matplotlib.figure.Figure, which is not imported before something is drawn
 
 
@@ -88,6 +89,29 @@ def pnl_bars(frame: pd.DataFrame, by: str = "instrument", unit: str = "base curr
     return _bars(total, f"P&L by {by.replace('_', ' ')}", unit)
 
 
+def waterfall(amounts: pd.Series, title: str = "P&L by cause", unit: str = "base currency") -> Figure:
+    """From nothing to the total, one bar for each amount (index: what it is), each beginning where the one above ends;
+    amounts that round to no cent are left out."""
+    shown = amounts[amounts.abs() >= CENT]
+    figure, axes = _axes(6.4, 1.2 + 0.26 * max(len(shown), 2), title, "")
+    if not len(shown):
+        _nothing(axes)
+        return figure
+    steps = shown.to_numpy(float)
+    ends = np.cumsum(steps)
+    starts = ends - steps
+    lengths, places = np.append(steps, ends[-1]), range(len(steps) + 1)
+    lefts = np.append(starts, 0.0)
+    colours = [BLUE if step >= 0 else VERMILION for step in steps] + [GREY]
+    bars = axes.barh(places, lengths, left=lefts, color=colours, height=0.7)
+    texts = [f"{length:+,.0f}".replace("-", MINUS) for length in lengths]
+    axes.bar_label(bars, texts, padding=3, fontsize=7.5, color=INK)
+    for place, end in enumerate(ends):
+        axes.plot([end, end], [place - 0.35, place + 1.35], color=INK, linewidth=0.6)
+    _named(axes, [*(str(name) for name in shown.index), "total"], unit)
+    return figure
+
+
 def exposure_bars(frame: pd.DataFrame, by: str = "instrument", unit: str = "base currency") -> Figure:
     """Sum of `notional_base` of position rows by a column, longest first; flat ones are left out."""
     total = frame.groupby(by)["notional_base"].sum()
@@ -133,14 +157,19 @@ def _bars(values: pd.Series, title: str, unit: str, *, signed: bool = True) -> F
     bars = axes.barh(range(len(shown)), numbers, color=colours, height=0.7)
     texts = [f"{number:+,.0f}".replace("-", MINUS) if signed else f"{number:,.1f}" for number in numbers]
     axes.bar_label(bars, texts, padding=3, fontsize=7.5, color=INK)
-    axes.set_yticks(range(len(shown)), [str(name) for name in shown.index], fontsize=8)
+    _named(axes, [str(name) for name in shown.index], unit)
+    return figure
+
+
+def _named(axes: Any, names: list[str], unit: str) -> None:
+    """Horizontal bars from the top down, each with its name, money along x."""
+    axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.16)
     axes.grid(visible=False, axis="y")
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlabel(unit, fontsize=8, color=INK)
     axes.xaxis.set_major_locator(_locator(5))
-    return figure
 
 
 def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
