@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from trading.book.attribution import COLUMNS
 from trading.frames import DATASETS
 from trading.market.instruments import Instrument
 from trading.market.sessions import SessionCalendar
@@ -98,6 +99,13 @@ PNL = by_session(
     {**CONTRACT, "contract": 20240700, "held_base": 0.0, "traded_base": 0.0, "commission_base": 0.0, "total_base": 0.0},
 )
 EQUITY = by_session({"currency": "USD", "change_base": 87.5}, {"currency": "EUR", "change_base": -10.0})
+# 100 - 20 + 5 - 2.5 = 82.5 and -5: together what the account changed by, 77.5.
+ATTRIBUTION = by_session(
+    {**CONTRACT, **dict.fromkeys(COLUMNS, 0.0), "price_base": 100.0, "carry_base": -20.0, "fx_base": 5.0,
+     "commission_base": -2.5, "explained_base": 82.5, "total_base": 82.5, "residual_base": 0.0},
+    {"strategy": "", "instrument": "", "contract": 0, **dict.fromkeys(COLUMNS, 0.0), "financing_base": -5.0,
+     "explained_base": -5.0, "total_base": -5.0, "residual_base": 0.0},
+)  # fmt: skip
 # 1000, then + 7 + 1 = 1008, then - 3 = 1005: a wrong middle breaks with both neighbours.
 ACCOUNT = pd.DataFrame(
     {
@@ -204,6 +212,12 @@ CASES: Mapping[str, Case] = {
     "pnl_identity": Case(
         "equity", EQUITY, put("change_base", 87.5 + 1e-6, 0), needs=("change_base",),
         context={"companions": {"pnl": PNL}},
+    ),
+    "attribution_rows": Case(
+        "attribution", ATTRIBUTION, put("price_base", 100.0 + 1e-6, 0), needs=("price_base", "residual_base"),
+    ),
+    "attribution_total": Case(
+        "attribution", ATTRIBUTION, put("total_base", 82.5 + 1e-6, 0), context={"companions": {"equity": EQUITY}},
     ),
     "account_chain": Case(
         "equity", ACCOUNT, put("account_base", 1010.0, 1), found=2, needs=("account_base",),
@@ -382,6 +396,22 @@ def test_positions_that_are_gone_are_found() -> None:
 def test_the_pnl_identity_holds_to_1e_9_of_the_money_that_moved() -> None:
     assert judged("pnl_identity", put("change_base", 87.5 + 1e-8, 0)(EQUITY)).outcome == "passed"
     assert judged("pnl_identity", put("change_base", 87.5 + 3e-7, 0)(EQUITY)).outcome == "failed"
+
+
+def test_a_residual_is_what_is_left_and_nothing_else() -> None:
+    judged_so = judged("attribution_rows", put("residual_base", 1e-6, 0)(ATTRIBUTION))
+    assert (judged_so.findings, judged_so.violations["column_name"].tolist()) == (1, ["residual_base"])
+    unknown = judged("attribution_rows", put("fx_base", float("nan"), 0)(ATTRIBUTION))
+    assert unknown.outcome == "failed"
+
+
+def test_attributed_totals_are_the_change_of_the_account_to_1e_9() -> None:
+    assert judged("attribution_total", put("total_base", 82.5 + 1e-8, 0)(ATTRIBUTION)).outcome == "passed"
+    assert judged("attribution_total", put("total_base", float("nan"), 0)(ATTRIBUTION)).outcome == "failed"
+    lost = judged("attribution_total", ATTRIBUTION.iloc[:0], earlier=ATTRIBUTION)
+    assert (lost.outcome, lost.findings) == ("failed", 1)
+    flat = {"equity": put("change_base", 0.0, 0)(put("change_base", 0.0, 1)(EQUITY))}
+    assert judged("attribution_total", ATTRIBUTION.iloc[:0], earlier=ATTRIBUTION, companions=flat).outcome == "passed"
 
 
 def test_a_session_with_equity_and_no_pnl_breaks_the_identity() -> None:
