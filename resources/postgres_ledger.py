@@ -1,0 +1,414 @@
+"""The ledger in PostgreSQL: the journal, and a table for each projection, changed in one transaction.
+
+Belongs here: statements, transactions and what is asked of the server. Does not belong here: the schema
+(`postgres_schema.py`), connections and the meaning of errors (`postgres_connections.py`), or what an event does to a
+projection (`trading/book/fold.py`).
+
+Writers of a stream take turns by its row in `heads`, which each locks first; those of different streams never meet. A
+batch travels as one JSON document a table, in two round trips and the commit; what was read stays in memory with the
+head of its stream, and is not read again while the head is still that one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from resources import postgres_schema as schema
+from resources.journal_batch import Batch, Kept, Repeated, Written, enter, newest_first, projection_of, refuse_schema
+from resources.postgres_connections import Connections
+from trading.book.fold import Row, RowKey, folded
+from trading.book.journal import PROJECTIONS, SCHEMA, Event, Head, Projection, content_hash, searchable, words
+from trading.errors import DaybookError, LedgerError, StoreBusy
+from trading.ports import Entry, Health, Recorded
+
+if TYPE_CHECKING:
+    import psycopg
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
+
+_ENTRY = "stream, number, event_id, kind, session, at, actor, cause, correlation, payload::text, link"
+_PAGE = 1_000
+_ATTEMPTS = 5
+_MAKING = 7305214418  # the advisory lock of whoever makes or migrates the tables
+
+
+class PostgresLedger:
+    """Ledger in the database at `uri`. A server that takes longer than `timeout_s` is StoreBusy or StoreUnavailable."""
+
+    def __init__(self, uri: str, timeout_s: float = 10.0) -> None:
+        self._connections = Connections(uri, timeout_s)
+        self._kept = Kept()
+        self._ready = False
+
+    # --- writing ---
+    def record(self, events: Sequence[Event]) -> Recorded:
+        """As the port. A batch that met something it took to be new is tried again, with everything read."""
+        for event in events:
+            _require_utc(event)
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._attempt(events, careful=attempt > 0)
+            except Repeated:
+                continue
+        raise StoreBusy(
+            f"{_ATTEMPTS} times another writer recorded the same events in {self._connections.place} meanwhile. "
+            "Nothing of the batch was recorded. Run the same command again."
+        )
+
+    def _attempt(self, events: Sequence[Event], careful: bool) -> Recorded:
+        streams = {event.stream for event in events}
+        with self._kept.guard(streams), self._database() as database:
+            try:
+                batch = _entered(database, events, self._kept, careful)
+            except BaseException:
+                self._kept.forget(streams)
+                raise
+            return batch.settle(self._kept)
+
+    # --- reading ---
+    def entries(
+        self,
+        *,
+        after: Mapping[str, int] | None = None,
+        kinds: Sequence[str] | None = None,
+        through: date | None = None,
+        streams: Sequence[str] | None = None,
+        upto: Mapping[str, int] | None = None,
+    ) -> Iterator[Entry]:
+        """As the port, of the journal as it is when reading begins. Read page by page: a slow reader holds nobody."""
+        conditions, values = _conditions(kinds, through)
+        query = (
+            f"select {_ENTRY} from journal where stream = %s and number > %s and number <= %s{conditions} "
+            f"order by number limit {_PAGE}"
+        )
+        heads = self.heads()
+        for stream in sorted(heads if streams is None else set(streams) & set(heads)):
+            if upto is not None and stream not in upto:
+                continue
+            place, last = (after or {}).get(stream, 0), min(heads[stream].number, (upto or {}).get(stream, _NO_END))
+            while place < last:
+                with self._database() as database:
+                    page = [_entry(row) for row in database.execute(query, (stream, place, last, *values))]
+                yield from page
+                place = page[-1].number if len(page) == _PAGE else last
+
+    def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+        """As the port. A value that a column cannot hold is in no row."""
+        declared = projection_of(projection, where)
+        asked = {name: int(value) if isinstance(value, bool) else value for name, value in (where or {}).items()}
+        if not all(_comparable(value, declared.columns[name]) for name, value in asked.items()):
+            return []
+        equal = [f"{name} is null" if value is None else f"{name} = %s" for name, value in asked.items()]
+        query = f"{_select(declared)} where {' and '.join(equal) or 'true'} order by {_list(declared.key)}"
+        with self._database() as database:
+            return [dict(row) for row in _rows(database, declared, query, [v for v in asked.values() if v is not None])]
+
+    def heads(self) -> Mapping[str, Head]:
+        """As the port."""
+        with self._database() as database:
+            found = database.execute("select stream, number, link from heads where number > 0 order by stream")
+            return {stream: Head(number, link) for stream, number, link in found}
+
+    def sequence(self) -> int:
+        """As the port."""
+        return sum(head.number for head in self.heads().values())
+
+    def content_hash(self) -> str:
+        """As the port."""
+        heads = self.heads()
+        upto = {stream: head.number for stream, head in heads.items()}
+        return content_hash({name: (e.event for e in self.entries(streams=[name], upto=upto)) for name in heads})
+
+    def search(self, text: str, limit: int = 50) -> list[Entry]:
+        """As the port."""
+        wanted = words(text)
+        if not wanted:
+            return []
+        query = (
+            f"select {_ENTRY} from journal where kind <> 'fill' and words @> %s::text[] "
+            "order by at desc, stream, number limit %s"
+        )
+        with self._database() as database:
+            found = [_entry(row) for row in database.execute(query, (wanted, limit))]
+        return sorted(found, key=newest_first)
+
+    def health(self) -> Health:
+        """As the port. A server that may lose what it confirmed is not well."""
+        try:
+            with self._database() as database:
+                asked = "('transaction_read_only', 'fsync', 'full_page_writes', 'server_version')"
+                found = dict(
+                    database.execute(f"select name, setting from pg_settings where name in {asked}").fetchall()
+                )
+                entries = database.execute("select coalesce(sum(number), 0) from heads").fetchone()
+        except DaybookError as cause:
+            return Health(False, "postgresql", str(cause), "Do what the sentence says, then ask again.")
+        risks = [name for name in ("fsync", "full_page_writes") if found[name] != "on"]
+        said = f"{self._connections.place}, PostgreSQL {found['server_version'].split()[0]}"
+        if risks:
+            cure = f"Set {' and '.join(risks)} to on in the server's postgresql.conf."
+            return Health(False, "postgresql", f"{said}: a power cut may lose what was recorded", cure)
+        if found["transaction_read_only"] == "on":
+            return Health(False, "postgresql", f"{said} is read-only", "Name the primary in POSTGRES_URI.")
+        return Health(True, "postgresql", f"{said}: writable, {entries[0] if entries else 0} entries, schema {SCHEMA}")
+
+    # --- tables ---
+    def migrate(self) -> str:
+        """Brings the tables from an older schema to this one, in one transaction. Returns what was done. Raises
+        LedgerSchemaError on a newer one."""
+        with self._connections.lent() as database, _alone(database):
+            found = _schema(database)
+            if found is None:
+                _create(database)
+                return f"the ledger {self._connections.place} was made, with schema {SCHEMA}."
+            if found == SCHEMA and _declared(database):
+                return f"the ledger {self._connections.place} is of schema {SCHEMA} already: nothing to do."
+            if found > SCHEMA or found < schema.FIRST:
+                refuse_schema(found, self._connections.place)
+            for older in range(found, SCHEMA):
+                _execute(database, schema.MIGRATIONS[older])
+            entries = _fold_anew(database)
+        return f"the ledger {self._connections.place} is of schema {SCHEMA} now: {entries} entries were folded anew."
+
+    def close(self) -> None:
+        """Closes the connections; the next call opens new ones."""
+        self._connections.close()
+        self._kept = Kept()
+
+    @contextmanager
+    def _database(self) -> Iterator[Connection]:
+        """A connection to tables that are there and of this version."""
+        with self._connections.lent() as database:
+            if not self._ready:
+                self._require_tables(database)
+                self._ready = True
+            yield database
+
+    def _require_tables(self, database: Connection) -> None:
+        """Makes them in an empty database; folds the journal anew where the projections are declared otherwise."""
+        found = _schema(database)
+        if found is not None:
+            refuse_schema(found, self._connections.place)
+        if found is not None and _declared(database):
+            return
+        with _alone(database):  # another process may have been faster
+            if _schema(database) is None:
+                _create(database)
+            elif not _declared(database):
+                _fold_anew(database)
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+@contextmanager
+def _alone(database: Connection) -> Iterator[None]:
+    """One transaction that nobody else makes or changes tables in, without the limit on how long a statement takes."""
+    with database.transaction():
+        database.execute("select pg_advisory_xact_lock(%s)", (_MAKING,))
+        database.execute("set local statement_timeout = 0")
+        yield
+
+
+def _schema(database: Connection) -> int | None:
+    """The version of the tables that are there; None where there are none."""
+    if database.execute(f"select to_regclass('{schema.NAME}.meta')").fetchone() == (None,):
+        return None
+    found = database.execute("select schema from meta").fetchone()
+    return int(found[0]) if found else 0
+
+
+def _declared(database: Connection) -> bool:
+    """Whether the projections there are those of this version."""
+    return database.execute("select declaration from meta").fetchone() == (schema.declaration(),)
+
+
+def _create(database: Connection) -> None:
+    _execute(database, schema.statements())
+    database.execute("insert into meta (schema, declaration) values (%s, %s)", (SCHEMA, schema.declaration()))
+
+
+def _fold_anew(database: Connection) -> int:
+    """Makes the projections as declared now, out of the journal. Returns how many entries were folded."""
+    database.execute("lock table heads in exclusive mode")
+    _execute(database, schema.dropped_projections())
+    _execute(database, schema.projections())
+    found = database.execute(f"select {_ENTRY} from journal order by stream, number").fetchall()
+    for name, rows in folded(_entry(row).event for row in found).tables.items():
+        _Batch(database).write(name, list(rows.values()), fresh=True)
+    database.execute("update meta set schema = %s, declaration = %s", (SCHEMA, schema.declaration()))
+    return len(found)
+
+
+def _execute(database: Connection, statements: Iterable[str]) -> None:
+    for statement in statements:
+        database.execute(statement)
+
+
+# --- a batch ----------------------------------------------------------------------------------------------------------
+def _entered(database: Connection, events: Sequence[Event], kept: Kept, careful: bool) -> Batch:
+    """One transaction, sent as a pipeline: the server is waited for where something is read, and at the end. Raises
+    Repeated, LedgerError and what `enter` raises; nothing was recorded then."""
+    import psycopg
+
+    try:
+        with database.pipeline():
+            database.execute("begin")
+            batch = enter(_Batch(database), events, kept, careful)
+            ended = database.execute("commit")
+    except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected) as cause:
+        raise Repeated from cause
+    if ended.statusmessage != "COMMIT":
+        raise LedgerError("the server did not commit the batch, and did not say why. Run the same command again.")
+    return batch
+
+
+class _Batch:
+    """What a batch reads and writes, as `journal_batch.Transaction` says. Writes are sent and not waited for: what the
+    server says of them is raised at the end."""
+
+    def __init__(self, database: Connection) -> None:
+        self._database = database
+
+    def heads(self, streams: Sequence[str], believed: Mapping[str, Head]) -> Mapping[str, Head]:
+        """As the transaction: always locked, so that writers of a stream take turns."""
+        found = self._locked(streams)
+        missing = [stream for stream in streams if stream not in found]
+        if missing:
+            self._database.execute(
+                "insert into heads (stream) select unnest(%s::text[]) on conflict do nothing", (missing,)
+            )
+            found = self._locked(streams)
+        return {stream: head for stream, head in found.items() if head.number}
+
+    def _locked(self, streams: Sequence[str]) -> dict[str, Head]:
+        query = "select stream, number, link from heads where stream = any(%s) order by stream for update"
+        return {stream: Head(number, link) for stream, number, link in self._database.execute(query, (list(streams),))}
+
+    def contents(self, event_ids: Sequence[str]) -> Mapping[str, str]:
+        """As the transaction."""
+        query = f"select {_ENTRY} from journal where event_id = any(%s)"
+        found = [_entry(row).event for row in self._database.execute(query, (list(event_ids),))]
+        return {event.event_id: event.content() for event in found}
+
+    def rows(self, projection: str, keys: Sequence[RowKey]) -> Iterable[Row]:
+        """As the transaction."""
+        declared = PROJECTIONS[projection]
+        columns = [[key[place] for key in keys] for place in range(len(declared.key))]
+        asked = _list([f"%s::{schema.PLAIN_TYPES[declared.columns[name]]}[]" for name in declared.key])
+        query = f"{_select(declared)} where ({_list(declared.key)}) in (select * from unnest({asked}))"
+        return _rows(self._database, declared, query, columns)
+
+    def fills_of(self, strategy: str, instrument: str, contract: int) -> list[Row]:
+        """As the transaction."""
+        declared = PROJECTIONS["fills"]
+        query = f"{_select(declared)} where strategy = %s and instrument = %s and contract = %s"
+        return _rows(self._database, declared, query, (strategy, instrument, contract))
+
+    def insert(self, written: Sequence[Written]) -> None:
+        """As the transaction."""
+        self._database.execute(_INSERT, (json.dumps([_document(each) for each in written]),))
+
+    def write(self, projection: str, rows: Sequence[Row], fresh: bool) -> None:
+        """As the transaction."""
+        whole = PROJECTIONS[projection].columns
+        given = [dict(row) for row in rows]
+        for row in given:
+            row.update({name: int(value) for name, value in row.items() if value.__class__ is bool and name in whole})
+        self._database.execute(_WRITES[projection, fresh], (json.dumps(given, allow_nan=False),))
+
+    def advance(self, moves: Mapping[str, tuple[Head, Head]]) -> None:
+        """As the transaction: the heads were locked when they were read, so that none can have moved."""
+        values = [(stream, after.number, after.link) for stream, (_, after) in moves.items()]
+        self._database.execute(_ADVANCE, [list(column) for column in zip(*values, strict=True)])
+
+
+def _document(written: Written) -> dict[str, object]:
+    entry, payload_text = written
+    event = entry.event
+    return {
+        "stream": entry.stream, "number": entry.number, "event_id": event.event_id, "kind": event.kind,
+        "session": event.session.isoformat(), "at": event.at.isoformat(), "actor": event.actor, "cause": event.cause,
+        "correlation": event.correlation, "payload": payload_text, "link": entry.link,
+        "words": searchable(event) or None,
+    }  # fmt: skip
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+_NO_END = 2**63 - 1
+_SETTINGS = (
+    "select name, setting from pg_settings "
+    "where name in ('transaction_read_only', 'fsync', 'full_page_writes', 'server_version')"
+)
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def _select(declared: Projection) -> str:
+    return f"select {_list(list(declared.columns))} from {declared.name}"
+
+
+def _write_of(declared: Projection, fresh: bool) -> str:
+    """Rows of a JSON document into a projection: new ones, or over those with the same key."""
+    names = list(declared.columns)
+    typed = _list([f"{name} {schema.PLAIN_TYPES[kind]}" for name, kind in declared.columns.items()])
+    over = _list([f"{name} = excluded.{name}" for name in names if name not in declared.key])
+    otherwise = "" if fresh else f" on conflict ({_list(declared.key)}) do update set {over}"
+    source = f"select {_list(names)} from json_to_recordset(%s::json) as given({typed})"
+    return f"insert into {declared.name} ({_list(names)}) {source}{otherwise}"
+
+
+_WRITES = {(name, fresh): _write_of(p, fresh) for name, p in PROJECTIONS.items() for fresh in (False, True)}
+_JOURNAL = (
+    "stream, number, event_id, kind, session, at, actor, cause, correlation, link, words",
+    "stream text, number bigint, event_id text, kind text, session date, at timestamptz, actor text, cause text, "
+    "correlation text, link text, words text[], payload text",
+)
+_INSERT = (
+    f"insert into journal ({_JOURNAL[0]}, payload) select {_JOURNAL[0]}, payload::json "
+    f"from json_to_recordset(%s::json) as given({_JOURNAL[1]})"
+)
+_ADVANCE = (
+    "update heads set number = given.number, link = given.link "
+    "from unnest(%s::text[], %s::bigint[], %s::text[]) as given(stream, number, link) where heads.stream = given.stream"
+)
+
+
+def _conditions(kinds: Sequence[str] | None, through: date | None) -> tuple[str, tuple[object, ...]]:
+    text, values = "", ()  # type: str, tuple[object, ...]
+    if kinds is not None:
+        text += " and kind = any(%s)" + ("" if "fill" in kinds else " and kind <> 'fill'")  # which has an index
+        values += (list(kinds),)
+    if through is not None:
+        text += " and session <= %s"
+        values += (through,)
+    return text, values
+
+
+def _comparable(value: object, kind: str) -> bool:
+    """Whether a column of a kind can be asked for a value."""
+    return value is None or isinstance(value, str if kind == "text" else int | float)
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+def _rows(database: Connection, declared: Projection, query: str, values: Sequence[object]) -> list[Row]:
+    names = tuple(declared.columns)
+    found = database.execute(query, values).fetchall()
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    stream, number, event_id, kind, session, at, actor, cause, correlation, payload, link = row
+    when: datetime = at.replace(tzinfo=UTC)
+    event = Event(event_id, kind, session, when, actor, json.loads(payload), cause, correlation)
+    return Entry(stream, number, event, link)
+
+
+def _require_utc(event: Event) -> None:
+    """A time zone of its own would not come back as it was, and what is chained must."""
+    if event.at.utcoffset() != timedelta(0):
+        raise LedgerError(f"event {event.event_id} happened at {event.at}, which is not in UTC. Give its time in UTC.")
