@@ -14,7 +14,16 @@ from typing import Any
 import dagster as dg
 
 from pipelines.settings import Place, place, project_folder, read_settings
-from pipelines.wiring import frame_store, ledger, reference, result_store, utc_now
+from pipelines.wiring import (
+    closing_version,
+    frame_store,
+    ledger,
+    reference,
+    result_store,
+    signed_blobs,
+    signer,
+    utc_now,
+)
 from resources.vended import DiskBlobsResource, ProcessCacheResource, RedisCacheResource, Vended
 from trading.backtest.factory import Backtests, Sweeps
 from trading.backtest.specification import Choice, DataSource
@@ -31,6 +40,7 @@ from trading.ports import (
     Notifier,
     PriceVendor,
     ReferenceStore,
+    Signer,
     Sql,
 )
 
@@ -50,6 +60,8 @@ class Adapters:
     notifier: Notifier
     sql: Sql
     backups: Backups
+    signed: BlobStore
+    signer: Signer
 
 
 READING = frozenset(
@@ -193,6 +205,22 @@ class SnapshotsResource(HomeResource):
         return snapshots(where)
 
 
+class SignedBlobsResource(HomeResource):
+    """What was signed in this home: documents, configurations, reference files."""
+
+    def adapter(self) -> BlobStore:
+        """The blob store."""
+        return signed_blobs(self.where())
+
+
+class SignerResource(HomeResource):
+    """The desk's signing key."""
+
+    def adapter(self) -> Signer:
+        """The signer; a key is made when it first signs."""
+        return signer(self.where())
+
+
 def cache_resource(where: Place) -> Vended:
     """In this process; with Redis behind it in `services`. Raises ConfigError without REDIS_URL there."""
     if where.deployment == "local":
@@ -314,6 +342,8 @@ def adapters(where: Place) -> Adapters:
         notifier=notifier_of(settings),
         sql=sql_reader(frames, book, where),
         backups=snapshots(where),
+        signed=signed_blobs(where),
+        signer=signer(where),
     )
 
 
@@ -336,6 +366,9 @@ def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
         "notifier": NotifierResource(**own),
         "sql": SqlResource(**own),
         "backups": SnapshotsResource(**own),
+        "signed": SignedBlobsResource(**own),
+        "signer": SignerResource(**own),
+        "code": dg.ResourceDefinition.hardcoded_resource(closing_version),
         "home": where.home,
         "clock": dg.ResourceDefinition.hardcoded_resource(utc_now),
     }

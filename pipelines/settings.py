@@ -38,6 +38,7 @@ class Place:
     redis_url: str | None = None
     mongodb_uri: str | None = None
     postgres_uri: str | None = None
+    signing_key: Path | None = None
 
     @property
     def desk_file(self) -> Path:
@@ -53,15 +54,16 @@ def project_folder(name: str) -> Path:
 
 def place(home: str | Path | None = None, deployment: str | None = None) -> Place:
     """The desk's place from arguments, then environment variables (DAYBOOK_HOME, DAYBOOK_DEPLOYMENT, DAYBOOK_BACKUPS,
-    REDIS_URL, MONGODB_URI, POSTGRES_URI), then defaults (./var, local, <home>-backups). Raises ConfigError on an
-    unknown deployment."""
+    REDIS_URL, MONGODB_URI, POSTGRES_URI, DAYBOOK_SIGNING_KEY), then defaults (./var, local, <home>-backups, a key of
+    the home's own). Raises ConfigError on an unknown deployment."""
     folder = Path(home or os.environ.get("DAYBOOK_HOME") or "var").resolve()
     chosen = deployment or os.environ.get("DAYBOOK_DEPLOYMENT") or "local"
     if chosen not in DEPLOYMENTS:
         raise ConfigError(f"deployment {chosen!r} is unknown. Choose one of: {', '.join(DEPLOYMENTS)}.")
     backups = os.environ.get("DAYBOOK_BACKUPS") or folder.parent / f"{folder.name}-backups"
     servers = (os.environ.get(name) for name in ("REDIS_URL", "MONGODB_URI", "POSTGRES_URI"))
-    return Place(folder, chosen, Path(backups).resolve(), *servers)
+    key = os.environ.get("DAYBOOK_SIGNING_KEY")
+    return Place(folder, chosen, Path(backups).resolve(), *servers, signing_key=Path(key).resolve() if key else None)
 
 
 def read_settings(where: Place) -> DeskSettings:

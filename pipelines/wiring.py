@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.settings import Place, project_folder
 from trading.errors import ConfigError
-from trading.ports import Cluster, FrameStore, Ledger, ReferenceStore
+from trading.ports import BlobStore, Cluster, FrameStore, Ledger, ReferenceStore, Signer
 
 if TYPE_CHECKING:
     from resources.result_store import ResultStore
@@ -112,6 +112,27 @@ def code_version() -> str:
     from resources.source_hash import code_version as own_version
 
     return own_version()
+
+
+def closing_version() -> str:
+    """Hash of the sources that close a session, and of the versions of their libraries."""
+    from resources import source_hash
+
+    return source_hash.closing_version()
+
+
+def signer(where: Place) -> Signer:
+    """The desk's signing key, in its home or where DAYBOOK_SIGNING_KEY says; public keys in the home."""
+    from resources.ed25519_signer import Ed25519Signer
+
+    return Ed25519Signer(where.home / "keys", where.signing_key)
+
+
+def signed_blobs(where: Place) -> BlobStore:
+    """What was signed: documents, configurations and reference files."""
+    from resources.disk_blobs import DiskBlobs
+
+    return DiskBlobs(where.home / "signed")
 
 
 def plugin_version(module: str) -> str:

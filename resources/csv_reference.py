@@ -88,13 +88,14 @@ class CsvReference:
     def content_hash(self) -> str:
         """SHA-256 over the names and bytes of all reference files, in folder order."""
         digest = hashlib.sha256()
-        for place, folder in enumerate(self._folders):
-            for name in FILES:
-                path = folder / name
-                if path.exists():
-                    content = path.read_bytes().replace(b"\r\n", b"\n")
-                    digest.update(f"{place}/{name}:{len(content)}:".encode() + content)
+        for name, content in self.files().items():
+            digest.update(f"{name}:{len(content)}:".encode() + content)
         return digest.hexdigest()
+
+    def files(self) -> Mapping[str, bytes]:
+        """As the port: folders by number, in order, with line ends as in Unix."""
+        paths = {f"{place}/{name}": folder / name for place, folder in enumerate(self._folders) for name in FILES}
+        return {name: path.read_bytes().replace(b"\r\n", b"\n") for name, path in paths.items() if path.exists()}
 
     def _instruments(self) -> Mapping[str, list[Instrument]]:
         groups = self.exchange_groups()

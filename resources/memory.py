@@ -399,7 +399,11 @@ class MemoryReference:
 
     def content_hash(self) -> str:
         """As the port."""
-        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()
+        return hashlib.sha256(self.files()["0/values"]).hexdigest()
+
+    def files(self) -> Mapping[str, bytes]:
+        """As the port: all values as one text, for want of files."""
+        return {"0/values": repr(astuple(self)).encode()}
 
 
 class MemoryVendor:

@@ -34,6 +34,13 @@ def code_version() -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def closing_version() -> str:
+    """SHA-256 over everything of Daybook that a close computes with: the domain, the assets, and the versions of the
+    libraries below them. What a signature names as the code."""
+    lines = [source_hash(("assets", "trading")), *(f"{name} {_installed(name)}" for name in (*LIBRARIES, "pandas"))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def readers_version() -> str:
     """SHA-256 over the modules that make panels; about a millisecond."""
     return source_hash(READERS)

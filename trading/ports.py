@@ -263,6 +263,10 @@ class ReferenceStore(Protocol):
         """SHA-256 over all reference files."""
         ...
 
+    def files(self) -> Mapping[str, bytes]:
+        """All reference files by name, `<place>/<file>`: what a store that reads them again needs."""
+        ...
+
 
 # --- vendors ----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What is signed of a closed session: the document, its one hash, and how two signatures differ.
 
-Belongs here: the document as a value, its canonical bytes, which datasets and columns the one hash covers, and the fold
-of the book as it covers it. Does not belong here: reading stores, keys, or what a restatement comes to in money
-(`restatement.py`).
+Belongs here: the document as a value, its canonical bytes, which datasets and columns the one hash covers, the fold of
+the book as it covers it, and whether a journal is the one that was signed. Does not belong here: reading stores, keys,
+or what a restatement comes to in money (`restatement.py`).
 
 A document has two parts. Its *substance* is what the desk knew and decided: whoever closes the session again with the
 same data, configuration and code gets the same, so it has one hash. Its *circumstances* are when and by whom it was
@@ -14,13 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
-from trading.book.journal import Head, Scalar
+from trading.book.journal import NO_HEAD, Event, Head, Scalar, link
 from trading.errors import SignatureError
 from trading.frames import DATASETS, Dataset, content_hash
 
@@ -55,11 +55,12 @@ class Substance:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """Where a dataset stood: its version, the content hash of its rows through the session, all columns of content, and
-    the hash of all that is stored of that version."""
+    """Where a dataset stood: its version, the hash of its rows through the session with the columns that content had
+    then, and the hash of all that is stored of that version."""
 
     version: int
     content: str
+    columns: tuple[str, ...]
     stored: str
 
 
@@ -67,14 +68,13 @@ class Pin:
 class Circumstances:
     """When, by whom and in which run it was signed, and where everything lies.
 
-    `heads` are those of all streams before the signature itself was recorded; `settings` and `reference_files` are
-    blobs; `previous` is the document signed before this one, of any session, empty for the first; `overrides` are those
-    in force.
+    `heads` are those of all streams before the signature itself was recorded; `reference_files` are blobs by name, and
+    the configuration is the blob of its hash; `previous` is the document signed before this one, of any session, empty
+    for the first; `overrides` are those in force.
     """
 
     pins: Mapping[str, Pin]
     heads: Mapping[str, Head]
-    settings: str
     reference_files: Mapping[str, str]
     signed_at: str
     who: str
@@ -114,7 +114,7 @@ def document_of(content: bytes) -> Document:
     try:
         given = json.loads(content)
         known, around = given["substance"], given["circumstances"]
-        pins = {name: Pin(**pin) for name, pin in around["pins"].items()}
+        pins = {name: Pin(**{**pin, "columns": tuple(pin["columns"])}) for name, pin in around["pins"].items()}
         heads = {name: Head(**head) for name, head in around["heads"].items()}
         overrides = tuple(around["overrides"])
         found = Document(
@@ -141,6 +141,13 @@ def is_hashed(name: str) -> bool:
 def substance_hash(rows: pa.Table, dataset: Dataset) -> str:
     """The hash of a dataset's rows through the session as the one hash covers them: without when they were loaded."""
     return content_hash(rows, dataset, without=NOT_HASHED_COLUMNS & set(dataset.schema.names))
+
+
+def content_of(rows: pa.Table, dataset: Dataset, columns: Iterable[str] = ()) -> str:
+    """The content hash of rows by `columns` only (default: those of today), so that a dataset which gained a column
+    since still has the hash that was signed."""
+    kept = set(columns) or set(dataset.content)
+    return content_hash(rows, dataset, without=set(dataset.content) - kept)
 
 
 # Columns of the book that the one hash covers. Left out: what follows from others, and times of the broker's clock.
@@ -212,3 +219,62 @@ def differences(one: Document, other: Document) -> list[str]:
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+
+
+# --- the journal ------------------------------------------------------------------------------------------------------
+class Entry(Protocol):
+    """An event with its place in the journal, as `trading.ports.Entry`."""
+
+    @property
+    def stream(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def event(self) -> Event: ...
+    @property
+    def link(self) -> str | None: ...
+
+
+@dataclass(slots=True)
+class _Chain:
+    """One stream as far as it was read: its last number, the link that its events come to and where it is another than
+    the one kept, the records since it, and the links at the ends of all batches."""
+
+    number: int = 0
+    link: str = ""
+    since: list[str] = field(default_factory=list)
+    ends: dict[int, str] = field(default_factory=dict)
+    wrong: str = ""
+
+
+def chains(entries: Iterable[Entry]) -> Mapping[str, _Chain]:
+    """The chains of a journal as its stored events come to, whatever links are stored with them. Entries by stream and
+    number, from the first on."""
+    found: dict[str, _Chain] = {}
+    for entry in entries:
+        chain = found.setdefault(entry.stream, _Chain())
+        began = chain.number - len(chain.since) + 1
+        chain.since.append(entry.event.record_text())
+        if entry.number != chain.number + 1 or entry.event.stream != entry.stream:
+            chain.wrong = chain.wrong or f"entry {entry.number} is not where it was"
+        chain.number = entry.number
+        if entry.link is None:
+            continue
+        chain.link, chain.since = link(chain.link, chain.since), []
+        chain.ends[entry.number] = chain.link
+        if chain.link != entry.link and not chain.wrong:
+            which = f"entry {entry.number}" if began == entry.number else f"one of entries {began} to {entry.number}"
+            chain.wrong = f"{which} was changed, added or taken away"
+    return found
+
+
+def chain_differences(heads: Mapping[str, Head], read: Mapping[str, _Chain]) -> list[str]:
+    """One sentence for each stream that, up to the head that was signed, is not what it was then."""
+    found = []
+    for stream, head in sorted(heads.items()):
+        chain = read.get(stream, _Chain())
+        if head == NO_HEAD or chain.ends.get(head.number) == head.link:
+            continue
+        why = chain.wrong or f"its {chain.number} entries come to another link"
+        found.append(f"ledger stream {stream} up to entry {head.number} is not what was signed: {why}.")
+    return found
