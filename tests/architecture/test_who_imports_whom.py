@@ -18,6 +18,8 @@ SHARED = {
     "resources.file_lock": "one lock a home, whoever writes",
     "resources.frame_rows": "what rows of a dataset are, the same in every frame store",
     "resources.journal_batch": "what a batch of events is, the same in every ledger",
+    "resources.mongo_errors": "what MongoDB's errors mean: part of one adapter, in a file of its own",
+    "resources.mongo_schema": "what MongoDB stores: part of one adapter, in a file of its own",
     "resources.session_files": "sessions kept once worked out",
     "resources.single_flight": "one load at a time, the same in every cache",
     "resources.source_hash": "the version of the code that makes panels, for every reader of them",
