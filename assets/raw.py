@@ -154,7 +154,7 @@ def _failed(vendor: str, dataset: str, delivery: Delivery) -> str:
 
 
 def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
-    @dg.asset(**described(dataset, kinds=("delta", "csv")), **by_session())
+    @dg.asset(**described(dataset, deps=["collecting"], kinds=("delta", "csv")), **by_session())
     def asset(
         context: dg.AssetExecutionContext,
         vendor: dg.ResourceParam[PriceVendor],

@@ -4,7 +4,8 @@ Belongs here: turning an examination into Dagster's results. Does not belong her
 this package checks.
 
 Dagster has two outcomes and a rule has three. A rule that could not judge is reported as not passed, with severity
-WARN and `outcome: not applicable`, so that nobody reads it as a promise kept, and nothing is stopped by it.
+WARN and `outcome: not applicable`, so that nobody reads it as a promise kept, and nothing is stopped by it. An error
+that somebody overrode (`daybook override`) is reported as WARN too, with who let it pass and why.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,12 +16,14 @@ import dagster as dg
 from assets.judging import rule_context
 from assets.layers import Sources
 from assets.materialized import table
+from assets.milestones import OVERRIDDEN
 from assets.partitions import SESSIONS
 from checks.sessions import examined_sessions
+from trading.book.close_state import Rows, overridden
 from trading.config.models import DeskSettings
-from trading.frames import DATASETS, VIOLATIONS, Dataset, to_pandas, to_table
+from trading.frames import DATASETS, VIOLATIONS, Dataset, day, to_pandas, to_table
 from trading.market.arrivals import current
-from trading.ports import FrameStore, ReferenceStore, Span
+from trading.ports import FrameStore, Ledger, ReferenceStore, Span
 from trading.quality.examination import Examination, RuleResult, examine, rules_for
 from trading.quality.rule import Rule
 
@@ -40,17 +43,26 @@ def keep_violations(sources: Sources, found: Examination, first: date, last: dat
     sources.frames.replace(VIOLATIONS, rows, Span(first, last, (found.dataset.name,)))
 
 
-def result(found: RuleResult, dataset: Dataset) -> dg.AssetCheckResult:
-    """What Dagster shows of one rule."""
+def result(found: RuleResult, dataset: Dataset, allowed: str | None = None) -> dg.AssetCheckResult:
+    """What Dagster shows of one rule. `allowed`: by whom and why its findings were overridden; they stop nothing."""
     grave = found.rule.severity == "error" and found.outcome == "failed"
     return dg.AssetCheckResult(
         check_name=found.rule.name,
         asset_key=dg.AssetKey(dataset.name),
         passed=found.outcome == "passed",
-        severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
-        description=_said(found),
-        metadata=_shown(found),
+        severity=dg.AssetCheckSeverity.ERROR if grave and not allowed else dg.AssetCheckSeverity.WARN,
+        description=f"{_said(found)} ({allowed})" if allowed else _said(found),
+        metadata=_shown(found) | ({OVERRIDDEN: allowed} if allowed else {}),
     )
+
+
+def allowed_by(found: RuleResult, dataset: Dataset, last: date, overrides: Rows) -> str | None:
+    """By whom and why the findings of an error were overridden: on every session that has one, or not at all."""
+    if found.outcome != "failed" or found.rule.severity != "error":
+        return None
+    sessions = sorted({day(session) for session in found.violations["session"]}) or [last]
+    said = [overridden(overrides, "check", f"{dataset.name}/{found.rule.name}", session) for session in sessions]
+    return "; ".join(dict.fromkeys(filter(None, said))) if all(said) else None
 
 
 def checks_of(dataset: Dataset) -> dg.AssetChecksDefinition:
@@ -63,14 +75,16 @@ def checks_of(dataset: Dataset) -> dg.AssetChecksDefinition:
         frames: dg.ResourceParam[FrameStore],
         reference: dg.ResourceParam[ReferenceStore],
         desk: dg.ResourceParam[DeskSettings],
+        ledger: dg.ResourceParam[Ledger],
         clock: dg.ResourceParam[Callable[[], datetime]],
     ) -> Iterator[dg.AssetCheckResult]:
         sources = Sources(frames, reference, desk, clock())
         first, last = examined_sessions(context, sources, dataset)
         found = examined(sources, dataset, first, last)
         keep_violations(sources, found, first, last)
+        overrides = ledger.rows("overrides", {"state": "set"})
         for each in found.results:
-            yield result(each, dataset)
+            yield result(each, dataset, allowed_by(each, dataset, last, overrides))
 
     return check
 

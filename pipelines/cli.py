@@ -489,6 +489,78 @@ def status(where: Place) -> Answer:
 
 
 @main.command()
+@click.option("--check", metavar="DATASET/RULE", help="The check whose findings may pass.")
+@click.option("--instrument", metavar="CODE", help="The instrument that may be traded although it has an open break.")
+@click.option("--step", metavar="STATE", help="The state of the close whose every check may pass.")
+@click.option("--session", type=DAY, help="For which session; an instrument's holds for all without it.")
+@click.option("--reason", help="Why: it stands in the journal.")
+@click.option("--by", help="Who; without it, who is logged in.")
+@click.option("--clear", metavar="ID", help="Take an override back, by its id.")
+@answering
+def override(
+    where: Place, session: Any, reason: str | None, by: str | None, clear: str | None, **what: str | None
+) -> Answer:
+    """Let a failed check, a locked instrument or a step of the close pass, under your name and with a reason."""
+    from pipelines import auditing
+
+    given = {scope: item for scope, item in {**what, "clear": clear}.items() if item is not None}
+    if len(given) != 1:
+        raise UsageError("say what is overridden: one of --check, --instrument, --step, or --clear to take one back.")
+    ((scope, item),) = given.items()
+    if clear is not None:
+        found = auditing.clear(where, clear, reason, by)
+    else:
+        found = auditing.override(where, scope, str(item), _day(session), reason, by)
+    return Answer(found, lambda: _pairs("Override", found))
+
+
+@main.command()
+@answering
+def overrides(where: Place) -> Answer:
+    """Who let what pass and why: those in force, then those taken back."""
+    from pipelines import auditing
+
+    found = auditing.overrides(where)
+    return Answer(found, lambda: _show_tables(found) if found["overrides"] else _out("overrides: none"))
+
+
+@main.command()
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
+@answering
+def runs(where: Place, limit: int) -> Answer:
+    """Which job ran when, by whom and where, how far it came, and how it ended; the newest first."""
+    from pipelines import processes
+
+    found = {"runs": processes.listed(where, limit)}
+    return Answer(found, lambda: _show_tables(found) if found["runs"] else _out("runs: none"))
+
+
+@main.command()
+@click.argument("verify", type=click.Choice(["verify"]), required=False)
+@click.option("--search", "words", metavar="WORDS", help="Entries that hold all these words; fills are not searched.")
+@click.option("--kind", help="Of this kind, like fill or close_moved.")
+@click.option("--session", type=DAY, help="Of this session.")
+@click.option("--actor", help="By this person or job.")
+@click.option("--stream", help="Of this stream, like close or book/trend.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
+@answering
+def audit(where: Place, verify: str | None, limit: int, session: Any, **wanted: str | None) -> Answer:
+    """What happened to the book, the newest first; `audit verify` proves that nothing of it was changed.
+
+    Verifying reads every entry: its number, its link in the chain, the tables that follow from all of them, and every
+    signature. Exit code 1 where something is wrong.
+    """
+    from pipelines import auditing
+
+    if verify:
+        proof = auditing.verified(where)
+        return Answer(proof, lambda: _show_proof(proof), 1 if proof["problems"] else 0)
+    found = auditing.trail(where, auditing.Wanted(session=_day(session), **wanted), limit)
+    shown = {"entries": auditing.shown(found["entries"])}
+    return Answer(found, lambda: _show_tables(shown) if found["entries"] else _out("entries: none"))
+
+
+@main.command()
 @click.argument("instrument")
 @click.option(
     "--kind",
@@ -528,9 +600,66 @@ def _reading(name: str, text: str) -> None:
 _reading("volatility", "Volatility of each instrument: daily points by method, and percent a year.")
 _reading("correlation", "Correlation of weekly returns, as a matrix.")
 _reading("positions", "What the book holds after the session.")
-_reading("pnl", "Profit and loss of the session by strategy, instrument and contract.")
 _reading("breaks", "Differences between our book and the broker's statement.")
 _reading("violations", "What the data rules found.")
+
+
+OVER = (
+    click.option("--session", type=DAY, help="Which session; without it, the latest closed one."),
+    click.option("--month-to-date", is_flag=True, help="All sessions of its month up to it."),
+    click.option("--from", "first", type=DAY, help="All closed sessions from this one on."),
+    click.option("--to", "last", type=DAY, help="All closed sessions up to this one."),
+)
+
+
+def over_sessions(command: Command) -> Command:
+    """The options that say which sessions are summed."""
+    return functools.reduce(lambda made, option: option(made), reversed(OVER), command)
+
+
+@main.command()
+@click.option(
+    "--by",
+    type=click.Choice(["cause", "strategy", "instrument", "asset_class", "session"]),
+    help="Sums; more than one session is by cause, without it.",
+)
+@over_sessions
+@answering
+def pnl(where: Place, by: str | None, session: Any, month_to_date: bool, first: Any, last: Any) -> Answer:
+    """Profit and loss: of the session by strategy, instrument and contract, or of any sessions by cause or group."""
+    from pipelines import profit
+
+    desk = _desk(where)
+    if by is None and not (month_to_date or first or last):
+        day = desk.closed_session(_day(session))
+        return _rows(f"pnl on {day}", desk.pnl(day), {"session": day})
+    over = profit.span(desk, _day(session), _day(first), _day(last), month_to_date=month_to_date)
+    return _over("pnl", by or "cause", over, profit.pnl_by(desk, by or "cause", over))
+
+
+@main.command()
+@click.option(
+    "--by",
+    type=click.Choice(["instrument", "strategy", "reason", "fill"]),
+    default="instrument",
+    show_default=True,
+    help="Sums, or each fill.",
+)
+@over_sessions
+@answering
+def slippage(where: Place, by: str, session: Any, month_to_date: bool, first: Any, last: Any) -> Answer:
+    """What fills cost against the price their orders were decided at: points, ticks, money, fraction of value."""
+    from pipelines import profit
+
+    desk = _desk(where)
+    over = profit.span(desk, _day(session), _day(first), _day(last), month_to_date=month_to_date)
+    return _over("slippage", by, over, profit.slippage_by(desk, by, over))
+
+
+def _over(what: str, by: str, over: tuple[date, date], frame: Any) -> Answer:
+    """Sums over sessions."""
+    when = f"on {over[1]}" if over[0] == over[1] else f"from {over[0]} to {over[1]}"
+    return _rows(f"{what} by {by.replace('_', ' ')} {when}", frame, {"from": over[0], "to": over[1], "by": by})
 
 
 @main.command()
@@ -595,6 +724,13 @@ def _show_parts(found: Mapping[str, Any]) -> None:
 def _show_status(found: Mapping[str, Any]) -> None:
     _pairs("Desk", {key: value for key, value in found.items() if not isinstance(value, list)})
     _show_tables(found)
+
+
+def _show_proof(found: Mapping[str, Any]) -> None:
+    for problem in found["problems"]:
+        _out(problem)
+    said = f"{len(found['problems'])} problems" if found["problems"] else "nothing is wrong"
+    _out(f"{said}: {found['entries']:,} entries of {found['streams']} streams read")
 
 
 def _show_import(found: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ import dagster as dg
 PID_TAG = "daybook/pid"
 HOST_TAG = "daybook/host"
 STARTED_TAG = "daybook/process_started"
+DIED_TAG = "daybook/died"  # on runs marked as failed here
 LAUNCHED_TAG = ".dagster/grpc_info"  # Dagster's own, on runs that its launcher started
 
 # Not started too: a process killed while it planned a long backfill leaves its run there, its partitions in progress.
@@ -39,6 +40,7 @@ def reap(instance: dg.DagsterInstance) -> list[str]:
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=ALIVE_FOR_DAGSTER))
     dead = [run for run in reversed(runs) if _is_ours(run) and not _lives(run)]
     for run in dead:
+        instance.add_run_tags(run.run_id, {DIED_TAG: "yes"})
         instance.report_run_failed(run, f"The process of this run ({run.tags[PID_TAG]}) died. Run the command again.")
     return [run.run_id for run in dead]
 
@@ -51,6 +53,7 @@ def reap_launched(instance: dg.DagsterInstance) -> list[str]:
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=ALIVE_FOR_DAGSTER))
     dead = [run for run in reversed(runs) if LAUNCHED_TAG in run.tags]
     for run in dead:
+        instance.add_run_tags(run.run_id, {DIED_TAG: "yes"})
         instance.report_run_failed(run, "The UI that this run belonged to ended before it. Launch it again.")
     return [run.run_id for run in dead]
 
@@ -64,6 +67,11 @@ def _is_ours(run: dg.DagsterRun) -> bool:
 def _lives(run: dg.DagsterRun) -> bool:
     """Whether the process that wrote the tags runs now; a pid taken over by another process is not it."""
     return _started(int(run.tags[PID_TAG])) == run.tags.get(STARTED_TAG)
+
+
+def lives(pid: int) -> bool:
+    """Whether any process of this host has that pid now."""
+    return pid > 0 and _started(pid) is not None
 
 
 def _started(pid: int) -> str | None:

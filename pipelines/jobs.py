@@ -14,12 +14,14 @@ import dagster as dg
 
 from assets import (
     analytics,
+    attribution,
     backtests,
     backups,
     book,
     clean,
     continuous,
     history,
+    milestones,
     quality,
     raw,
     reconciliation,
@@ -33,7 +35,7 @@ from pipelines.settings import place, strategy_files, traded_names
 
 BY_SESSION = [
     *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, signals.signals, book.book,
-    reconciliation.breaks, *quality.ASSETS, reports.daily_report,
+    attribution.attribution, reconciliation.breaks, *quality.ASSETS, reports.daily_report, *milestones.ASSETS,
 ]  # fmt: skip
 STRATEGIES = tuple(strategy_files(place()))
 TRADED = frozenset(traded_names(place()))

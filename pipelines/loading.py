@@ -46,7 +46,7 @@ def _load(
         if vendor == "pysystemtrade":
             bring_reference(where, Path(changes["vendor"]["source"]))
         _refuse_instruments_it_has_not(where, instruments)
-        outcome = run(where, "ingest", config={"ops": {"history": {"config": config}}}, alone=True)
+        outcome = run(where, "ingest", config={"ops": {"history": {"config": config}}}, alone=True, process="load")
         kept["exit_code"] = outcome.exit_code
     found = finished(where, "load", outcome, span)
     if outcome.exit_code != 2:

@@ -19,11 +19,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipelines import processes
 from pipelines.mishaps import CHECK_STOPPED, root_cause
 from pipelines.settings import Place, project_folder
 from pipelines.telemetry import structured_log, write_metrics
 from trading import errors
-from trading.book.journal import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +69,54 @@ def run(
     config: Mapping[str, Any] | None = None,
     quiet: bool = False,
     alone: bool = False,
+    process: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Runs a job of the project in this process: over a span of sessions, or unpartitioned.
 
-    Dead runs of the same home are marked failed first. `alone`: the caller holds the desk (`deployments.sole_run`); a
-    run that writes takes it by itself otherwise. Never raises for a failing step: see `Outcome`.
+    Runs of the same home that died are marked as such first, and named. `alone`: the caller holds the desk
+    (`deployments.sole_run`); a run that writes takes it by itself otherwise. `process`: what the journal calls the run
+    (default: its job). `tags`: more of them on the run. Never raises for a failing step: see `Outcome`.
     """
     with _calm():
         prepare(place)
         import dagster as dg
 
+        from assets.milestones import ACTOR_TAG
         from pipelines.dead_runs import process_tags, reap
         from pipelines.definitions import defs
         from pipelines.deployments import resources
 
         with dg.DagsterInstance.get() as instance:
-            reap(instance)
+            run_id = _begun(place, instance, reap(instance), process or job, span)
             began = time.monotonic()
             result = defs.resolve_job_def(job).execute_in_process(
                 instance=instance,
+                run_id=run_id,
                 run_config=_run_config(config, quiet),
-                tags={**process_tags(), **_span_tags(span)},
+                tags={**process_tags(), **_span_tags(span), ACTOR_TAG: getpass.getuser(), **(tags or {})},
                 raise_on_error=False,
                 # The definitions know the home of their import, which may be another.
                 resources=resources(place, alone=alone),
             )
             return _outcome(result, time.monotonic() - began)
+
+
+def _begun(place: Place, instance: Any, dead: list[str], process: str, span: tuple[date, date] | None) -> str:
+    """Says which runs died, records that this one starts, and returns its id. A job that only reads is recorded when it
+    ends: a snapshot must not hold its own backup at work."""
+    from dagster._core.utils import make_new_run_id
+
+    from pipelines.deployments import READING, utc_now
+
+    run_id = make_new_run_id()
+    if process in READING:
+        return run_id
+    for row in processes.settle(place, instance, dead):
+        aside(f"{processes.told(row)}; going on from there")
+    session = span[1] if span else utc_now().date()
+    processes.begin(place, processes.Process(process, run_id, session))
+    return run_id
 
 
 def aside(line: str) -> None:
@@ -105,16 +127,13 @@ def aside(line: str) -> None:
 
 def finished(place: Place, process: str, outcome: Outcome, span: tuple[date | None, date | None]) -> dict[str, Any]:
     """Records how a run ended, in the ledger, the structured log and the metrics, and returns it for printing."""
-    from pipelines.deployments import ledger, utc_now
+    from pipelines.deployments import utc_now
 
     session = span[1] or utc_now().date()
     state = "done" if outcome.exit_code == 0 else "failed"
     reasons = {**outcome.failed_steps, **outcome.failed_checks}
-    payload = {"process": process, "session": str(session), "state": state, "run_id": outcome.run_id}
-    payload["detail"] = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())[:2000]
-    event = Event(f"process:{outcome.run_id}", "process", session, utc_now(), getpass.getuser(), payload)
-    if outcome.exit_code != 2:
-        ledger(place).record([event])
+    detail = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    processes.end(place, processes.Process(process, outcome.run_id, session), state, detail)
     with structured_log(place.home, run=outcome.run_id, session=str(session), process=process) as log:
         log.info("run ended", state=state, seconds=round(outcome.seconds, 2), failed=reasons)
     figures = {"run_seconds": outcome.seconds, "run_ok": float(outcome.exit_code == 0)}
