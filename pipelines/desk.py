@@ -119,6 +119,36 @@ class Desk:
         """Profit and loss of a session."""
         return self._session(PNL, session)
 
+    def pnl_by(
+        self,
+        by: str = "cause",
+        session: date | None = None,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        month_to_date: bool = False,
+    ) -> pd.DataFrame:
+        """Profit by cause, strategy, instrument, asset_class or session: of a session (default: the latest closed), of
+        its month to date, or of all closed sessions from `first` to `last`."""
+        from pipelines import profit
+
+        return profit.pnl_by(self, by, profit.span(self, session, first, last, month_to_date=month_to_date))
+
+    def slippage(
+        self,
+        by: str = "instrument",
+        session: date | None = None,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        month_to_date: bool = False,
+    ) -> pd.DataFrame:
+        """What fills cost against the reference price of their orders, by instrument, strategy, reason or fill; over
+        the sessions that `pnl_by` would take."""
+        from pipelines import profit
+
+        return profit.slippage_by(self, by, profit.span(self, session, first, last, month_to_date=month_to_date))
+
     def breaks(self, session: date | None = None) -> pd.DataFrame:
         """Breaks with the broker after a session."""
         return self._session(BREAKS, session)
