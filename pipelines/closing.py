@@ -11,10 +11,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipelines.deployments import snapshots, sole_run
+from pipelines.deployments import ledger, snapshots, sole_run
 from pipelines.desk import Desk, records
 from pipelines.runs import Outcome, aside, finished, run
 from pipelines.settings import Place, read_settings
+from trading.book.close_state import refusals
 from trading.continuity.progress import told
 from trading.errors import BackupError, UsageError
 from trading.frames import PNL, VIOLATIONS, to_pandas
@@ -84,7 +85,14 @@ def _sessions(where: Place, job: str, first: date, last: date) -> dict[str, Any]
     note = _not_traded(desk, first, last)
     outcome = run(where, job, span=(first, last), alone=True)
     found = finished(where, job, outcome, (first, last))
+    found |= {"refused": " ".join(refusals(last, outcome.failed_checks)) or None, "close": _stands(where, last)}
     return {**found, **_result(Desk.open(where), outcome, first, last), **({"note": note} if note else {})}
+
+
+def _stands(where: Place, session: date) -> str | None:
+    """The state that the close of a session came to."""
+    rows = ledger(where).rows("closes", {"session": session.isoformat()})
+    return str(rows[0]["state"]) if rows else None
 
 
 def _result(desk: Desk, outcome: Outcome, first: date, last: date) -> dict[str, Any]:
