@@ -662,64 +662,6 @@ def _over(what: str, by: str, over: tuple[date, date], frame: Any) -> Answer:
     return _rows(f"{what} by {by.replace('_', ' ')} {when}", frame, {"from": over[0], "to": over[1], "by": by})
 
 
-OVER = (
-    click.option("--session", type=DAY, help="Which session; without it, the latest closed one."),
-    click.option("--month-to-date", is_flag=True, help="All sessions of its month up to it."),
-    click.option("--from", "first", type=DAY, help="All closed sessions from this one on."),
-    click.option("--to", "last", type=DAY, help="All closed sessions up to this one."),
-)
-
-
-def over_sessions(command: Command) -> Command:
-    """The options that say which sessions are summed."""
-    return functools.reduce(lambda made, option: option(made), reversed(OVER), command)
-
-
-@main.command()
-@click.option(
-    "--by",
-    type=click.Choice(["cause", "strategy", "instrument", "asset_class", "session"]),
-    help="Sums; more than one session is by cause, without it.",
-)
-@over_sessions
-@answering
-def pnl(where: Place, by: str | None, session: Any, month_to_date: bool, first: Any, last: Any) -> Answer:
-    """Profit and loss: of the session by strategy, instrument and contract, or of any sessions by cause or group."""
-    from pipelines import profit
-
-    desk = _desk(where)
-    if by is None and not (month_to_date or first or last):
-        day = desk.closed_session(_day(session))
-        return _rows(f"pnl on {day}", desk.pnl(day), {"session": day})
-    over = profit.span(desk, _day(session), _day(first), _day(last), month_to_date=month_to_date)
-    return _over("pnl", by or "cause", over, profit.pnl_by(desk, by or "cause", over))
-
-
-@main.command()
-@click.option(
-    "--by",
-    type=click.Choice(["instrument", "strategy", "reason", "fill"]),
-    default="instrument",
-    show_default=True,
-    help="Sums, or each fill.",
-)
-@over_sessions
-@answering
-def slippage(where: Place, by: str, session: Any, month_to_date: bool, first: Any, last: Any) -> Answer:
-    """What fills cost against the price their orders were decided at: points, ticks, money, fraction of value."""
-    from pipelines import profit
-
-    desk = _desk(where)
-    over = profit.span(desk, _day(session), _day(first), _day(last), month_to_date=month_to_date)
-    return _over("slippage", by, over, profit.slippage_by(desk, by, over))
-
-
-def _over(what: str, by: str, over: tuple[date, date], frame: Any) -> Answer:
-    """Sums over sessions."""
-    when = f"on {over[1]}" if over[0] == over[1] else f"from {over[0]} to {over[1]}"
-    return _rows(f"{what} by {by.replace('_', ' ')} {when}", frame, {"from": over[0], "to": over[1], "by": by})
-
-
 @main.command()
 @click.argument("query")
 @click.option("--as-of", help="Read every dataset as it was at this instant (ISO 8601).")
