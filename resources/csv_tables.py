@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -40,8 +41,8 @@ class Row:
         )
 
 
-def read_bytes(path: Path, encoding: str = "utf-8") -> bytes:
-    """The file as UTF-8 without byte order mark.
+def read_bytes(path: Path, encoding: str = "utf-8", mapping: str = "vendor.columns") -> bytes:
+    """The file as UTF-8 without byte order mark. `mapping` is the section of settings that says how it is read.
 
     Raises BadInput where it is missing, empty or not in `encoding`; other I/O errors pass as OSError.
     """
@@ -51,11 +52,11 @@ def read_bytes(path: Path, encoding: str = "utf-8") -> bytes:
         raise BadInput("the file is missing", where=str(path), cure="Put it there, or correct the folder.") from cause
     if not content.strip():
         raise BadInput("the file is empty", where=str(path), cure="Deliver it again; a header and rows belong in it.")
-    return _as_utf8(content.removeprefix(BOM), path, encoding)
+    return _as_utf8(content.removeprefix(BOM), path, encoding, mapping)
 
 
-def _as_utf8(content: bytes, path: Path, encoding: str) -> bytes:
-    cure = f"Save the file as {encoding}, or set vendor.columns.encoding."
+def _as_utf8(content: bytes, path: Path, encoding: str, mapping: str) -> bytes:
+    cure = f"Save the file as {encoding}, or set {mapping}.encoding."
     try:
         text = content.decode(encoding)
     except LookupError as cause:
@@ -83,12 +84,28 @@ def read_rows(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) 
     unknown = [name for name in header if name not in columns and name not in optional]
     if unknown:
         raise BadInput("unknown column", where=str(path), row=1, column=unknown[0], cure="Remove it, or correct it.")
-    rows = []
+    return list(_rows(path, lines, header))
+
+
+def mapped_rows(path: Path, columns: Sequence[str], *, delimiter: str, encoding: str, mapping: str) -> list[Row]:
+    """All rows of a small file that has `columns`, and perhaps others, as a section of settings maps them.
+
+    Raises BadInput on a missing column, a row with too few or too many fields, and as `read_bytes`.
+    """
+    content = read_bytes(path, encoding, mapping)
+    _check_quotes(path, content)
+    lines = csv.reader(io.StringIO(content.decode()), delimiter=delimiter)
+    header = [name.strip() for name in next(lines)]
+    _check_header(path, header, columns, mapping)
+    return list(_rows(path, lines, header))
+
+
+def _rows(path: Path, lines: Any, header: Sequence[str]) -> Iterator[Row]:
+    """What is left of a csv.reader after its header."""
     for fields in lines:
         if fields:
             _check_count(path, lines.line_num, header, fields)
-            rows.append(Row(path, lines.line_num, dict(zip(header, map(str.strip, fields), strict=True))))
-    return rows
+            yield Row(path, lines.line_num, dict(zip(header, map(str.strip, fields), strict=True)))
 
 
 def read_table(
@@ -165,11 +182,11 @@ def _is_time(text: str, pattern: str | None) -> bool:
     return True
 
 
-def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+def _check_header(path: Path, header: Sequence[str], columns: Sequence[str], mapping: str = "vendor.columns") -> None:
     for name in columns:
         if name not in header:
             found = f"the column is missing; the file has {', '.join(header)}"
-            cure = "Add it, or map it in vendor.columns if the file names it differently."
+            cure = f"Add it, or map it in {mapping} if the file names it differently."
             raise BadInput(found, where=str(path), row=1, column=name, cure=cure)
     for place, name in enumerate(header):
         if name in header[:place]:

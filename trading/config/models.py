@@ -104,6 +104,10 @@ class StatementColumns(Settings):
     trade_id: OrNone = Field("trade_id", description="the broker's id of a trade")
     commission: OrNone = Field("commission", description="commission of a trade, local")
     executed_at: OrNone = Field("executed_at", description="time of a trade")
+    order_reference: OrNone = Field(None, description="our order id, where the broker repeats it in its trades")
+    settles_daily: bool = Field(
+        True, description="cash holds the profit of open positions, as futures accounts do; false: trades in full"
+    )
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = Field(",", description="field separator")
     encoding: str = Field("utf-8", description="text encoding")
     date_format: str = Field("%Y-%m-%d", description="how the session is written in file names")
