@@ -21,8 +21,8 @@ from typing import Any
 
 from trading.book.costs import commission_local, filled_price
 from trading.book.orders import Fill, Order
-from trading.book.statements import Statement
 from trading.book.rolls import ROLL
+from trading.book.statements import Statement
 from trading.errors import BrokerError, UnknownInstrument
 from trading.market.instruments import Instrument
 
