@@ -3,6 +3,13 @@
 Belongs here: collecting the checks of this package's files. Does not belong here: a check, or a rule.
 """
 
-from checks import ledger, reconciliation, risk, targets, validation
+from checks import attribution, ledger, reconciliation, risk, targets, validation
 
-CHECKS = [*validation.CHECKS, *risk.CHECKS, *ledger.CHECKS, *reconciliation.CHECKS, *targets.CHECKS]
+CHECKS = [
+    *validation.CHECKS,
+    *risk.CHECKS,
+    *ledger.CHECKS,
+    *reconciliation.CHECKS,
+    *targets.CHECKS,
+    *attribution.CHECKS,
+]
