@@ -15,16 +15,26 @@ import dagster as dg
 
 from pipelines.settings import Place, place, project_folder, read_settings
 from pipelines.wiring import (
+    LEDGER_FILE,
     closing_version,
     frame_store,
     ledger,
     reference,
     result_store,
+    server_address,
     signed_blobs,
     signer,
     utc_now,
 )
-from resources.vended import DiskBlobsResource, ProcessCacheResource, RedisCacheResource, Vended
+from resources.vended import (
+    DiskBlobsResource,
+    MongoLedgerResource,
+    PostgresLedgerResource,
+    ProcessCacheResource,
+    RedisCacheResource,
+    SqliteLedgerResource,
+    Vended,
+)
 from trading.backtest.factory import Backtests, Sweeps
 from trading.backtest.specification import Choice, DataSource
 from trading.config.models import DeskSettings
@@ -114,7 +124,8 @@ class FramesResource(HomeResource):
 
 
 class LedgerResource(HomeResource):
-    """Where the deployment keeps the journal."""
+    """A ledger that cannot be told yet: the settings are wrong, or an address is missing. A run that asks for it reads
+    them again, and says so."""
 
     def adapter(self) -> Ledger:
         """The ledger."""
@@ -238,6 +249,23 @@ def shown_cache(where: Place) -> Vended:
     return RedisCacheResource(url=dg.EnvVar("REDIS_URL")) if isinstance(found, RedisCacheResource) else found
 
 
+def shown_ledger(where: Place) -> Vended:
+    """The ledger that the settings choose, for Dagster, whose UI shows settings: addresses hold passwords and stay in
+    the environment."""
+    own = {"home": str(where.home), "deployment": where.deployment}
+    try:
+        chosen = read_settings(where).ledger
+        if chosen.store == "sqlite":
+            return SqliteLedgerResource(path=str(where.home / LEDGER_FILE))
+        server_address(where, chosen.store)
+    except ConfigError:
+        return LedgerResource(**own)
+    seconds = chosen.timeout_seconds
+    if chosen.store == "mongodb":
+        return MongoLedgerResource(uri=dg.EnvVar("MONGODB_URI"), timeout_seconds=seconds)
+    return PostgresLedgerResource(uri=dg.EnvVar("POSTGRES_URI"), timeout_seconds=seconds)
+
+
 def vendor_of(settings: DeskSettings, reference_store: ReferenceStore) -> PriceVendor:
     """The vendor that the settings name. Raises ConfigError where it needs a folder and none is given."""
     chosen = settings.vendor
@@ -353,7 +381,7 @@ def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
     own = {"home": str(where.home), "deployment": where.deployment}
     return {
         "frames": FramesResource(**own),
-        "ledger": LedgerResource(**own),
+        "ledger": shown_ledger(where),
         "reference": ReferenceResource(**own),
         "cache": shown_cache(where),
         "blobs": DiskBlobsResource(root=str(where.home / "blobs")),

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from pipelines.settings import Place, project_folder
+from pipelines.settings import Place, project_folder, read_settings
+from trading.config.models import LedgerSettings
 from trading.errors import ConfigError
 from trading.ports import BlobStore, Cluster, FrameStore, Ledger, ReferenceStore, Signer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from resources.result_store import ResultStore
 
 Made = TypeVar("Made")
+LEDGER_FILE = "ledger.sqlite"  # of the home
 SOURCES = "pipelines.panel_sources"  # the module of the data sources that Daybook brings
 
 
@@ -33,8 +35,14 @@ def frame_store(where: Place) -> FrameStore:
 
 
 def ledger(where: Place) -> Ledger:
-    """Where the journal is kept."""
-    return _of(where, LEDGERS)(where)
+    """Where the journal is kept, by the desk's settings. Raises ConfigError where a server's address is not set."""
+    chosen = read_settings(where).ledger
+    return LEDGERS[chosen.store](where, chosen)
+
+
+def server_ledger(where: Place) -> Ledger | None:
+    """The ledger of a desk whose settings keep it on a server; None where it is a file of the home."""
+    return None if read_settings(where).ledger.store == "sqlite" else ledger(where)
 
 
 def reference(where: Place) -> ReferenceStore:
@@ -57,11 +65,43 @@ def _delta(where: Place) -> FrameStore:
     return DeltaFrames(where.home / "frames")
 
 
-def _sqlite(where: Place) -> Ledger:
+def _sqlite(where: Place, chosen: LedgerSettings) -> Ledger:
     """SQLite in the home."""
     from resources.sqlite_ledger import SqliteLedger
 
-    return SqliteLedger(where.home / "ledger.sqlite")
+    return SqliteLedger(where.home / LEDGER_FILE)
+
+
+def _mongodb(where: Place, chosen: LedgerSettings) -> Ledger:
+    """MongoDB, a replica set."""
+    from resources.mongo_ledger import MongoLedger
+
+    return MongoLedger(server_address(where, "mongodb"), chosen.timeout_seconds)
+
+
+def _postgresql(where: Place, chosen: LedgerSettings) -> Ledger:
+    """PostgreSQL."""
+    from resources.postgres_ledger import PostgresLedger
+
+    return PostgresLedger(server_address(where, "postgresql"), chosen.timeout_seconds)
+
+
+def server_address(where: Place, store: str) -> str:
+    """The address of a ledger's server. Raises ConfigError saying which variable to set, and how."""
+    given, variable, example, start = {
+        "mongodb": (where.mongodb_uri, "MONGODB_URI", "mongodb://host:27017/daybook?replicaSet=rs0", _START_MONGODB),
+        "postgresql": (where.postgres_uri, "POSTGRES_URI", "postgresql://user@host:5432/daybook", _START_POSTGRES),
+    }[store]
+    if given:
+        return given
+    raise ConfigError(
+        f"deployment {where.deployment} keeps its ledger in {store}, and {variable} is not set. Set it, like "
+        f"{example}. {start}"
+    )
+
+
+_START_MONGODB = "Without a server of your own: `make services` starts one here and prints its address."
+_START_POSTGRES = "Without a server of your own: install the package postgresql, and `createdb daybook`."
 
 
 def _csv(where: Place) -> ReferenceStore:
@@ -74,7 +114,11 @@ def _csv(where: Place) -> ReferenceStore:
 
 # What serves each port, by deployment: the one place that says so.
 FRAMES: Mapping[str, Callable[[Place], FrameStore]] = {"local": _delta, "services": _delta}
-LEDGERS: Mapping[str, Callable[[Place], Ledger]] = {"local": _sqlite, "services": _sqlite}
+LEDGERS: Mapping[str, Callable[[Place, LedgerSettings], Ledger]] = {  # by the setting ledger.store
+    "sqlite": _sqlite,
+    "mongodb": _mongodb,
+    "postgresql": _postgresql,
+}
 REFERENCES: Mapping[str, Callable[[Place], ReferenceStore]] = {"local": _csv, "services": _csv}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from trading.ports import BlobStore, Cache
+from trading.ports import BlobStore, Cache, Ledger
 
 
 class Vended(dg.ConfigurableResource[Any]):
@@ -62,3 +62,41 @@ class RedisCacheResource(Vended):
         from resources.two_level_cache import TwoLevelCache
 
         return TwoLevelCache(ProcessCache(max_entries=self.max_entries), RedisCache(self.url))
+
+
+class SqliteLedgerResource(Vended):
+    """The ledger in one file."""
+
+    path: str
+
+    def adapter(self) -> Ledger:
+        """The ledger."""
+        from resources.sqlite_ledger import SqliteLedger
+
+        return SqliteLedger(Path(self.path))
+
+
+class MongoLedgerResource(Vended):
+    """The ledger in the database that an address of MongoDB names, on a replica set."""
+
+    uri: str
+    timeout_seconds: float = 10.0
+
+    def adapter(self) -> Ledger:
+        """The ledger."""
+        from resources.mongo_ledger import MongoLedger
+
+        return MongoLedger(self.uri, self.timeout_seconds)
+
+
+class PostgresLedgerResource(Vended):
+    """The ledger in the database that an address of PostgreSQL names."""
+
+    uri: str
+    timeout_seconds: float = 10.0
+
+    def adapter(self) -> Ledger:
+        """The ledger."""
+        from resources.postgres_ledger import PostgresLedger
+
+        return PostgresLedger(self.uri, self.timeout_seconds)
