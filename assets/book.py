@@ -109,10 +109,10 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
     tell(state, desk.broker)
     if not is_history:
         desk.broker.place(list(state.working.values()))
-    fills = all_fills(recorded, desk.broker.fills(inputs.session))
-    booked = [*rolled.events, *map(entry.filled, fills)]
+    moving = all_fills(state, recorded, desk.broker.fills(inputs.session), entry)
+    booked = [*rolled.events, *moving]
     desk.ledger.record(booked)
-    settled = settle(earlier, state, inputs, fills, entry, desk.settings.capital.base_currency)
+    settled = settle(earlier, state, inputs, moving, desk.settings.capital.base_currency)
     if is_history:
         decided = Decided(Step(), wanted(state, inputs, desk.settings), [])
     else:

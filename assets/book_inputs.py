@@ -12,6 +12,7 @@ from typing import Any
 
 from trading.book.account import ZERO, value_local, valued
 from trading.book.booking import BOOK_KINDS
+from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.marks import Contract, Mark, marks
 from trading.book.rolls import Roll
@@ -55,7 +56,7 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
     for entry in ledger.entries(kinds=BOOK_KINDS):
         if entry.event.session < first:
             state.apply([entry.event])
-            filled |= {entry.event.session} if entry.event.kind == "fill" else set()
+            filled |= {entry.event.session} if entry.event.kind in MOVEMENT_KINDS else set()
         else:
             recorded.setdefault(entry.event.session, []).append(entry.event)
     known = _rows(frames, DAILY_PRICES, closed or first - DAY, first - MARK_DAYS * DAY)

@@ -18,6 +18,7 @@ from assets.partitions import SESSIONS
 from trading.book.booking import Entered
 from trading.book.close import Proposed, checked, decision, proposed, roll
 from trading.book.entries import Step
+from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.orders import Order
 from trading.book.state import BookState, SessionInputs
@@ -72,7 +73,7 @@ def drafted(
     entry, recorded = Entered(session, now, ACTOR), tuple(start.recorded.get(session, []))
     rolled = roll(start.state, inputs, entry, recorded)
     start.state.see(inputs)
-    start.state.apply(event for event in recorded if event.kind == "fill")
+    start.state.apply(event for event in recorded if event.kind in MOVEMENT_KINDS)
     proposal = proposed(start.state, inputs, desk, entry)
     return Draft(start.state, inputs, entry, recorded, rolled, proposal, _loss(frames, session))
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from trading.book.fold import FOLDS, Place, Row, RowKey, View, apply
 from trading.book.journal import NO_HEAD, PROJECTIONS, SCHEMA, Event, Head, Projection, link
-from trading.errors import EventConflict, LedgerError, LedgerSchemaError, UsageError
+from trading.errors import EventConflict, IllegalMove, LedgerError, LedgerSchemaError, UsageError
 from trading.ports import Entry, Recorded
 
 KEPT_ROWS = 50_000
@@ -134,8 +134,7 @@ def enter(database: Transaction, events: Sequence[Event], kept: Kept, careful: b
     kept.forget([stream for stream in streams if kept.heads.get(stream) != before.get(stream, NO_HEAD)])
     view = View(_Rows(database, kept))
     fresh = _looked_up(view, new, kept, careful)
-    for event in new:
-        apply(view, event)
+    _fold(view, new, careful)
     after, written = _chained(new, texts, before)
     if new:
         database.insert(written)
@@ -144,6 +143,16 @@ def enter(database: Transaction, events: Sequence[Event], kept: Kept, careful: b
     heads = {stream: after.get(stream, before.get(stream, NO_HEAD)) for stream in streams}
     recorded = Recorded(len(new), len(events) - len(new), sum(head.number for head in heads.values()))
     return Batch(recorded, heads, _by_stream(view))
+
+
+def _fold(view: View, events: Sequence[Event], careful: bool) -> None:
+    try:
+        for event in events:
+            apply(view, event)
+    except IllegalMove as cause:
+        if careful:
+            raise
+        raise Repeated from cause  # told a second time, a move may look illegal
 
 
 def new_events(events: Sequence[Event], stored: Mapping[str, str]) -> list[Event]:

@@ -143,7 +143,7 @@ class SqliteLedger:
             return []
         columns = ", ".join(f"journal.{name}" for name in _COLUMNS.split(", "))
         query = (
-            f"select {columns} from words join journal using (stream, number) where said match ? "
+            f"select {columns} from words join journal using (stream, number) where words match ? "
             "order by julianday(at) desc, stream, number limit ?"
         )
         with self._reading() as database:

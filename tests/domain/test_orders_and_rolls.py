@@ -25,7 +25,10 @@ def test_an_order_brings_what_is_held_and_working_to_the_target() -> None:
     held = {("trend", "US10", JUN): 2}
     working = [order(3, session=date(2022, 2, 24))]
     found = propose(FRI, [wanting(9)], held, working)
-    assert found == [Order("2022-02-25:trend:US10:20220600:target", "trend", "US10", JUN, FRI, 4, "target", 127.5)]
+    parent = "2022-02-25:trend:US10:target"
+    assert found == [
+        Order("2022-02-25:trend:US10:20220600:target", "trend", "US10", JUN, FRI, 4, "target", 127.5, parent)
+    ]
     assert propose(FRI, [wanting(5)], held, working) == []
 
 
@@ -60,7 +63,7 @@ def test_two_rolls_at_once_chain_and_strategies_roll_apart() -> None:
 def test_an_order_at_work_moves_to_the_new_contract() -> None:
     old = order(3, MAR, date(2022, 2, 24))
     rolled = roll_orders(FRI, [Roll("US10", MAR, JUN, 127.0, 126.25)], {}, [old])
-    assert rolled.cancelled == ("2022-02-24:trend:US10:20220300:target",)
+    assert rolled.cancelled == (old,)
     assert [(o.order_id, o.session, o.contract, o.quantity_contracts) for o in rolled.orders] == [
         ("2022-02-24:trend:US10:20220600:target", date(2022, 2, 24), JUN, 3)
     ]
@@ -82,7 +85,7 @@ def test_other_content_gets_a_number_until_it_is_filled() -> None:
     third = entered([order(3)], [], [], known_orders(journal), ENTRY)  # as at first, which is withdrawn by now
     assert [o.order_id for o in third.place] == [f"{order().order_id}:3"]
     statuses = {row["order_id"]: row["status"] for row in order_rows([*journal, *third.events])}
-    assert list(statuses.values()) == ["cancelled", "cancelled", "placed"]
+    assert list(statuses.values()) == ["cancelled", "cancelled", "sent"]
 
 
 def test_a_filled_order_stands() -> None:
@@ -100,8 +103,8 @@ def test_an_order_no_longer_wanted_is_withdrawn_and_one_refused_later_too() -> N
     assert entered([], [], [], known_orders(journal), ENTRY).cancel == (order().order_id,)
     refused = entered([], [(order(3), "too large")], [], known_orders(journal), ENTRY)
     assert refused.place == ()
-    assert [event.kind for event in refused.events] == ["order_cancelled", "order_refused"]
-    assert refused.events[1].payload["order_id"] == f"{order().order_id}:2"
+    assert [event.kind for event in refused.events] == ["order_cancelled", "order_created", "order_refused"]
+    assert refused.events[2].payload["order_id"] == f"{order().order_id}:2"
 
 
 def test_an_unfilled_refusal_repeats_itself() -> None:

@@ -37,7 +37,7 @@ def closed(state: BookState, session: date, prices: dict, fills: list[Fill], eur
         {"USD": 1.0, "EUR": euro}, BOTH,
     )  # fmt: skip
     entry = Entered(session, datetime(2022, 2, 23, tzinfo=UTC), "test")
-    return settle(before(state), state, inputs, fills, entry, "USD")
+    return settle(before(state), state, inputs, list(map(entry.filled, fills)), "USD")
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_missing_reference_or_rate_is_named() -> None:
     entry = Entered(MON, datetime(2022, 2, 21, tzinfo=UTC), "test")
     state = BookState(0.0)
     with pytest.raises(MissingFxPair, match="EUR"):
-        settle(before(state), state, inputs, [fill("1", MON, "BUND", JUNE, 1, 170.0)], entry, "USD")
+        settle(before(state), state, inputs, [entry.filled(fill("1", MON, "BUND", JUNE, 1, 170.0))], "USD")
     state.marks.clear()
     with pytest.raises(CalculationError, match="20220600 of BUND"):
         before(state)
@@ -132,7 +132,7 @@ def test_a_changed_point_value_makes_no_money() -> None:
     closed(state, MON, {("GOLD", JUNE): 1800.0}, [fill("1", MON, "GOLD", JUNE, 1, 1800.0)], 1.1)
     halved = Instrument("GOLD", "Gold", "COMEX", "USD", 50.0, 0.1, "metals", "precious", "US")
     inputs = SessionInputs(TUE, {("GOLD", JUNE): Mark(1802.0, TUE)}, {}, {}, {"USD": 1.0}, {"GOLD": halved})
-    settled = settle(before(state), state, inputs, [], Entered(TUE, datetime(2022, 2, 22, tzinfo=UTC), "t"), "USD")
+    settled = settle(before(state), state, inputs, [], "USD")
     assert total(settled) == {("GOLD", JUNE): 100.0}  # 2 points x 50
     assert settled.rows["equity"][0]["change_base"] == 100.0
 

@@ -17,8 +17,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from trading.book.booking import Entered, fill_of
-from trading.book.entries import Known, Step, entered, known_orders, order_rows
+from trading.book.booking import Entered
+from trading.book.entries import Known, Step, entered, known_orders, known_parents, order_rows
+from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.marks import Contract
 from trading.book.orders import TARGET, Fill, Order, Target, propose
@@ -42,11 +43,11 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """Targets of a session, the orders towards them, and ids of orders at work to withdraw."""
+    """Targets of a session, the orders towards them, and orders at work to withdraw."""
 
     targets: list[TargetRow]
     orders: list[Order]
-    stale: list[str]
+    stale: list[Order]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def roll(state: BookState, inputs: SessionInputs, entry: Entered, recorded: Sequ
     rolled = roll_orders(inputs.session, inputs.rolls, state.positions, state.working.values())
     uncancelled = known_orders(event for event in recorded if event.kind != "order_cancelled")
     known = {name: was for name, was in uncancelled.items() if not _decided_in(was.order, inputs)}
-    step = entered(rolled.orders, [], rolled.cancelled, known, entry)
+    step = entered(rolled.orders, [], rolled.cancelled, known, entry, known_parents(recorded))
     state.apply(step.events)
     state.apply(event for event in recorded if event.kind == "order_cancelled")
     return step
@@ -73,24 +74,26 @@ def roll(state: BookState, inputs: SessionInputs, entry: Entered, recorded: Sequ
 
 def replay(state: BookState, recorded: Sequence[Event]) -> None:
     """Takes in what the journal holds of a session, in place of `roll`, where later sessions exist."""
-    state.apply(event for event in recorded if event.kind != "fill")
+    state.apply(event for event in recorded if event.kind not in MOVEMENT_KINDS)
 
 
 # --- 2. fills and values ----------------------------------------------------------------------------------------------
-def all_fills(recorded: Iterable[Event], reported: Iterable[Fill]) -> list[Fill]:
-    """The session's fills: those booked before and those the broker reports, each once."""
-    booked = {fill.fill_id: fill for fill in (fill_of(event) for event in recorded if event.kind == "fill")}
-    return [*booked.values(), *(fill for fill in reported if fill.fill_id not in booked)]
+def all_fills(state: BookState, recorded: Iterable[Event], reported: Iterable[Fill], entry: Entered) -> list[Event]:
+    """What moves the book in the session, as events: all that was recorded of it (fills, corrections, busts,
+    adjustments), and those fills that the broker reports and nobody recorded yet, in this session or before."""
+    moving = [event for event in recorded if event.kind in MOVEMENT_KINDS]
+    known = {event.payload.get("fill_id") for event in moving} | set(state.blotter.told)
+    return [*moving, *(entry.filled(fill) for fill in reported if fill.fill_id not in known)]
 
 
 def settle(
-    earlier: Before, state: BookState, inputs: SessionInputs, fills: Sequence[Fill], entry: Entered, base_currency: str
+    earlier: Before, state: BookState, inputs: SessionInputs, moving: Sequence[Event], base_currency: str
 ) -> Settled:
-    """Books the session's fills and prices into the state and values it against `earlier`."""
-    for fill in fills:
-        inputs.instrument(fill.instrument)
+    """Books what moves the book in the session, and its prices, into the state and values it against `earlier`."""
+    for event in moving:
+        inputs.instrument(str(event.payload["instrument"]))
     state.see(inputs)
-    state.apply(entry.filled(fill) for fill in fills)
+    fills = state.apply(moving)
     equity = equity_of(earlier, state, inputs, base_currency)
     rows = {
         "fills": fill_rows(fills, inputs.session),
@@ -114,7 +117,7 @@ def proposed(state: BookState, inputs: SessionInputs, desk: DeskSettings, entry:
     """Targets and the orders towards them. Orders still at work in a contract month that is no longer wanted are
     withdrawn first, also from the state."""
     stale = _stale(state, inputs)
-    state.apply(entry.cancelled(name) for name in stale)
+    state.apply(map(entry.cancelled, stale))
     rows = wanted(state, inputs, desk)
     targets_now = _tradable(rows, state, inputs)
     orders = propose(inputs.session, targets_now, state.positions, _earlier(state, inputs))
@@ -147,7 +150,8 @@ def decision(
 ) -> Step:
     """What is approved and refused as a step, against what the journal already holds of the session."""
     reasons = [(order, breach.message) for order, breach in refused]
-    return entered(approved, reasons, proposal.stale, _known(recorded, inputs), entry)
+    known, parents = _known(recorded, inputs), known_parents(recorded)
+    return entered(approved, reasons, proposal.stale, known, entry, parents)
 
 
 def checked(
@@ -195,15 +199,16 @@ def _tradable(rows: Iterable[TargetRow], state: BookState, inputs: SessionInputs
         Target(
             row.strategy, row.instrument, row.contract, row.target_contracts,
             state.marks[row.instrument, row.contract].price_points,
+            state.marks[row.instrument, row.contract].session.isoformat(),
         )
         for row in rows
         if inputs.quoted((row.instrument, row.contract))
     ]  # fmt: skip
 
 
-def _stale(state: BookState, inputs: SessionInputs) -> list[str]:
+def _stale(state: BookState, inputs: SessionInputs) -> list[Order]:
     return [
-        order.order_id
+        order
         for order in _earlier(state, inputs)
         if order.contract != (held := state.held_contracts.get(order.instrument))
         and held is not None

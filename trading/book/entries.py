@@ -1,15 +1,17 @@
 """A session's orders against what the journal already holds of that session, so that a close can be run again.
 
-Belongs here: which id an order gets, what is withdrawn, and a session's orders as rows. Does not belong here: deciding
-orders, or recording them.
+Belongs here: which id an order gets, what is withdrawn, the instrument orders above, and a session's orders as rows.
+Does not belong here: deciding orders, or recording them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from typing import Any
 
+from trading.book import order_life
 from trading.book.booking import ORDER_KINDS, Entered, order_of
 from trading.book.journal import Event
 from trading.book.orders import Order
@@ -17,12 +19,20 @@ from trading.book.orders import Order
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An order of the journal: its newest status, why it was refused, and the event that entered it."""
+    """A contract order of the journal: its newest status, why it was refused, and the session that entered it."""
 
     order: Order
     status: str
     refusal: str | None
-    event: Event
+    entered: date
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """An instrument order of the journal: for how much, and how often that was changed."""
+
+    quantity_contracts: int
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,57 +45,97 @@ class Step:
 
 
 def known_orders(events: Iterable[Event]) -> dict[str, Known]:
-    """Orders entered in these events, by id, with the status they have after them."""
+    """Contract orders entered in these events, by id, with the status they have after them."""
     known: dict[str, Known] = {}
     for event in events:
         name = str(event.payload.get("order_id"))
-        if event.kind in ("order_placed", "order_refused"):
-            refusal = event.payload.get("refusal")
-            status = event.kind.removeprefix("order_")
-            known[name] = Known(order_of(event), status, None if refusal is None else str(refusal), event)
+        if event.kind == "order_created":
+            if event.payload["level"] == "contract":
+                known[name] = Known(order_of(event), order_life.NEW, None, event.session)
         elif name in known and event.kind in (*ORDER_KINDS, "fill"):
-            status = "filled" if event.kind == "fill" else "cancelled"
-            known[name] = replace(known[name], status=status)
+            known[name] = _moved(known[name], event)
+    return known
+
+
+def _moved(was: Known, event: Event) -> Known:
+    if event.kind == "order_changed":
+        quantity = int(str(event.payload["quantity_contracts"]))
+        return replace(was, order=replace(was.order, quantity_contracts=quantity))
+    refusal = event.payload.get("refusal")
+    status = order_life.FILLED if event.kind == "fill" else event.kind.removeprefix("order_")
+    return replace(was, status=status, refusal=was.refusal if refusal is None else str(refusal))
+
+
+def known_parents(events: Iterable[Event]) -> dict[str, Parent]:
+    """Instrument orders entered in these events, by id."""
+    known: dict[str, Parent] = {}
+    for event in events:
+        name, quantity = str(event.payload.get("order_id")), event.payload.get("quantity_contracts")
+        if event.kind == "order_created" and event.payload["level"] == "instrument":
+            known[name] = Parent(int(quantity or 0))
+        elif event.kind == "order_changed" and name in known:
+            known[name] = Parent(int(quantity or 0), known[name].changes + 1)
     return known
 
 
 def entered(
     approved: Sequence[Order],
     refused: Sequence[tuple[Order, str]],
-    withdrawn: Sequence[str],
-    known: dict[str, Known],
+    withdrawn: Sequence[Order],
+    known: Mapping[str, Known],
     entry: Entered,
+    parents: Mapping[str, Parent] | None = None,
 ) -> Step:
     """A step that leaves the session with exactly these orders, whatever was entered for it before.
 
     An order entered before with the same content stays. One entered with other content (the data were corrected since)
     is withdrawn and placed anew under the next id, `:2`, `:3` ...; but a filled one stands: a trade is never undone.
     """
-    events = [_entry(order, "placed", None, known, entry) for order in approved]
-    events += [_entry(order, "refused", why, known, entry) for order, why in refused]
-    kept = {str(event.payload["order_id"]) for event in events}
-    stale = [name for name, was in known.items() if was.status == "placed" and name not in kept]
-    cancel = [*withdrawn, *stale]
-    place = [order_of(event) for event in events if event.kind == "order_placed"]
-    return Step((*map(entry.cancelled, cancel), *events), tuple(place), tuple(cancel))
+    final = [_final(order, order_life.SENT, None, known) for order in approved]
+    final += [_final(order, order_life.REFUSED, why, known) for order, why in refused]
+    kept = {order.order_id for order, _ in final}
+    at_work = (was.order for name, was in known.items() if was.status in order_life.AT_WORK and name not in kept)
+    cancel = [*withdrawn, *at_work]
+    events = [*map(entry.cancelled, cancel), *_parents([order for order, _ in final], parents or {}, entry)]
+    for order, why in final:
+        events += entry.placed(order) if why is None else entry.refused(order, why)
+    place = tuple(order for order, why in final if why is None)
+    return Step(tuple(events), place, tuple(order.order_id for order in cancel))
 
 
-def _entry(order: Order, status: str, why: str | None, known: dict[str, Known], entry: Entered) -> Event:
+def _final(order: Order, status: str, why: str | None, known: Mapping[str, Known]) -> tuple[Order, str | None]:
+    """The order under the id it gets, and why it is refused, if it is."""
     number, name = 1, order.order_id
     while name in known:
         was = known[name]
         same = (was.status, was.refusal, was.order) == (status, why, replace(order, order_id=name))
-        if same or was.status == "filled":
-            return was.event
+        if same or was.status == order_life.FILLED:
+            return was.order, was.refusal
         number += 1
         name = f"{order.order_id}:{number}"
-    order = replace(order, order_id=name)
-    return entry.refused(order, why) if why is not None else entry.placed(order)
+    return replace(order, order_id=name), why
+
+
+def _parents(orders: Sequence[Order], known: Mapping[str, Parent], entry: Entered) -> list[Event]:
+    """The instrument orders of this session's contract orders, entered or changed to what their children come to."""
+    events: list[Event] = []
+    children: dict[str, list[Order]] = {}
+    for order in orders:
+        if order.parent_id is not None and order.session == entry.session:
+            children.setdefault(order.parent_id, []).append(order)
+    for name, own in children.items():
+        quantity = sum(order.quantity_contracts for order in own)
+        if name not in known:
+            whole = replace(own[0], order_id=name, quantity_contracts=quantity, reference_points=None)
+            events.append(entry.created(replace(whole, reference_at=None), "instrument"))
+        elif known[name].quantity_contracts != quantity:
+            events.append(entry.changed(name, own[0].strategy, quantity, known[name].changes + 1))
+    return events
 
 
 def order_rows(events: Iterable[Event]) -> list[dict[str, Any]]:
     """Rows of `orders` for the events of one session: the orders entered in it, with their status at its close."""
     return [
-        asdict(was.order) | {"session": was.event.session, "status": was.status, "refusal": was.refusal}
+        asdict(was.order) | {"session": was.entered, "status": was.status, "refusal": was.refusal}
         for _, was in sorted(known_orders(events).items())
     ]

@@ -100,9 +100,11 @@ def _order_created(view: View, event: Event) -> None:
 def _order_moved(view: View, event: Event) -> None:
     key = (event.payload["order_id"],)
     was = view.get("orders", key)
-    state = order_life.UNKNOWN if was is None else str(was["status"])
-    where = order_life.moved(str(key[0]), state, event.kind)
-    assert was is not None  # an unknown order has no legal move
+    if was is None or was["moved"] is None:
+        was, state, so_far = was or _EMPTY["orders"], order_life.UNKNOWN, order_life.UNKNOWN
+    else:
+        state, so_far = str(was["status"]), str(was["moved"])
+    where = order_life.moved(str(key[0]), state, so_far, event.kind)
     row = {**was, "moved": where}
     for name in ("quantity_contracts", "refusal"):
         if name in event.payload:
@@ -194,7 +196,7 @@ def _replace_fill(view: View, key: RowKey, was: Row | None, row: Row) -> None:
     position = view.get("positions", _contract(row))
     if before == 0 and now and was is None and (position is None or str(position["last_fill"]) < _order_of(row)):
         view.put("positions", _contract(row), _moved_by(position or _flat(_contract(row)), row))
-    elif was is not None:
+    elif was is not None or now:
         _refold(view, _contract(row))
 
 

@@ -38,9 +38,13 @@ MOVES: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def moved(order_id: str, status: str, kind: str) -> str:
-    """Where an event takes an order. Raises IllegalMove naming the order, its state, and what could happen to it."""
-    legal = MOVES[status]
+def moved(order_id: str, status: str, where: str, kind: str) -> str:
+    """Where an event takes an order of a status, which events moved to `where` so far. On its way to the broker that
+    is what counts: fills may be told before the sending of their order.
+
+    Raises IllegalMove naming the order, its state, and what could happen to it.
+    """
+    legal = MOVES[where if kind in ("order_approved", "order_sent") else status]
     if kind not in legal:
         could = ", ".join(sorted(legal)) or "nothing but fills"
         raise IllegalMove(

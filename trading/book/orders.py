@@ -59,11 +59,17 @@ class Target:
     contract: int
     quantity_contracts: int
     reference_points: float | None = None
+    reference_at: str | None = None
 
 
 def order_id(session: date, strategy: str, instrument: str, contract: int, reason: str) -> str:
     """The id of the order for a decision: the same decision has the same id, so nothing is placed twice."""
     return f"{session.isoformat()}:{strategy}:{instrument}:{contract}:{reason}"
+
+
+def parent_id(session: date, strategy: str, instrument: str, reason: str) -> str:
+    """The id of the instrument order above the contract orders of one decision."""
+    return f"{session.isoformat()}:{strategy}:{instrument}:{reason}"
 
 
 def propose(
@@ -92,5 +98,7 @@ def propose(
 
 
 def _towards(session: date, key: tuple[str, str, int], quantity: int, target: Target) -> Order:
-    price = target.reference_points if key[2] == target.contract else None
-    return Order(order_id(session, *key, TARGET), *key, session, quantity, TARGET, price)
+    at_mark = key[2] == target.contract
+    price, when = (target.reference_points, target.reference_at) if at_mark else (None, None)
+    parent = parent_id(session, *key[:2], TARGET)
+    return Order(order_id(session, *key, TARGET), *key, session, quantity, TARGET, price, parent, when)

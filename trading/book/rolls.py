@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from trading.book.orders import Order, order_id
+from trading.book.orders import Order, order_id, parent_id
 from trading.book.positions import Key
 
 ROLL = "roll"
@@ -32,21 +32,22 @@ class Roll:
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """What a session's rolls ask for: legs and orders placed anew, and the ids of orders withdrawn."""
+    """What a session's rolls ask for: legs and orders placed anew, and orders withdrawn."""
 
     orders: tuple[Order, ...] = ()
-    cancelled: tuple[str, ...] = ()
+    cancelled: tuple[Order, ...] = ()
 
 
 def roll_orders(session: date, rolls: Sequence[Roll], positions: Mapping[Key, int], working: Iterable[Order]) -> Rolled:
     """The orders of a session's rolls, in order of the rolls; two rolls of one instrument in a session chain."""
-    held, open_orders = dict(positions), {order.order_id: order for order in working}
+    held, before = dict(positions), {order.order_id: order for order in working}
+    open_orders = dict(before)
     legs: list[Order] = []
     for roll in rolls:
         legs += _legs(session, roll, held)
         open_orders = {key: _moved(order, roll) for key, order in open_orders.items()}
     moved = {key: order for key, order in open_orders.items() if key != order.order_id}
-    return Rolled((*legs, *moved.values()), tuple(moved))
+    return Rolled((*legs, *moved.values()), tuple(before[key] for key in moved))
 
 
 def _legs(session: date, roll: Roll, held: dict[Key, int]) -> list[Order]:
@@ -67,7 +68,7 @@ def _legs(session: date, roll: Roll, held: dict[Key, int]) -> list[Order]:
 def _leg(session: date, key: Key, quantity: int, price_points: float, roll: Roll) -> Order:
     # Both contracts are in the id: rolls that chain trade the contract in the middle twice.
     name = order_id(session, *key, f"{ROLL}-{roll.from_contract}-{roll.to_contract}")
-    return Order(name, *key, session, quantity, ROLL, price_points)
+    return Order(name, *key, session, quantity, ROLL, price_points, parent_id(session, *key[:2], ROLL))
 
 
 def _moved(order: Order, roll: Roll) -> Order:

@@ -7,11 +7,12 @@ step of a session (`close.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from trading.book.account import Account
-from trading.book.booking import fill_of, order_of
+from trading.book.booking import order_of
+from trading.book.fills import MOVEMENT_KINDS, Blotter
 from trading.book.journal import Event
 from trading.book.marks import Contract, Mark
 from trading.book.orders import Fill, Order
@@ -71,18 +72,36 @@ class BookState:
     marks: dict[Contract, Mark] = field(default_factory=dict)
     held_contracts: dict[str, int] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
+    blotter: Blotter = field(default_factory=Blotter)
+    _created: dict[str, Order] = field(default_factory=dict)
 
-    def apply(self, events: Iterable[Event]) -> None:
-        """Folds events in, in the order of the journal. Other kinds than orders and fills change nothing here."""
+    def apply(self, events: Iterable[Event]) -> list[Fill]:
+        """Folds events in, in the order of the journal, and returns what the book moved by. Other kinds than orders and
+        fills change nothing here."""
+        movements: list[Fill] = []
         for event in events:
-            if event.kind == "order_placed":
+            if event.kind in MOVEMENT_KINDS:
+                for movement in self.blotter.apply(event):
+                    self._move(movement)
+                    movements.append(movement)
+            elif event.kind == "order_created" and event.payload["level"] == "contract":
                 order = order_of(event)
-                self.working[order.order_id] = order
-            elif event.kind == "order_cancelled":
-                self.working.pop(str(event.payload["order_id"]), None)
-                self.withdrawn.add(str(event.payload["order_id"]))
-            elif event.kind == "fill":
-                self._fill(fill_of(event))
+                self._created[order.order_id] = order
+            elif event.kind.startswith("order_"):
+                self._order(str(event.payload["order_id"]), event)
+        return movements
+
+    def _order(self, name: str, event: Event) -> None:
+        if event.kind == "order_sent" and name in self._created:
+            self.working[name] = self._created.pop(name)
+        elif event.kind == "order_changed" and name in self.working:
+            quantity = int(str(event.payload["quantity_contracts"]))
+            self.working[name] = replace(self.working[name], quantity_contracts=quantity)
+        elif event.kind in ("order_cancelled", "order_expired", "order_rejected", "order_refused"):
+            self.working.pop(name, None)
+            self._created.pop(name, None)
+            if event.kind == "order_cancelled":
+                self.withdrawn.add(name)
 
     def see(self, inputs: SessionInputs) -> None:
         """Takes the session's prices as marks. A price older than the known one does not replace it."""
@@ -91,12 +110,23 @@ class BookState:
                 self.marks[key] = mark
         self.held_contracts.update(inputs.held_contracts)
 
-    def _fill(self, fill: Fill) -> None:
+    def _move(self, fill: Fill) -> None:
         key = (fill.strategy, fill.instrument, fill.contract)
         held = self.positions.pop(key, 0) + fill.quantity_contracts
         if held:
             self.positions[key] = held
-        self.working.pop(fill.order_id, None)
+        self._fill_order(fill)
         self.account.apply(fill)
         # A contract that was never quoted is worth what was last paid for it.
         self.marks.setdefault(key[1:], Mark(fill.price_points, fill.session))
+
+    def _fill_order(self, fill: Fill) -> None:
+        """What is left of the order at work; none of one that was filled whole, whatever is taken back of it later."""
+        order = self.working.get(fill.order_id)
+        if order is None:
+            return
+        left = order.quantity_contracts - fill.quantity_contracts
+        if left * order.quantity_contracts > 0:
+            self.working[fill.order_id] = replace(order, quantity_contracts=left)
+        else:
+            del self.working[fill.order_id]
