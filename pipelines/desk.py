@@ -279,10 +279,17 @@ class Desk:
             "reference_data": self.adapters.reference.content_hash(),
             "sessions_closed": len(closed),
             "last_closed": str(closed[-1]) if closed else None,
+            "last_close": self._last_close(),
             "ledger_sequence": self.adapters.ledger.sequence(),
             "processes": self.adapters.ledger.rows("process_state"),
             "datasets": self.extents(),
         }
+
+    def _last_close(self) -> str | None:
+        """The newest session whose close was begun, and where it stands."""
+        rows = self.adapters.ledger.rows("closes")
+        newest = max(rows, key=lambda row: str(row["session"]), default=None)
+        return None if newest is None else f"{newest['session']} {newest['state']}"
 
     def extents(self) -> list[dict[str, Any]]:
         """Rows, sessions and version of every dataset that was ever written."""
