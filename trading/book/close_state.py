@@ -82,7 +82,7 @@ def next_move(stands: Standing | None, to: str, run_id: str, *, restating: bool 
         return None if state and STATES.index(state) >= STATES.index(to) else move(state, to)
     if stands.state in IS_SIGNED and not restating:
         return None
-    if stands.run_id == run_id and stands.state == COLLECTING:
+    if stands.run_id == run_id:
         return None
     goes_on = stands.crashed and stands.state not in IS_SIGNED
     return None if goes_on else move(stands.state, to)
