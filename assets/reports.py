@@ -21,6 +21,7 @@ from assets.pictures import image
 from trading.config.models import DeskSettings
 from trading.errors import DatasetNotFound, StoreUnavailable
 from trading.frames import (
+    ATTRIBUTION,
     BREAKS,
     CORRELATION,
     EQUITY,
@@ -39,7 +40,7 @@ from trading.reports import drawings
 from trading.reports.daily import DailyReport, account_curve, render, summary
 from trading.reports.html import number
 
-SHOWN = (PNL, EQUITY, POSITIONS, ORDERS, BREAKS, VIOLATIONS, VOLATILITY, CORRELATION, ROLL_STATES)
+SHOWN = (PNL, ATTRIBUTION, EQUITY, POSITIONS, ORDERS, BREAKS, VIOLATIONS, VOLATILITY, CORRELATION, ROLL_STATES)
 
 
 def session_rows(frames: FrameStore, dataset: Dataset, session: date, since: date | None = None) -> pd.DataFrame:
@@ -65,6 +66,7 @@ def read_report(frames: FrameStore, reference: ReferenceStore, desk: DeskSetting
         volatility=session_rows(frames, VOLATILITY, session),
         correlation=session_rows(frames, CORRELATION, session),
         roll_states=session_rows(frames, ROLL_STATES, session),
+        attribution=session_rows(frames, ATTRIBUTION, session, since=session.replace(day=1)),
         versions=tuple(_versions(frames, reference, desk)),
     )
 

@@ -14,6 +14,7 @@ import pytest
 
 from trading.analytics.correlation import matrix
 from trading.frames import (
+    ATTRIBUTION,
     BREAKS,
     CORRELATION,
     EQUITY,
@@ -32,6 +33,7 @@ from trading.reports import drawings, html
 from trading.reports.daily import (
     DailyReport,
     attention,
+    causes_shown,
     pnl_by,
     render,
     strongest_pairs,
@@ -48,12 +50,22 @@ def frame(dataset: Dataset, *rows: tuple[object, ...]) -> pd.DataFrame:
     return to_pandas(to_table(wide, dataset)) if rows else to_pandas(empty(dataset))
 
 
+def causes_of(session: date, price: float) -> list[dict[str, object]]:
+    """Gold gained `price` by its price and 20 by trades, and paid 5."""
+    row = dict.fromkeys(ATTRIBUTION.schema.names, 0.0) | {
+        "strategy": "trend", "instrument": "GOLD", "contract": 20220400, "session": session, "asset_class": "metals",
+        "currency": "USD", "price_base": price, "trades_base": 20.0, "commission_base": -5.0,
+    }  # fmt: skip
+    return [row | {"explained_base": price + 15.0, "total_base": price + 15.5, "residual_base": 0.5}]
+
+
 def busy_day() -> DailyReport:
     """Two instruments, a refused order, a break and an error that tries to break out of the page."""
     today = (
         ("trend", "GOLD", 20220400, SESSION, "metals", "USD", 100.0, 20.0, -5.0, 115.0),
         ("trend", "BUND", 20220300, SESSION, "bonds", "EUR", -300.0, 0.0, 0.0, -300.0),
     )
+    attributed = pd.DataFrame([*causes_of(BEFORE, 1000.0), *causes_of(SESSION, -150.0)])
     yesterday = ("trend", "GOLD", 20220400, BEFORE, "metals", "USD", 1000.0, 0.0, 0.0, 1000.0)
     return DailyReport(
         session=SESSION,
@@ -74,10 +86,41 @@ def busy_day() -> DailyReport:
         ),
         orders=frame(
             ORDERS,
-            ("a", "trend", "GOLD", 20220400, SESSION, 1, "target", "placed", 1900.0, None),
-            ("b", "trend", "BUND", 20220300, SESSION, -900, "target", "refused", 165.0, "over the limit of 500"),
+            ("a", None, "trend", "GOLD", 20220400, SESSION, 1, "target", "sent", 1900.0, None, None),
+            (
+                "b",
+                None,
+                "trend",
+                "BUND",
+                20220300,
+                SESSION,
+                -900,
+                "target",
+                "refused",
+                165.0,
+                None,
+                "over the limit of 500",
+            ),
         ),
-        breaks=frame(BREAKS, ("quantity", "GOLD/20220400", SESSION, 2.0, 1.0, -1.0, "Ask the broker for the fill.")),
+        breaks=frame(
+            BREAKS,
+            (
+                "quantity",
+                "GOLD/20220400",
+                SESSION,
+                "b1",
+                SESSION,
+                0,
+                2.0,
+                1.0,
+                -1.0,
+                0.0,
+                None,
+                False,
+                None,
+                "Ask the broker for the fill.",
+            ),
+        ),
         violations=frame(
             VIOLATIONS,
             ("clean_bars", "input", "spike", "error", "GOLD", SESSION, "x", "close", "1", "<script>alert(1)</script>"),
@@ -91,6 +134,7 @@ def busy_day() -> DailyReport:
             ("GOLD", "GOLD", SESSION, 1.0),
         ),
         roll_states=frame(ROLL_STATES, ("GOLD", SESSION, 20220400, 20220600, date(2022, 3, 1), 4, "roll_soon")),
+        attribution=to_pandas(to_table(attributed, ATTRIBUTION)),
         versions=(("configuration", "local", "3f" * 32),),
     )
 
@@ -168,6 +212,18 @@ def test_profit_and_loss_by_instrument_best_first() -> None:
     assert rows["month_base"].tolist() == [1115.0, -300.0]
 
 
+def test_profit_and_loss_by_cause_of_the_day_and_of_the_month(page: str) -> None:
+    rows = causes_shown(busy_day()).set_index("cause")
+    assert rows.loc["price"].tolist() == [-150.0, 850.0]
+    assert rows.loc["trades"].tolist() == [20.0, 40.0]
+    assert rows.loc["commission"].tolist() == [-5.0, -10.0]
+    assert rows.loc["residual"].tolist() == [0.5, 1.0]
+    assert rows.loc["total"].tolist() == [-134.5, 881.0]
+    assert list(rows.index)[-2:] == ["residual", "total"]
+    assert "P&amp;L of the month by cause" in page
+    assert "Nothing was attributed" in render(empty_day())
+
+
 def test_an_instrument_sold_earlier_in_the_month_keeps_its_line() -> None:
     day = busy_day()
     rows = pnl_by(replace(day, pnl=day.pnl.iloc[1:]), "instrument")
@@ -185,7 +241,7 @@ def test_the_page_shows_every_part(page: str) -> None:
     for text in ("−185", "+815", "1,000,815", "over the limit of 500", "Ask the broker for the fill.", "2022-03-01",
                  "No bars on the 24th.", "roll soon", "3f" * 32, "of 2022-02-24"):  # fmt: skip
         assert text in page, text
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 7
 
 
 def test_nothing_from_outside_breaks_out_of_the_page(page: str) -> None:

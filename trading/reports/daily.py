@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from trading.analytics.correlation import matrix
+from trading.book.period import by_cause, day_and_month
 from trading.reports import drawings, html
 
 SHOWN_VIOLATIONS = 20
@@ -24,8 +25,9 @@ Row = Mapping[str, Any]
 class DailyReport:
     """The frames of one session, in pandas, with the columns of their datasets in `trading.frames`.
 
-    All but two hold rows of `session` only: `month` holds the P&L rows of the month up to the session, `equity` those
-    of the account's history up to it. `versions` says what the page was made from: rows (what, version, hash).
+    All but three hold rows of `session` only: `month` holds the P&L rows of the month up to the session, `attribution`
+    those of P&L by cause, `equity` those of the account's history up to it. `versions` says what the page was made
+    from: rows (what, version, hash).
     """
 
     session: date
@@ -40,6 +42,7 @@ class DailyReport:
     volatility: pd.DataFrame
     correlation: pd.DataFrame
     roll_states: pd.DataFrame
+    attribution: pd.DataFrame
     versions: tuple[tuple[str, str, str], ...] = field(default_factory=tuple)
 
 
@@ -99,6 +102,13 @@ def pnl_by(report: DailyReport, *columns: str) -> pd.DataFrame:
     return both.sort_values(["total_base", "month_base"], ascending=False).reset_index()
 
 
+def causes_shown(report: DailyReport) -> pd.DataFrame:
+    """Each cause of the session's and the month's P&L, then what has none and the total; none before any session was
+    attributed."""
+    rows = report.attribution
+    return day_and_month(rows, report.session) if len(rows) else pd.DataFrame()
+
+
 def strongest_pairs(rows: pd.DataFrame, count: int = 5) -> pd.DataFrame:
     """The pairs of different instruments with the largest absolute correlation, strongest first."""
     pairs = rows[(rows["instrument_a"] != rows["instrument_b"]) & rows["correlation"].notna()]
@@ -112,6 +122,7 @@ def _tables(report: DailyReport) -> dict[str, Any]:
         "by_instrument": _rows(pnl_by(report, "instrument", "asset_class")),
         "by_strategy": _rows(pnl_by(report, "strategy")),
         "by_asset_class": _rows(pnl_by(report, "asset_class")),
+        "by_cause": _rows(causes_shown(report)),
         "positions": _rows(held.sort_values(["strategy", "instrument", "contract"])),
         "orders": _rows(report.orders.sort_values(["status", "order_id"])),
         "breaks": _rows(report.breaks.sort_values(["kind", "item"])),
@@ -162,6 +173,11 @@ def _pictures(report: DailyReport) -> dict[str, Any]:
         "pnl": html.inline_svg(
             drawings.pnl_bars(report.pnl, "instrument", unit), "pnl", _said(report.pnl, "total_base", "P&L")
         ),
+        "causes": html.inline_svg(
+            drawings.waterfall(_of_month(report), "P&L of the month by cause", unit),
+            "causes",
+            "Bars that lead from nothing to the month's P&L, one a cause; the numbers are in the table beside it.",
+        ),
         "exposure": html.inline_svg(
             drawings.exposure_bars(report.positions, unit=unit),
             "exposure",
@@ -178,6 +194,11 @@ def _pictures(report: DailyReport) -> dict[str, Any]:
             "Heat map of correlations between instruments; the strongest pairs are in the table below.",
         ),
     }
+
+
+def _of_month(report: DailyReport) -> pd.Series:
+    """The month's amount of each cause and of what has none."""
+    return by_cause(report.attribution).drop("total")
 
 
 def _said(rows: pd.DataFrame, column: str, what: str) -> str:
