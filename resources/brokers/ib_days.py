@@ -1,0 +1,61 @@
+"""Which session a trade belongs to, and how far back a gateway of Interactive Brokers remembers.
+
+Belongs here: the arithmetic of the gateway's days. Does not belong here: exchange calendars: the desk has a session
+every Monday to Friday, whoever is closed.
+
+A gateway tells executions and ended orders since the midnight before, TWS up to seven days where its trade log is set
+to. What lies further back it leaves out without a word, so an answer that would need it is refused here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+MIDNIGHT = time(0)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayDays:
+    """Days in the gateway's time zone. A session ends at `session_ends` of its date (None: at midnight), and what is
+    traded later, or on a weekend, belongs to the next one; `history_days` are remembered, today included."""
+
+    timezone: str
+    session_ends: time | None = None
+    history_days: int = 1
+
+    def session_of(self, instant: datetime) -> date:
+        """The session that a trade at this instant belongs to."""
+        local = instant.astimezone(ZoneInfo(self.timezone))
+        late = self.session_ends is not None and local.time() >= self.session_ends
+        return _weekday_from(local.date() + timedelta(days=int(late)))
+
+    def last_session(self, now: datetime) -> date:
+        """The newest session whose date has come."""
+        today = now.astimezone(ZoneInfo(self.timezone)).date()
+        return today - timedelta(days=max(0, today.weekday() - 4))
+
+    def remembers(self, session: date, now: datetime) -> bool:
+        """Whether the gateway still knows all that was traded in a session."""
+        return self._begins(session) >= self._remembered_since(now)
+
+    def remembers_date(self, day: date, now: datetime) -> bool:
+        """Whether the gateway still knows what was done on a date."""
+        return day >= self._remembered_since(now).date()
+
+    def _begins(self, session: date) -> datetime:
+        """When the session's trading begins: as the session before ends."""
+        before = session - timedelta(days=3 if session.weekday() == 0 else 1)
+        if self.session_ends is None:
+            return datetime.combine(before + timedelta(days=1), MIDNIGHT, ZoneInfo(self.timezone))
+        return datetime.combine(before, self.session_ends, ZoneInfo(self.timezone))
+
+    def _remembered_since(self, now: datetime) -> datetime:
+        today = now.astimezone(ZoneInfo(self.timezone)).date()
+        return datetime.combine(today - timedelta(days=self.history_days - 1), MIDNIGHT, ZoneInfo(self.timezone))
+
+
+def _weekday_from(day: date) -> date:
+    """The day itself, or the Monday after a weekend."""
+    return day + timedelta(days=7 - day.weekday()) if day.weekday() > 4 else day
