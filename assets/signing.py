@@ -138,8 +138,6 @@ def _is_closed(session: date, dataset: Dataset, frames: FrameStore) -> bool:
 
 
 def _newest(session: date, desk: Desk) -> Signed | None:
-    from trading.book.signature import document_of
-
     rows = desk.ledger.rows("signatures", {"session": session.isoformat()})
     if not rows:
         return None

@@ -222,11 +222,19 @@ def load(
 
 @main.command()
 @click.option("--session", type=DAY, help="Session to close; without it, the latest there are prices for.")
+@click.option(
+    "--restate", is_flag=True, help="After a late correction: close the session and all after it again, sign anew."
+)
 @answering
-def close(where: Place, session: Any) -> Answer:
-    """Close one session: ingest, check, value, trade on paper, reconcile, report."""
+def close(where: Place, session: Any, restate: bool) -> Answer:
+    """Close one session: ingest, check, value, trade on paper, reconcile, sign, report.
+
+    With --restate, what was signed stays as it was; new signatures are made, and what changed is printed in money.
+    """
     from pipelines import closing
 
+    if restate:
+        return _restated(where, session)
     return _closed(where, closing.close(where, _day(session)))
 
 
@@ -239,6 +247,26 @@ def backfill(where: Place, first: Any, last: Any) -> Answer:
     from pipelines import closing
 
     return _closed(where, closing.backfill(where, first.date(), last.date()))
+
+
+def _restated(where: Place, session: Any) -> Answer:
+    from pipelines import signing
+
+    if session is None:
+        raise UsageError("name the session that was corrected: `daybook close --restate --session 2022-02-25`.")
+    found = signing.restate(where, session.date())
+    return Answer(found, lambda: _show_close(found), found["exit_code"])
+
+
+@main.command()
+@click.option("--session", type=DAY, help="Session to sign; without it, the latest closed one.")
+@answering
+def sign(where: Place, session: Any) -> Answer:
+    """Sign a closed session as it stands: one hash over its data, book, configuration and code, and a signature."""
+    from pipelines import signing
+
+    found = signing.sign(where, _day(session))
+    return Answer(found, lambda: _pairs("Signed", found))
 
 
 OF_A_BACKTEST = (
@@ -480,6 +508,19 @@ def pysystemtrade_config(where: Place, file: Path, out: Path) -> Answer:
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
+@main.command(name="open")
+@click.argument("session", type=DAY)
+@click.option("--version", type=click.IntRange(1), help="Which signature of the session; without it, the newest.")
+@click.option("--prices", metavar="INSTRUMENT", help="The adjusted prices of an instrument as they were signed.")
+@answering
+def open_day(where: Place, session: Any, version: int | None, prices: str | None) -> Answer:
+    """Open SESSION as it was signed, after verifying it: positions, P&L, the one hash, and what it pins."""
+    from pipelines import signing
+
+    found = signing.open_day(where, session.date(), version, prices)
+    return Answer(found, lambda: _show_signed(found))
+
+
 @main.command()
 @answering
 def status(where: Place) -> Answer:
@@ -675,6 +716,16 @@ def sql(where: Place, query: str, as_of: str | None) -> Answer:
 # --- printing ---------------------------------------------------------------------------------------------------------
 def _closed(where: Place, found: dict[str, Any]) -> Answer:
     return Answer(found, lambda: _show_close(found), found["exit_code"])
+
+
+def _show_signed(found: Mapping[str, Any]) -> None:
+    rows = {name: value for name, value in found.items() if isinstance(value, list)}
+    shown = {name: value[-40:] for name, value in rows.items()}
+    _show_tables(shown)
+    hidden = sum(len(value) for value in rows.values()) - sum(len(value) for value in shown.values())
+    if hidden:
+        _out(f"{hidden} earlier rows not shown; --json gives all")
+    _pairs("Signed", {name: value for name, value in found.items() if not isinstance(value, list)})
 
 
 def _show_close(found: Mapping[str, Any]) -> None:

@@ -24,12 +24,12 @@ from trading.frames import PNL, VIOLATIONS, to_pandas
 def close(where: Place, session: date | None) -> dict[str, Any]:
     """Closes one session. Raises NotASession on a weekend or a holiday of all followed exchanges, UsageError where
     there is no desk."""
-    _refuse_no_desk(where)
+    refuse_no_desk(where)
     with sole_run(where, aside):
         return _close(where, session)
 
 
-def _refuse_no_desk(where: Place) -> None:
+def refuse_no_desk(where: Place) -> None:
     """A mistyped --home must not trade a market nobody asked for."""
     if not where.desk_file.exists() and not (where.home / "frames").is_dir():
         raise UsageError(
@@ -51,7 +51,7 @@ def backfill(where: Place, first: date, last: date) -> dict[str, Any]:
     """Closes every session from `first` to `last` in one run; ends that are no sessions are moved inwards."""
     if first > last:
         raise UsageError(f"--from {first} is after --to {last}. Give the earlier date first.")
-    _refuse_no_desk(where)
+    refuse_no_desk(where)
     with sole_run(where, aside):
         return _backfill(where, first, last)
 

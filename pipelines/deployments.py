@@ -5,9 +5,10 @@ Does not belong here: which backend keeps datasets, journal and reference data (
 reading the environment (`settings.py`) or using a port.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ from resources.vended import (
 )
 from trading.backtest.factory import Backtests, Sweeps
 from trading.backtest.specification import Choice, DataSource
+from trading.book.signature import CURE, Document
 from trading.config.models import DeskSettings
-from trading.errors import ConfigError, StoreUnavailable
+from trading.errors import ConfigError, SignatureError, StoreUnavailable
 from trading.frames import BACKTEST_RESULTS
 from trading.ports import (
     Backups,
@@ -373,6 +375,57 @@ def adapters(where: Place) -> Adapters:
         signed=signed_blobs(where),
         signer=signer(where),
     )
+
+
+def as_signed(where: Place, desk: Adapters, document: Document) -> Adapters:
+    """The ports of a desk as a verified document pins them: datasets, journal, settings and reference data of then,
+    none of which can be written; a cache of its own."""
+    from resources.duckdb_sql import SqlReader
+    from resources.pinned_ledger import PinnedLedger
+
+    frames = signed_frames(desk.frames, document)
+    book = PinnedLedger(desk.ledger, document.session, document.circumstances.heads)
+    settings = DeskSettings.model_validate_json(desk.signed.get(document.substance.configuration))
+    found = signed_reference(where, document, desk.signed)
+    return replace(
+        desk,
+        settings=settings,
+        frames=frames,
+        ledger=book,
+        reference=found,
+        cache=ProcessCacheResource().adapter(),
+        vendor=vendor_of(settings, found),
+        sql=SqlReader(frames, book),
+    )
+
+
+def signed_frames(frames: FrameStore, document: Document) -> FrameStore:
+    """Datasets as a document pins them."""
+    from resources.pinned_frames import PinnedFrames
+
+    pins = document.circumstances.pins
+    return PinnedFrames(frames, document.session, {name: pin.version for name, pin in pins.items()})
+
+
+def signed_reference(where: Place, document: Document, blobs: BlobStore) -> ReferenceStore:
+    """Reference data as it was signed, laid out anew in the home's cache where it is not there already."""
+    from resources.csv_reference import CsvReference
+
+    digest = document.substance.reference
+    folder = where.home / "cache" / "signed" / digest
+    names = document.circumstances.reference_files
+    folders = [folder / place for place in sorted({name.partition("/")[0] for name in names}, key=int)]
+    found = CsvReference(folders, where.home / "cache" / "calendars")
+    if not folder.is_dir() or found.content_hash() != digest:
+        for name, blob in names.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft = file.with_name(f".{file.name}.{os.getpid()}")
+            draft.write_bytes(blobs.get(blob))
+            draft.replace(file)
+    if found.content_hash() != digest:
+        raise SignatureError(f"the reference data signed with {document.session} do not come to their hash. {CURE}")
+    return found
 
 
 def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:

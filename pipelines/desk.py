@@ -3,23 +3,27 @@
     from pipelines.desk import Desk
     desk = Desk.open()                      # DAYBOOK_HOME, or ./var
     desk.prices("US10"), desk.pnl(), desk.sql("select * from violations")
+    desk.open("2022-02-25").positions()     # as that session was signed
 
 Belongs here: reading. Does not belong here: anything that changes the desk (`runs.py` does, through jobs).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import pandas as pd
 import pyarrow as pa
 
 from assets.stitched import stitched
-from pipelines.deployments import Adapters, adapters, utc_now
+from pipelines.deployments import Adapters, adapters
 from pipelines.settings import Place, place
+from pipelines.wiring import utc_now
 from trading.analytics import correlation
 from trading.book.booking import BOOK_KINDS
 from trading.config.models import DeskSettings
@@ -46,18 +50,50 @@ SEARCHED_DAYS = 15  # how far around a date the sessions before and after it are
 FAR = date(9999, 12, 31)
 
 
+class _Open:
+    """`Desk.open(where)` opens a desk, and `desk.open(session)` a day of it as it was signed."""
+
+    def __get__(self, desk: Desk | None, kind: type[Desk]) -> Callable[..., Desk]:
+        return functools.partial(_desk_of, kind) if desk is None else functools.partial(_as_signed, desk)
+
+
+def _desk_of(kind: type[Desk], where: Place | str | None = None) -> Desk:
+    """The desk of a place, or of a home folder (default: as the environment says)."""
+    found = where if isinstance(where, Place) else place(where)
+    return kind(found, adapters(found))
+
+
+def _as_signed(desk: Desk, session: date | str, version: int | None = None) -> Desk:
+    """The desk as a session was signed: prices, positions, P&L, journal, configuration and reference data of then. The
+    newest signature of the session, or that of `version`.
+
+    Raises UsageError where it was not signed, SignatureError naming what is not what was signed.
+    """
+    from pipelines.deployments import as_signed
+    from pipelines.signed_days import Stores, signature_row, verified
+
+    day = _date(session) if isinstance(session, str) else session
+    ports = desk.adapters
+    row = signature_row(ports.ledger, day, version)
+    document = verified(row, Stores(ports.frames, ports.ledger, ports.signed, ports.signer))
+    return replace(desk, adapters=as_signed(desk.place, ports, document))
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as cause:
+        raise UsageError(f"{text!r} is not a session. Write it like 2022-02-25.") from cause
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One desk, open for reading."""
+    """One desk, open for reading. `Desk.open()` opens it, `desk.open("2022-02-25")` a day of it as it was signed."""
 
     place: Place
     adapters: Adapters
 
-    @classmethod
-    def open(cls, where: Place | str | None = None) -> Desk:
-        """The desk of a place, or of a home folder (default: as the environment says)."""
-        found = where if isinstance(where, Place) else place(where)
-        return cls(found, adapters(found))
+    open: ClassVar[_Open] = _Open()
 
     # --- prices -----------------------------------------------------------------------------------------------------
     def prices(

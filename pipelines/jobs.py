@@ -27,6 +27,7 @@ from assets import (
     reconciliation,
     reports,
     signals,
+    signing,
     sweeps,
 )
 from checks import expectations
@@ -35,7 +36,8 @@ from pipelines.settings import place, strategy_files, traded_names
 
 BY_SESSION = [
     *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, signals.signals, book.book,
-    attribution.attribution, reconciliation.breaks, *quality.ASSETS, reports.daily_report, *milestones.ASSETS,
+    attribution.attribution, reconciliation.breaks, *quality.ASSETS, signing.signature, reports.daily_report,
+    *milestones.ASSETS,
 ]  # fmt: skip
 STRATEGIES = tuple(strategy_files(place()))
 TRADED = frozenset(traded_names(place()))

@@ -236,9 +236,9 @@ class Entry(Protocol):
 
 
 @dataclass(slots=True)
-class _Chain:
-    """One stream as far as it was read: its last number, the link that its events come to and where it is another than
-    the one kept, the records since it, and the links at the ends of all batches."""
+class Chain:
+    """One stream as far as it was read: its last number, the link that its events come to, the records since it, the
+    links at the ends of all batches, and in words where it is not what was recorded."""
 
     number: int = 0
     link: str = ""
@@ -246,33 +246,27 @@ class _Chain:
     ends: dict[int, str] = field(default_factory=dict)
     wrong: str = ""
 
-
-def chains(entries: Iterable[Entry]) -> Mapping[str, _Chain]:
-    """The chains of a journal as its stored events come to, whatever links are stored with them. Entries by stream and
-    number, from the first on."""
-    found: dict[str, _Chain] = {}
-    for entry in entries:
-        chain = found.setdefault(entry.stream, _Chain())
-        began = chain.number - len(chain.since) + 1
-        chain.since.append(entry.event.record_text())
-        if entry.number != chain.number + 1 or entry.event.stream != entry.stream:
-            chain.wrong = chain.wrong or f"entry {entry.number} is not where it was"
-        chain.number = entry.number
+    def read(self, entry: Entry) -> None:
+        """Takes the next entry in. The link is what the events come to, whatever link is stored with them."""
+        began = self.number - len(self.since) + 1
+        self.since.append(entry.event.record_text())
+        if entry.number != self.number + 1 or entry.event.stream != entry.stream:
+            self.wrong = self.wrong or f"entry {entry.number} is not where it was"
+        self.number = entry.number
         if entry.link is None:
-            continue
-        chain.link, chain.since = link(chain.link, chain.since), []
-        chain.ends[entry.number] = chain.link
-        if chain.link != entry.link and not chain.wrong:
+            return
+        self.link, self.since = link(self.link, self.since), []
+        self.ends[entry.number] = self.link
+        if self.link != entry.link and not self.wrong:
             which = f"entry {entry.number}" if began == entry.number else f"one of entries {began} to {entry.number}"
-            chain.wrong = f"{which} was changed, added or taken away"
-    return found
+            self.wrong = f"{which} was changed, added or taken away"
 
 
-def chain_differences(heads: Mapping[str, Head], read: Mapping[str, _Chain]) -> list[str]:
+def chain_differences(heads: Mapping[str, Head], read: Mapping[str, Chain]) -> list[str]:
     """One sentence for each stream that, up to the head that was signed, is not what it was then."""
     found = []
     for stream, head in sorted(heads.items()):
-        chain = read.get(stream, _Chain())
+        chain = read.get(stream, Chain())
         if head == NO_HEAD or chain.ends.get(head.number) == head.link:
             continue
         why = chain.wrong or f"its {chain.number} entries come to another link"
