@@ -6,24 +6,9 @@ Belongs here: the accounting identities as checks. Does not belong here: the rul
 
 import dagster as dg
 
+from assets.audited import audited
 from checks.examined import checks_of_layers
-from trading.book.audit import findings
-from trading.book.journal import PROJECTIONS
-from trading.errors import StoreBusy
 from trading.ports import Ledger
-
-TRIES = 5  # somebody may record something while the audit reads
-
-
-def audited(ledger: Ledger) -> list[str]:
-    """What is wrong with a ledger, journal and tables, as of one moment. Raises StoreBusy where none comes."""
-    for _ in range(TRIES):
-        heads = dict(ledger.heads())
-        rows = {name: ledger.rows(name) for name in PROJECTIONS}
-        found = findings(ledger.entries(upto={name: head.number for name, head in heads.items()}), heads, rows)
-        if not found or heads == dict(ledger.heads()):
-            return found
-    raise StoreBusy("the ledger is written to all the time, so it cannot be audited. Wait for other runs to end.")
 
 
 @dg.asset_check(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import getpass
 import hashlib
 import heapq
-import json
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -25,6 +26,14 @@ from trading.errors import UnknownInstrument, UsageError
 from trading.ports import Entry
 
 ALL = 1_000_000
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the framework's warnings that parts of it are still preview, where assets are loaded to be looked at."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 # --- the trail --------------------------------------------------------------------------------------------------------
@@ -83,9 +92,10 @@ def _told(entry: Entry) -> dict[str, Any]:
 
 def verified(where: Place) -> dict[str, Any]:
     """Everything that is wrong with journal, tables and signatures: nothing, if all is well."""
-    from checks.ledger import audited
-    from pipelines.signing import verify_signatures
+    from assets.audited import audited
 
+    with _quiet():
+        from pipelines.signing import verify_signatures
     book = ledger(where)
     problems = [*audited(book), *verify_signatures(where)]
     streams = {name: head.number for name, head in book.heads().items()}
@@ -156,8 +166,8 @@ def _refuse_unknown(where: Place, scope: str, item: str) -> None:
 
 def gating_checks() -> list[str]:
     """Every blocking check that keeps a close from a state, as `dataset/rule`."""
-    from checks import CHECKS
-
+    with _quiet():
+        from checks import CHECKS
     specs = [spec for check in CHECKS for spec in check.check_specs if spec.blocking]
     names = [f"{spec.asset_key.to_user_string()}/{spec.name}" for spec in specs if gate_of(spec.asset_key.path[-1])]
     return sorted(name for name in names if not name.endswith("/journal_intact"))
@@ -168,5 +178,17 @@ def _gate(scope: str, item: str) -> str | None:
 
 
 def shown(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Entries for people: what happened in one column."""
-    return [{**entry, "what": json.dumps(entry["what"], ensure_ascii=False)} for entry in entries]
+    """Entries for people: what happened in one column, without what other columns say."""
+    said = ("session", "run_id", "strategy")
+    return [
+        {
+            "at": entry["at"][:19].replace("T", " "),
+            "actor": entry["actor"],
+            "kind": entry["kind"],
+            "session": entry["session"],
+            "entry": f"{entry['stream']} {entry['number']}",
+            "what": ", ".join(f"{name} {value}" for name, value in entry["what"].items() if name not in said),
+            "cause": entry["cause"],
+        }
+        for entry in entries
+    ]

@@ -573,7 +573,8 @@ def runs(where: Place, limit: int) -> Answer:
     from pipelines import processes
 
     found = {"runs": processes.listed(where, limit)}
-    return Answer(found, lambda: _show_tables(found) if found["runs"] else _out("runs: none"))
+    shown = {"runs": processes.shown(found["runs"])}
+    return Answer(found, lambda: _show_tables(shown) if found["runs"] else _out("runs: none"))
 
 
 @main.command()

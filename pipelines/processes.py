@@ -105,3 +105,10 @@ def listed(where: Place, limit: int = TOLD) -> list[dict[str, Any]]:
         if row["state"] in OPEN and row["host"] == socket.gethostname() and not lives(int(str(row["pid"] or 0))):
             row["state"] = "crashed"
     return found
+
+
+def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs for people: times to the second, the beginning of ids."""
+    times = ("started", "ended")
+    found = [row | {name: str(row[name] or "")[:19].replace("T", " ") for name in times} for row in rows]
+    return [row | {"run_id": str(row["run_id"])[:8]} for row in found]
