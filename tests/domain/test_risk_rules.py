@@ -26,7 +26,7 @@ def refusals(orders: list[Order], positions: dict, loss: float = 0.0) -> dict[st
 
 
 def test_the_rules_are_found() -> None:
-    assert [rule.name for rule in rules()] == ["daily_loss", "gross_exposure", "position_size"]
+    assert [rule.name for rule in rules()] == ["daily_loss", "gross_exposure", "instrument_lock", "position_size"]
 
 
 @pytest.mark.parametrize(("quantity", "expected"), [(10, {}), (11, {"US10 11": "position_size"}), (-10, {}),
@@ -59,6 +59,17 @@ def test_reducing_orders_always_pass_and_make_room() -> None:
     # 20,000 are used up; the reduction of US10 sorts after GOLD by id, yet is counted first.
     held = {("US10", JUN): 10, ("GOLD", JUN): 5}
     assert refusals([order(1, "GOLD"), order(-2)], held) == {}
+
+
+def test_a_locked_instrument_takes_no_order_not_even_a_reducing_one() -> None:
+    held = {("US10", JUN): 10, ("GOLD", JUN): 1}
+    orders = [order(-3), order(1, "GOLD"), order(-1, contract=SEP)]
+    approved, refused = check_orders(orders, held, NOTIONAL, LIMITS, CAPITAL, 0.0, {"US10": "US10 is in dispute."})
+    assert [o.instrument for o in approved] == ["GOLD"]
+    assert [(o.quantity_contracts, breach.rule, breach.message) for o, breach in refused] == [
+        (-3, "instrument_lock", "US10 is in dispute."),
+        (-1, "instrument_lock", "US10 is in dispute."),
+    ]
 
 
 def test_one_refusal_leaves_the_others() -> None:

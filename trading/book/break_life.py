@@ -155,7 +155,7 @@ def _new_id(name: str, taken: set[str]) -> str:
 def _may_heal(found: Break, comparison: Comparison, session: date) -> bool:
     if found.opened > session or found.seen > session:
         return False
-    return found.kind in comparison.compared and found.key not in comparison.undecided
+    return comparison.rules_out(found)
 
 
 def _healed(found: Break, findings: Mapping[Key, Finding], comparison: Comparison, reporter: Reporter) -> Event:

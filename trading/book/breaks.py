@@ -9,10 +9,9 @@ its end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -70,6 +69,11 @@ class Comparison:
     undecided: frozenset[Key] = frozenset()
     healed: Mapping[Key, str] = field(default_factory=dict)
 
+    def rules_out(self, found: Break) -> bool:
+        """Whether it looked for a break and did not find it."""
+        looked = found.kind in self.compared and found.key not in self.undecided
+        return looked and found.key not in {finding.key for finding in self.findings}
+
 
 @dataclass(frozen=True, slots=True)
 class Break:
@@ -105,18 +109,23 @@ class Break:
 
     @property
     def locks(self) -> bool:
-        """Whether it is of a kind that leaves open how many contracts are held. A trade whose price alone differs (it
-        has a tolerance) does not, nor does what is known to be late."""
-        return self.kind in LOCKING and not self.timing and not (self.kind == TRADE and self.tolerance is not None)
-
-    @property
-    def stops(self) -> bool:
-        """Whether a close must not go on: quantities are in doubt, or nobody could compare them."""
-        return self.locks or self.kind in NO_ANSWER | {STRATEGY_TOTAL, WITHDRAWN_FILLED}
+        """As `locks`."""
+        return locks(self.kind, self.timing, self.tolerance)
 
     def open_on(self, session: date) -> bool:
         """Whether it was open after a session: from the first that shows it until the one it was closed on."""
         return self.opened <= session and (self.state == "open" or (self.closed or session) > session)
+
+
+def locks(kind: str, timing: bool, tolerance: float | None) -> bool:
+    """Whether a break is of a kind that leaves open how many contracts are held. A trade whose price alone differs (it
+    has a tolerance) does not, nor does what is known to be late."""
+    return kind in LOCKING and not timing and not (kind == TRADE and tolerance is not None)
+
+
+def stops(kind: str, timing: bool, tolerance: float | None) -> bool:
+    """Whether a close must not go on with it: how much is held is in doubt, or nobody could compare it."""
+    return locks(kind, timing, tolerance) or kind in NO_ANSWER | {STRATEGY_TOTAL, WITHDRAWN_FILLED}
 
 
 def break_of(row: Row) -> Break:
@@ -148,8 +157,12 @@ def age_group(age: int) -> str:
     return next(name for most, name in AGES if most is None or age <= most)
 
 
-def session_rows(breaks: Iterable[Break], session: date) -> list[dict[str, Any]]:
-    """Rows of the dataset `breaks`: what is open after a session, with its age and the difference, theirs - ours."""
+def session_rows(breaks: Iterable[Break], session: date, comparison: Comparison | None = None) -> list[dict[str, Any]]:
+    """Rows of the dataset `breaks`: what is open after a session, with its age and the difference, theirs - ours.
+
+    With the session's `comparison`, a break that it looked for and did not find is left out, also where later sessions
+    have seen it: the session was put right since.
+    """
     return [
         asdict(found)
         | {
@@ -158,13 +171,11 @@ def session_rows(breaks: Iterable[Break], session: date) -> list[dict[str, Any]]
             "difference": None if found.ours is None or found.theirs is None else found.theirs - found.ours,
         }
         for found in open_breaks(breaks, session)
+        if comparison is None or not comparison.rules_out(found)
     ]
 
 
 # --- the lock ---------------------------------------------------------------------------------------------------------
-NO_LOCKS: Mapping[str, str] = MappingProxyType({})
-
-
 def locked(break_rows: Iterable[Row], override_rows: Iterable[Row], session: date | None = None) -> dict[str, str]:
     """Instruments that take no new orders, each with the reason as a sentence: those with an open break about how many
     contracts are held, unless an override (scope `instrument`) with a name and a reason says otherwise.
@@ -210,22 +221,10 @@ def _locked_by(code: str, found: Break) -> str:
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What open breaks mean for a close: those that stop it, the others, and who let it go on all the same."""
-
-    stopping: Sequence[Break]
-    others: Sequence[Break]
-    overridden: str | None = None
-
-
-def verdict(break_rows: Iterable[Row], override_rows: Iterable[Row], item: str, session: date) -> Verdict:
-    """The breaks open after a session, told apart, and an override of the check named `item`."""
-    found = open_breaks(breaks_of(break_rows), session)
-    words = [
-        f"{row['actor']}: {row['reason']}"
-        for row in override_rows
-        if row["item"] == item and override_in_force(row, "check", session.isoformat())
+def stopping(rows: Iterable[Row], break_rows: Iterable[Row]) -> list[Row]:
+    """Of rows of the dataset `breaks`, those a close must not go on with: see `stops`. What a person has closed since,
+    by the ledger's rows, stops nothing."""
+    answered = {found.break_id for found in breaks_of(break_rows) if found.state == "closed" and not found.healed}
+    return [
+        row for row in rows if stops(row["kind"], row["timing"], row["tolerance"]) and row["break_id"] not in answered
     ]
-    stopping = [each for each in found if each.stops]
-    return Verdict(stopping, [each for each in found if not each.stops], words[-1] if words else None)

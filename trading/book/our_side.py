@@ -30,6 +30,7 @@ class OurSide:
     blotter: Blotter = field(default_factory=Blotter)
     totals: dict[StrategyKey, int] = field(default_factory=dict)
     cash: Cash = field(default_factory=dict)
+    booked: Cash = field(default_factory=dict)  # of it, what is no trade: deposits, interest, fees
     standing: dict[str, Fill] = field(default_factory=dict)
     of_contract: dict[Contract, dict[str, Fill]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
@@ -83,30 +84,36 @@ class OurSide:
             self.of_contract[was.instrument, was.contract].pop(name)
 
     def _pay(self, currency: str, amount: Decimal) -> None:
-        self.cash[currency] = self.cash.get(currency, Decimal(0)) + amount
+        for money in (self.cash, self.booked):
+            money[currency] = money.get(currency, Decimal(0)) + amount
 
     # --- the session's answer -----------------------------------------------------------------------------------------
     def ours(
         self,
         instruments: Mapping[str, Instrument],
         averages_of: Iterable[Contract] = (),
-        settled_local: Mapping[str, float] | None = None,
+        worth_local: Mapping[str, float] | None = None,
         kept: Mapping[StrategyKey, int] | None = None,
     ) -> Ours:
-        """Our side now. Average prices are calculated for the contracts named; `kept` are the ledger's positions, where
-        they are to be compared."""
+        """Our side now. Average prices are calculated for the contracts named; `worth_local` is the account with all
+        positions at their marks, by currency; `kept` are the ledger's positions, where they are to be compared."""
         totals = {key: quantity for key, quantity in self.totals.items() if quantity}
         return Ours(
             positions=_by_contract(totals),
             average_points={key: price for key in averages_of if (price := self.average(key)) is not None},
             cash_local={currency: float(amount) for currency, amount in self.cash.items()},
-            settled_local=settled_local,
+            settled_local=None if worth_local is None else self._settled(worth_local),
             trades=Trades([self.standing[name] for name in self.today if name in self.standing],
                           tuple(self.corrections), self.standing),
             withdrawn=self._withdrawn(),
             totals=None if kept is None else (kept, totals),
             worth={code: (found.currency, found.point_value_local) for code, found in instruments.items()},
         )  # fmt: skip
+
+    def _settled(self, worth_local: Mapping[str, float]) -> dict[str, float]:
+        """Cash of an account that pays profit out every day: what it is worth, and what was paid in."""
+        currencies = {*worth_local, *self.booked}
+        return {name: worth_local.get(name, 0.0) + float(self.booked.get(name, Decimal(0))) for name in currencies}
 
     def average(self, key: Contract) -> float | None:
         """Average price of what is held of a contract, as brokers count it: trades that open or add to a position move

@@ -6,7 +6,7 @@ Belongs here: the value, and what an order does to it. Does not belong here: jud
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from trading.book.orders import Order
 from trading.errors import CalculationError
@@ -17,12 +17,14 @@ Contract = tuple[str, int]
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """What the book stands to lose by: contracts by (instrument, contract), all strategies together, orders at work
-    included; the notional of one contract and money in base currency. `session_loss_base` is positive for a loss."""
+    included; the notional of one contract and money in base currency. `session_loss_base` is positive for a loss.
+    `locks` are instruments that take no orders, each with the reason."""
 
     contracts: Mapping[Contract, int]
     notional_base: Mapping[Contract, float]
     capital_base: float
     session_loss_base: float = 0.0
+    locks: Mapping[str, str] = field(default_factory=dict)
 
     def net_contracts(self, instrument: str) -> int:
         """Contracts of an instrument over all its contract months."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 
 import trading.risk
 from trading.book.orders import Order
@@ -15,6 +16,8 @@ from trading.discovery import find
 from trading.risk.breach import WHOLE_BOOK, Breach
 from trading.risk.exposure import Exposure
 from trading.risk.rule import RiskRule
+
+NO_LOCKS: Mapping[str, str] = MappingProxyType({})
 
 
 @cache
@@ -35,20 +38,21 @@ def check_orders(
     limits: Limits,
     capital_base: float,
     session_loss_base: float,
+    locks: Mapping[str, str] = NO_LOCKS,
 ) -> tuple[list[Order], list[tuple[Order, Breach]]]:
     """Orders that pass, and orders refused with the first breach each would make or leave, both in order of id.
 
     `positions` by (instrument, contract) with orders already at work included; `notional_base` of one contract, base
-    currency; `session_loss_base` positive for a loss. Reducing orders always pass and are counted first, so that the
-    room they make is there for the others. A breach counts against an order if it is of the order's instrument or of
-    the whole book.
+    currency; `session_loss_base` positive for a loss; `locks` are instruments that take no orders, with the reason.
+    Reducing orders of all others pass and are counted first, so that the room they make is there for the others. A
+    breach counts against an order if it is of the order's instrument or of the whole book.
     """
-    exposure = Exposure(positions, notional_base, capital_base, session_loss_base)
+    exposure = Exposure(positions, notional_base, capital_base, session_loss_base, locks)
     approved: list[Order] = []
     refused: list[tuple[Order, Breach]] = []
     for order in _reducing_first(orders, exposure):
         after = exposure.after(order)
-        breach = None if exposure.is_reduced_by(order) else _breach(order, after, limits)
+        breach = _breach(order, after, limits, exposure.is_reduced_by(order))
         if breach is None:
             approved.append(order)
             exposure = after
@@ -61,9 +65,11 @@ def _reducing_first(orders: Sequence[Order], exposure: Exposure) -> list[Order]:
     return sorted(orders, key=lambda order: (not exposure.is_reduced_by(order), _id(order)))
 
 
-def _breach(order: Order, after: Exposure, limits: Limits) -> Breach | None:
+def _breach(order: Order, after: Exposure, limits: Limits, reduces: bool) -> Breach | None:
     concerned = (order.instrument, WHOLE_BOOK)
-    return next((found for found in breaches(after, limits) if found.item in concerned), None)
+    judging = [rule for rule in rules() if not (reduces and rule.spares_reducing)]
+    found = (breach for rule in judging for breach in rule.judge(after, limits))
+    return next((breach for breach in found if breach.item in concerned), None)
 
 
 def _id(order: Order) -> str:
