@@ -154,21 +154,23 @@ def create(database: Documents) -> None:
     from two processes at once."""
     there = set(database.list_collection_names())
     for name, validator in {**validators(), META: {}}.items():
-        if name not in there:
-            _create(database, name)
-        database.command({"collMod": name, "validator": validator, "validationLevel": "strict"})
+        if name in there or not _created(database, name, validator):
+            database.command({"collMod": name, "validator": validator, "validationLevel": "strict"})
     for name, found in indexes().items():
         database.command({"createIndexes": name, "indexes": found})
 
 
-def _create(database: Documents, name: str) -> None:
+def _created(database: Documents, name: str, validator: Mapping[str, Any]) -> bool:
+    """Makes a collection; False where another process was faster."""
     from pymongo.errors import OperationFailure
 
     try:
-        database.command({"create": name})
+        database.command({"create": name, "validator": validator})
     except OperationFailure as cause:
         if cause.code != _ALREADY_THERE:
             raise
+        return False
+    return True
 
 
 _ALREADY_THERE = 48

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import util
@@ -122,18 +122,30 @@ def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def mongo_database(mongodb_uri: str) -> Iterator[str]:
-    """The address of a database of one test on the replica set, dropped afterwards."""
+def mongo_databases(mongodb_uri: str) -> Iterator[Callable[[], str]]:
+    """Makes addresses of empty databases on the replica set, dropped after the test."""
     from pymongo import MongoClient
 
-    name = f"daybook_{uuid.uuid4().hex[:12]}"
+    made: list[str] = []
     address = urlsplit(mongodb_uri)
     words = parse_qsl(address.query)
     if address.username and "authSource" not in dict(words):
         words.append(("authSource", address.path.strip("/") or "admin"))
-    yield urlunsplit(address._replace(path=f"/{name}", query=urlencode(words)))
+
+    def make() -> str:
+        made.append(f"daybook_{uuid.uuid4().hex[:12]}")
+        return urlunsplit(address._replace(path=f"/{made[-1]}", query=urlencode(words)))
+
+    yield make
     with MongoClient(mongodb_uri) as client:
-        client.drop_database(name)
+        for name in made:
+            client.drop_database(name)
+
+
+@pytest.fixture
+def mongo_database(mongo_databases: Callable[[], str]) -> str:
+    """The address of an empty database on the replica set, dropped after the test."""
+    return mongo_databases()
 
 
 @dataclass
@@ -222,6 +234,7 @@ class OwnPostgres:
     password: str = field(default_factory=lambda: secrets.token_hex(8))
     port: int = field(default_factory=free_port)
     server: subprocess.Popen[bytes] | None = None
+    settings: dict[str, str] = field(default_factory=dict)
 
     def make(self) -> None:
         """Makes the files of a new cluster."""
@@ -237,6 +250,7 @@ class OwnPostgres:
     def start(self) -> None:
         """Starts it, on the same port each time, and waits until it answers."""
         given = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.folder}
+        given |= self.settings
         options = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
         command = [self.programs / "postgres", "-D", self.folder / "data", *options]
         with (self.folder / "log").open("ab") as log:

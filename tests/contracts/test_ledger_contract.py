@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from resources.memory import MemoryLedger
+from resources.mongo_ledger import MongoLedger
 from resources.sqlite_ledger import SqliteLedger
 from trading.book.booking import Entered
 from trading.book.journal import Event
@@ -27,19 +28,21 @@ JUN = 20220600
 BOOK = "book/trend"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "mongo"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
     """Makes empty ledgers of one kind."""
     if request.param == "memory":
         yield MemoryLedger
         return
-    made: list[SqliteLedger] = []
+    made: list[SqliteLedger | MongoLedger] = []
+    addresses = request.getfixturevalue("mongo_databases") if request.param == "mongo" else None
 
-    def sqlite() -> Ledger:
-        made.append(SqliteLedger(tmp_path / f"book{len(made)}" / "ledger.sqlite"))
+    def one() -> Ledger:
+        folder = tmp_path / f"book{len(made)}"
+        made.append(MongoLedger(addresses()) if addresses else SqliteLedger(folder / "ledger.sqlite"))
         return made[-1]
 
-    yield sqlite
+    yield one
     for ledger in made:
         ledger.close()
 
