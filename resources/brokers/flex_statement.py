@@ -247,12 +247,14 @@ class _Execution:
         return self.row.get("transactionType") == kind[0] or kind[1] in codes
 
     def takes_back(self, other: _Execution) -> bool:
-        """Whether this cancellation is of that trade: by the transaction it names, else by its id and quantity."""
+        """Whether this cancellation is of that trade: by the transaction it names, else by its id, quantity and price (a
+        trade booked again has the id of the first)."""
         transaction = self.row.get("origTransactionID")
         if transaction not in ("", "0") and other.row.get("transactionID"):
             return other.row.get("transactionID") == transaction
         mine, theirs = self.trade, other.trade
-        return theirs.trade_id == mine.original and theirs.quantity_contracts == -mine.quantity_contracts
+        back = (mine.original, -mine.quantity_contracts, mine.price_points)
+        return (theirs.trade_id, theirs.quantity_contracts, theirs.price_points) == back
 
 
 def _trades(section: Section, sorter: _Sorter, head: Head, zone: str) -> tuple[Trade, ...]:

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from trading.market.contracts import MONTH_LETTERS, contract_id
 
 MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-MONTHS_PAST, MONTHS_AHEAD = 1, 3  # how far the month in a name is from the month of expiry, at most
+MONTHS_PAST, MONTHS_AHEAD = 1, 2  # how far the month in a name is from the month of expiry, at most
 YEARS_AHEAD = 15  # how far the year in a name is from the session, at most
 _CODED = re.compile(rf"(?P<root>.+?)\s*(?P<month>[{MONTH_LETTERS}])(?P<year>\d{{1,2}})")
 _NAMED = re.compile(rf"(?P<root>.+?)\s+(?P<month>{'|'.join(MONTH_NAMES)})\s*(?P<year>\d{{4}}|\d{{2}})")
