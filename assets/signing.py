@@ -1,168 +1,24 @@
-"""Signing a closed session: everything that was made of it is pinned, hashed and signed.
+"""The asset `signature`: the run's last session, signed.
 
-Belongs here: reading what a signature covers, and recording it. Does not belong here: what the document says
-(`trading/book/signature.py`), keys, or opening and verifying what was signed (`pipelines/signing.py`).
+Belongs here: the asset. Does not belong here: signing (`signed_session.py`).
 """
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import datetime
 
 import dagster as dg
 
 from assets.materialized import OWNERS, by_session, session_result
-from assets.milestones import ACTOR_TAG
+from assets.milestones import ACTOR_TAG, RESTATE_TAG
 from assets.partitions import session_range
-from trading.book.fold import folded
-from trading.book.journal import BOOK_KINDS, Event, Head, Scalar
-from trading.book.signature import (
-    NOT_HASHED,
-    Circumstances,
-    Document,
-    Pin,
-    Substance,
-    book_hashes,
-    content_of,
-    document_of,
-    substance_hash,
-)
+from assets.signed_session import Desk, Signed, sign_session
 from trading.config.models import DeskSettings
-from trading.errors import UsageError
-from trading.frames import DATASETS, EQUITY, Dataset
+from trading.frames import DATASETS
 from trading.ports import BlobStore, FrameStore, Ledger, ReferenceStore, Signer
 
 ACTOR = "close"
-SIGNED_KINDS = (*BOOK_KINDS, "cash_booked")  # what the tables of the book are folded from
+STANDS = "still_as_signed"
 DEPENDS_ON = [name for name, dataset in DATASETS.items() if dataset.layer != "backtests"]
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What signing works with; `code` tells the version of the code that closed the session."""
-
-    frames: FrameStore
-    ledger: Ledger
-    reference: ReferenceStore
-    settings: DeskSettings
-    blobs: BlobStore
-    signer: Signer
-    clock: Callable[[], datetime]
-    code: Callable[[], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """A signature of a session, the blob of its document, and whether it was made just now."""
-
-    document: Document
-    digest: str
-    is_new: bool
-
-
-def sign_session(session: date, desk: Desk, who: str, run_id: str) -> Signed:
-    """Signs a closed session as it stands. Where its newest signature has the same substance, that one stands and
-    nothing is recorded. Raises UsageError where the session is not closed."""
-    _refuse_not_closed(session, desk.frames)
-    heads = desk.ledger.heads()
-    pins, hashes = pinned(session, desk.frames)
-    substance = Substance(
-        session,
-        hashes,
-        book_of(session, desk.ledger, heads),
-        desk.settings.content_hash(),
-        desk.reference.content_hash(),
-        desk.code(),
-    )
-    newest = _newest(session, desk)
-    if newest is not None and newest.document.substance == substance:
-        return newest
-    around = Circumstances(
-        pins=pins,
-        heads=heads,
-        reference_files={name: desk.blobs.put(content) for name, content in desk.reference.files().items()},
-        signed_at=desk.clock().isoformat(),
-        who=who,
-        run_id=run_id,
-        key=desk.signer.key_id,
-        previous=last_document(desk.ledger),
-        overrides=tuple(desk.ledger.rows("overrides", {"state": "set"})),  # type: ignore[arg-type]
-    )
-    desk.blobs.put(settings_text(desk.settings))
-    return _recorded(Document(newest.document.version + 1 if newest else 1, substance, around), desk)
-
-
-def settings_text(settings: DeskSettings) -> bytes:
-    """The configuration as the text whose SHA-256 is its hash, so that a blob store keeps it under that hash."""
-    return json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
-
-
-def pinned(session: date, frames: FrameStore) -> tuple[dict[str, Pin], dict[str, str]]:
-    """Where every dataset stands, and the hashes that the one hash covers: of those with rows through the session."""
-    pins: dict[str, Pin] = {}
-    hashes: dict[str, str] = {}
-    for dataset in (DATASETS[name] for name in frames.written() if name in DATASETS):
-        version = frames.versions(dataset)[-1].number
-        rows = frames.history(dataset, through=session, as_of=version)
-        stored = frames.stored_hash(dataset, version)
-        pins[dataset.name] = Pin(version, content_of(rows, dataset), dataset.content, stored)
-        if rows.num_rows and dataset.name not in NOT_HASHED:
-            hashes[dataset.name] = substance_hash(rows, dataset)
-    return pins, hashes
-
-
-def book_of(session: date, ledger: Ledger, heads: Mapping[str, Head]) -> dict[str, str]:
-    """Hashes of the tables of the book, folded from the journal up to the heads and through the session."""
-    numbers = {stream: head.number for stream, head in heads.items()}
-    tables = folded(entry.event for entry in ledger.entries(kinds=SIGNED_KINDS, through=session, upto=numbers))
-    return book_hashes({name: rows.values() for name, rows in tables.tables.items()})
-
-
-def last_document(ledger: Ledger) -> str:
-    """The blob of the document signed last, of any session; empty where none was."""
-    last = ""
-    for entry in ledger.entries(kinds=["close_signed"]):
-        last = str(entry.event.payload["document"])
-    return last
-
-
-def _refuse_not_closed(session: date, frames: FrameStore) -> None:
-    if EQUITY.name not in frames.written() or not _is_closed(session, EQUITY, frames):
-        raise UsageError(
-            f"{session} is not closed, so there is nothing to sign. Run `daybook close --session {session}`."
-        )
-
-
-def _is_closed(session: date, dataset: Dataset, frames: FrameStore) -> bool:
-    return bool(frames.history(dataset, through=session, since=session, columns=["session"]).num_rows)
-
-
-def _newest(session: date, desk: Desk) -> Signed | None:
-    rows = desk.ledger.rows("signatures", {"session": session.isoformat()})
-    if not rows:
-        return None
-    digest = str(max(rows, key=lambda row: int(str(row["version"])))["document"])
-    return Signed(document_of(desk.blobs.get(digest)), digest, is_new=False)
-
-
-def _recorded(document: Document, desk: Desk) -> Signed:
-    """Keeps the document and records its signature: in this order, so that a run that dies in between is run again."""
-    content, around = document.content(), document.circumstances
-    digest = desk.blobs.put(content)
-    payload: dict[str, Scalar] = {
-        "session": document.session.isoformat(),
-        "version": document.version,
-        "hash": document.substance.one_hash(),
-        "document": digest,
-        "key": around.key,
-        "signature": desk.signer.sign(content).hex(),
-        "previous": around.previous,
-    }
-    event_id = f"close_signed:{document.session}:{document.version}"
-    at = datetime.fromisoformat(around.signed_at)
-    event = Event(event_id, "close_signed", document.session, at, around.who, payload, correlation=around.run_id)
-    desk.ledger.record([event])
-    return Signed(document, digest, is_new=True)
 
 
 def facts(signed: Signed) -> dict[str, object]:
@@ -175,7 +31,8 @@ def facts(signed: Signed) -> dict[str, object]:
         "document": signed.digest,
         "key": document.circumstances.key,
         "datasets": len(document.circumstances.pins),
-        "signed": "now" if signed.is_new else "before, with the same substance",
+        "signed": "now" if signed.is_new else "before",
+        "changed since": ", ".join(signed.differs) or "nothing",
     }
 
 
@@ -187,6 +44,9 @@ def facts(signed: Signed) -> dict[str, object]:
     kinds={"python"},
     tags={"daybook/layer": "book"},
     deps=[*DEPENDS_ON, "reconciled"],
+    check_specs=[
+        dg.AssetCheckSpec(STANDS, asset="signature", description="What is stored now is what the signature says.")
+    ],
     **by_session(),
 )
 def signature(
@@ -200,8 +60,27 @@ def signature(
     clock: dg.ResourceParam[Callable[[], datetime]],
     code: dg.ResourceParam[Callable[[], str]],
 ) -> dg.MaterializeResult[None]:
-    """Signs the last session of the run; `daybook sign` signs any other."""
+    """Signs the last session of the run; `daybook sign` signs any other. A signed session is signed anew only by a run
+    that restates it."""
     _, last = session_range(context)
-    who = context.run.tags.get(ACTOR_TAG, ACTOR)
-    desk_of_run = Desk(frames, ledger, reference, desk, signed, signer, clock, code)
-    return session_result(context, facts(sign_session(last, desk_of_run, who, context.run.run_id)))
+    tags = context.run.tags
+    ports = Desk(frames, ledger, reference, desk, signed, signer, clock, code)
+    found = sign_session(last, ports, tags.get(ACTOR_TAG, ACTOR), context.run.run_id, anew=RESTATE_TAG in tags)
+    shown = session_result(context, facts(found))
+    return dg.MaterializeResult(metadata=shown.metadata, check_results=[_stands(found)])
+
+
+def _stands(found: Signed) -> dg.AssetCheckResult:
+    said = "what is stored is what is signed"
+    if found.differs:
+        said = (
+            f"{found.document.session} is signed, and since then other is: {', '.join(found.differs)}. "
+            f"To sign it as it is now: daybook close --restate --session {found.document.session}"
+        )
+    return dg.AssetCheckResult(
+        check_name=STANDS,
+        passed=not found.differs,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=said,
+        metadata={"outcome": "failed" if found.differs else "passed"},
+    )

@@ -86,6 +86,7 @@ def _sessions(where: Place, job: str, first: date, last: date) -> dict[str, Any]
     outcome = run(where, job, span=(first, last), alone=True)
     found = finished(where, job, outcome, (first, last))
     found |= {"refused": " ".join(refusals(last, outcome.failed_checks)) or None, "close": _stands(where, last)}
+    found["hash"] = outcome.metadata("signature").get("hash")
     return {**found, **_result(Desk.open(where), outcome, first, last), **({"note": note} if note else {})}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from assets.signing import book_of
+from assets.signed_session import book_of
 from trading.book.signature import (
     CURE,
     Chain,

@@ -13,9 +13,8 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from assets.milestones import RESTATE_TAG
-from assets.signing import Desk as SigningDesk
-from assets.signing import Signed, sign_session
+from assets.signed_session import Desk as SigningDesk
+from assets.signed_session import Signed, sign_session
 from pipelines.closing import refuse_no_desk
 from pipelines.deployments import Adapters, adapters, signed_frames, sole_run
 from pipelines.desk import Desk, records
@@ -25,10 +24,11 @@ from pipelines.signed_days import Stores, document_findings, findings, newest_ro
 from pipelines.wiring import closing_version, utc_now
 from trading.book.restatement import TOTAL, Change, changes
 from trading.book.signature import Document, differences
-from trading.errors import SignatureError, UsageError
+from trading.errors import CloseRefused, SignatureError, UsageError
 from trading.frames import PNL
 from trading.ports import FrameStore
 
+RESTATE_TAG = "daybook/restate"  # as assets.milestones has it, which loads Dagster
 BY_HAND = "by hand"  # the run id of a signature that no run made
 Rows = list[dict[str, Any]]
 
@@ -46,13 +46,24 @@ def verify_signatures(where: Place) -> list[str]:
 
 # --- signing ----------------------------------------------------------------------------------------------------------
 def sign(where: Place, session: date | None) -> dict[str, Any]:
-    """Signs a closed session (default: the latest) as it stands now. A session that was signed with the same substance
-    keeps its signature."""
+    """Signs a closed session (default: the latest) as it stands now; one that is signed keeps its signature. Raises
+    CloseRefused where it is signed and something is stored otherwise now."""
     refuse_no_desk(where)
     with sole_run(where, aside):
         desk = Desk.open(where)
         signed = sign_session(desk.closed_session(session), _signing(desk), getpass.getuser(), BY_HAND)
+    if signed.differs:
+        raise CloseRefused(changed_since(signed))
     return {**told(signed.document, signed.digest), "signed": "now" if signed.is_new else "before: nothing changed"}
+
+
+def changed_since(signed: Signed) -> str:
+    """That a signed session is stored otherwise now, and what to do."""
+    day = signed.document.session
+    return (
+        f"{day} is signed, and since then other is: {', '.join(signed.differs)}. The signature stands. To sign the day as "
+        f"it is now: daybook close --restate --session {day}"
+    )
 
 
 def _signing(desk: Desk) -> SigningDesk:
@@ -147,7 +158,7 @@ def _restate(where: Place, session: date) -> dict[str, Any]:
     if outcome.exit_code or not outcome.success:
         return {**found, "session": str(session), "stopped": "nothing is signed anew: the run stopped before its end"}
     desk = Desk.open(where)
-    again = [sign_session(day, _signing(desk), getpass.getuser(), outcome.run_id) for day in sorted(before)]
+    again = [sign_session(day, _signing(desk), getpass.getuser(), outcome.run_id, anew=True) for day in sorted(before)]
     changed = [change for day in sessions for change in changes(day, was[day], _pnl(desk.adapters.frames, day))]
     return {**found, **_restated(desk, session, sessions, changed), "signatures": _compared(before, again)}
 
@@ -201,7 +212,11 @@ def _compared(before: Mapping[date, Document], again: Sequence[Signed]) -> Rows:
             "version": signed.document.version,
             "hash_before": before[signed.document.session].substance.one_hash(),
             "hash": signed.document.substance.one_hash(),
-            "changed": ", ".join(differences(before[signed.document.session], signed.document)) or "nothing",
+            "changed": ", ".join(_changed(before, signed)) or "nothing",
         }
         for signed in again
     ]
+
+
+def _changed(before: Mapping[date, Document], signed: Signed) -> list[str]:
+    return differences(before[signed.document.session].substance, signed.document.substance)

@@ -206,15 +206,13 @@ ORDER_ID_PARTS = 5  # session, strategy, instrument, contract, reason: trading.b
 
 
 # --- two signatures ---------------------------------------------------------------------------------------------------
-def differences(one: Document, other: Document) -> list[str]:
-    """What the substance of two documents differs in, one name each: `dataset pnl`, `the book's fills`; none where they
-    have one hash."""
-    before, after = one.substance, other.substance
+def differences(before: Substance, after: Substance) -> list[str]:
+    """What two substances differ in, one name each: `dataset pnl`, `the book's fills`; none where they have one hash."""
     names = [f"dataset {name}" for name in _changed(before.datasets, after.datasets)]
     names += [f"the book's {name}" for name in _changed(before.book, after.book)]
-    said = {"configuration": "the configuration", "reference": "the reference data", "code": "the code"}
-    names += [text for name, text in said.items() if getattr(before, name) != getattr(after, name)]
-    return names if before.session == after.session else [f"the session: {before.session}, {after.session}", *names]
+    said = {"session": "the session", "configuration": "the configuration", "reference": "the reference data"}
+    said["code"] = "the code"
+    return names + [text for name, text in said.items() if getattr(before, name) != getattr(after, name)]
 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
