@@ -50,8 +50,8 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A signature of a session, the blob of its document, whether it was made just now, and what is stored otherwise now
-    than it says."""
+    """A signature of a session, the blob of its document, whether it was made just now, and what is stored otherwise
+    now than it says."""
 
     document: Document
     digest: str

@@ -59,7 +59,7 @@ def signature(
     signer: dg.ResourceParam[Signer],
     clock: dg.ResourceParam[Callable[[], datetime]],
     code: dg.ResourceParam[Callable[[], str]],
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:
     """Signs the last session of the run; `daybook sign` signs any other. A signed session is signed anew only by a run
     that restates it."""
     _, last = session_range(context)

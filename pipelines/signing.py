@@ -61,8 +61,8 @@ def changed_since(signed: Signed) -> str:
     """That a signed session is stored otherwise now, and what to do."""
     day = signed.document.session
     return (
-        f"{day} is signed, and since then other is: {', '.join(signed.differs)}. The signature stands. To sign the day as "
-        f"it is now: daybook close --restate --session {day}"
+        f"{day} is signed, and since then other is: {', '.join(signed.differs)}. The signature stands. To sign the day "
+        f"as it is now: daybook close --restate --session {day}"
     )
 
 

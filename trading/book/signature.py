@@ -207,7 +207,7 @@ ORDER_ID_PARTS = 5  # session, strategy, instrument, contract, reason: trading.b
 
 # --- two signatures ---------------------------------------------------------------------------------------------------
 def differences(before: Substance, after: Substance) -> list[str]:
-    """What two substances differ in, one name each: `dataset pnl`, `the book's fills`; none where they have one hash."""
+    """What two substances differ in, a name each: `dataset pnl`, `the book's fills`; none where they have one hash."""
     names = [f"dataset {name}" for name in _changed(before.datasets, after.datasets)]
     names += [f"the book's {name}" for name in _changed(before.book, after.book)]
     said = {"session": "the session", "configuration": "the configuration", "reference": "the reference data"}
