@@ -151,6 +151,7 @@ def write(frames: FrameStore, rows: dict[str, list[Row]], span: Span) -> dict[st
 
 def _spec(dataset: Dataset) -> dg.AssetSpec:
     needs = [needed.name for needed in _NEEDS[dataset.name]]
+    needs += ["validated"] if dataset is ORDERS else []  # nothing is traded on data that did not pass
     return dg.AssetSpec(**described(dataset, deps=needs, kinds=_KINDS.get(dataset.name, ("delta",))))
 
 

@@ -72,16 +72,11 @@ class Run:
 
 def moves(sessions: Sequence[date], to: str, ledger: Ledger, run: Run, used: Iterable[str] = ()) -> Iterator[Event]:
     """The moves to a state that the sessions have not made yet. `used`: checks (`dataset/rule`) that failed in this run
-    and were overridden. Raises CloseRefused where one cannot go there."""
+    and were overridden. Raises CloseRefused where one cannot go there, or is to be signed and has no signature."""
     stands, overrides = standings(ledger), ledger.rows("overrides", {"state": "set"})
     for session in sessions:
         there = stands.get(session.isoformat())
-        try:
-            name = next_move(there, to, run.run_id, restating=run.restating is not None)
-        except IllegalMove as cause:
-            raise CloseRefused(
-                f"{session} is not {to}: {cause} Close it from the start: daybook close --session {session}"
-            ) from cause
+        name = _move(session, there, to, ledger, run)
         if name is None:
             continue
         said = sorted({f"{check} {why}" for check in used if (why := overridden(overrides, "check", check, session))})
@@ -94,6 +89,19 @@ def moves(sessions: Sequence[date], to: str, ledger: Ledger, run: Run, used: Ite
             "detail": f"{name}: {run.restating}" if run.restating and to == COLLECTING else name,
         }
         yield run.event(f"close:{session}:{run.run_id}:{to}", "close_moved", session, payload)
+
+
+def _move(session: date, there: Standing | None, to: str, ledger: Ledger, run: Run) -> str | None:
+    """What the move of a session is called; None where it is made already."""
+    try:
+        name = next_move(there, to, run.run_id, restating=run.restating is not None)
+    except IllegalMove as cause:
+        raise CloseRefused(
+            f"{session} is not {to}: {cause} Close it from the start: daybook close --session {session}"
+        ) from cause
+    if name == SIGNED and not ledger.rows("signatures", {"session": session.isoformat()}):
+        raise CloseRefused(f"{session} is not signed: it has no signature. Sign it: daybook sign --session {session}")
+    return name
 
 
 def standings(ledger: Ledger) -> dict[str, Standing]:

@@ -142,6 +142,12 @@ def _desk(where: Place) -> Desk:
     return Desk.open(where)
 
 
+def _refuse_no_desk(where: Place) -> None:
+    from pipelines.closing import refuse_no_desk
+
+    refuse_no_desk(where)
+
+
 class Commands(click.Group):
     """Says in JSON what was wrong with the command line, where JSON was asked for."""
 
@@ -544,6 +550,7 @@ def override(
     """Let a failed check, a locked instrument or a step of the close pass, under your name and with a reason."""
     from pipelines import auditing
 
+    _refuse_no_desk(where)
     given = {scope: item for scope, item in {**what, "clear": clear}.items() if item is not None}
     if len(given) != 1:
         raise UsageError("say what is overridden: one of --check, --instrument, --step, or --clear to take one back.")
@@ -561,6 +568,7 @@ def overrides(where: Place) -> Answer:
     """Who let what pass and why: those in force, then those taken back."""
     from pipelines import auditing
 
+    _refuse_no_desk(where)
     found = auditing.overrides(where)
     return Answer(found, lambda: _show_tables(found) if found["overrides"] else _out("overrides: none"))
 
@@ -572,6 +580,7 @@ def runs(where: Place, limit: int) -> Answer:
     """Which job ran when, by whom and where, how far it came, and how it ended; the newest first."""
     from pipelines import processes
 
+    _refuse_no_desk(where)
     found = {"runs": processes.listed(where, limit)}
     shown = {"runs": processes.shown(found["runs"])}
     return Answer(found, lambda: _show_tables(shown) if found["runs"] else _out("runs: none"))
@@ -594,6 +603,7 @@ def audit(where: Place, verify: str | None, limit: int, session: Any, **wanted: 
     """
     from pipelines import auditing
 
+    _refuse_no_desk(where)
     if verify:
         proof = auditing.verified(where)
         return Answer(proof, lambda: _show_proof(proof), 1 if proof["problems"] else 0)

@@ -32,7 +32,16 @@ def ledger() -> MemoryLedger:
 def close(ledger: MemoryLedger, run: Run, through: str, sessions: list[date] | None = None) -> None:
     """A run's steps up to a state."""
     for to in STATES[: STATES.index(through) + 1]:
+        if to == "signed":
+            signed(ledger)
         ledger.record([*moves(sessions or [DAY], to, ledger, run), step_begun(to, DAY, run)])
+
+
+def signed(ledger: MemoryLedger) -> None:
+    payload = {
+        "session": str(DAY), "version": 1, "hash": "h", "document": "d", "key": "k", "signature": "s", "previous": "",
+    }  # fmt: skip
+    ledger.record([Event("close_signed:1", "close_signed", DAY, AT, "ann", payload)])
 
 
 def died(ledger: MemoryLedger, run: Run) -> None:
@@ -87,6 +96,12 @@ def test_a_step_that_comes_too_early_is_refused_with_the_cure(ledger: MemoryLedg
     close(ledger, A, "collecting")
     with pytest.raises(CloseRefused, match=r"2022-02-25 is not marked: .* daybook close --session 2022-02-25"):
         list(moves([DAY], "marked", ledger, A))
+
+
+def test_nothing_is_signed_without_a_signature(ledger: MemoryLedger) -> None:
+    close(ledger, A, "reconciled")
+    with pytest.raises(CloseRefused, match=r"it has no signature\..* daybook sign --session 2022-02-25"):
+        list(moves([DAY], "signed", ledger, A))
 
 
 def test_ten_years_are_one_batch_a_step_and_fast(ledger: MemoryLedger) -> None:
