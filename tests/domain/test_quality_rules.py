@@ -99,10 +99,10 @@ PNL = by_session(
     {**CONTRACT, "contract": 20240700, "held_base": 0.0, "traded_base": 0.0, "commission_base": 0.0, "total_base": 0.0},
 )
 EQUITY = by_session({"currency": "USD", "change_base": 87.5}, {"currency": "EUR", "change_base": -10.0})
-# 100 - 20 + 5 - 2.5 = 82.5 and -5: together what the account changed by, 77.5.
+# 95 - 20 + 5 - 2.5 = 77.5, what the account changed by; a fee of 5 is not in it.
 ATTRIBUTION = by_session(
-    {**CONTRACT, **dict.fromkeys(COLUMNS, 0.0), "price_base": 100.0, "carry_base": -20.0, "fx_base": 5.0,
-     "commission_base": -2.5, "explained_base": 82.5, "total_base": 82.5, "residual_base": 0.0},
+    {**CONTRACT, **dict.fromkeys(COLUMNS, 0.0), "price_base": 95.0, "carry_base": -20.0, "fx_base": 5.0,
+     "commission_base": -2.5, "explained_base": 77.5, "total_base": 77.5, "residual_base": 0.0},
     {"strategy": "", "instrument": "", "contract": 0, **dict.fromkeys(COLUMNS, 0.0), "financing_base": -5.0,
      "explained_base": -5.0, "total_base": -5.0, "residual_base": 0.0},
 )  # fmt: skip
@@ -214,10 +214,10 @@ CASES: Mapping[str, Case] = {
         context={"companions": {"pnl": PNL}},
     ),
     "attribution_rows": Case(
-        "attribution", ATTRIBUTION, put("price_base", 100.0 + 1e-6, 0), needs=("price_base", "residual_base"),
+        "attribution", ATTRIBUTION, put("price_base", 95.0 + 1e-6, 0), needs=("price_base", "residual_base"),
     ),
     "attribution_total": Case(
-        "attribution", ATTRIBUTION, put("total_base", 82.5 + 1e-6, 0), context={"companions": {"equity": EQUITY}},
+        "attribution", ATTRIBUTION, put("total_base", 77.5 + 1e-6, 0), context={"companions": {"equity": EQUITY}},
     ),
     "account_chain": Case(
         "equity", ACCOUNT, put("account_base", 1010.0, 1), found=2, needs=("account_base",),
@@ -406,7 +406,7 @@ def test_a_residual_is_what_is_left_and_nothing_else() -> None:
 
 
 def test_attributed_totals_are_the_change_of_the_account_to_1e_9() -> None:
-    assert judged("attribution_total", put("total_base", 82.5 + 1e-8, 0)(ATTRIBUTION)).outcome == "passed"
+    assert judged("attribution_total", put("total_base", 77.5 + 1e-8, 0)(ATTRIBUTION)).outcome == "passed"
     assert judged("attribution_total", put("total_base", float("nan"), 0)(ATTRIBUTION)).outcome == "failed"
     lost = judged("attribution_total", ATTRIBUTION.iloc[:0], earlier=ATTRIBUTION)
     assert (lost.outcome, lost.findings) == ("failed", 1)
