@@ -17,12 +17,14 @@ A cancelled trade (transaction type TradeCancel, or code Ca) drops out with its 
 statement; where the trade was in an earlier one it is taken back by a trade `<id>~busted`, or `<id>~1-` and `<id>~1`
 where it was booked again, as `trading.book.fills` names them. A correction (code Co) takes the place of its original.
 
-`costBasisPrice` includes commissions, by first in first out. Cash includes the settled profit of open futures.
+`costBasisPrice` includes commissions, by first in first out. Cash includes the settled profit of open futures. Prices
+may be in another unit than ours (dollars or cents): multiplier and money of a row say in which.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -191,7 +193,10 @@ def _positions(rows: list[_Known]) -> dict[Contract, tuple[int, float | None]]:
     found: dict[Contract, tuple[int, float | None]] = {}
     for known in rows:
         row = known.row
-        quantity, price = whole(row.need("position"), row.wrong("position")), _price(known, "costBasisPrice")
+        quantity, price = (
+            whole(row.need("position"), row.wrong("position")),
+            _price(known, "costBasisPrice", "costBasisMoney", "position"),
+        )
         before = found.get(known.key)
         if before is None:
             found[known.key] = quantity, price
@@ -211,14 +216,25 @@ def _added(first: tuple[int, float | None], second: tuple[int, float | None]) ->
     return total, (first[0] * first[1] + second[0] * second[1]) / total
 
 
-def _price(known: _Known, attribute: str) -> float | None:
-    """A price in our points, None where the query does not have it."""
+def _price(known: _Known, attribute: str, money: str, quantity: str) -> float | None:
+    """A price in our points, None where the query does not have it; 0 contracts or no price tell no money."""
     row = known.row
     text, size = row.get(attribute), row.get("multiplier")
-    multiplier = exact(size, row.wrong("multiplier")) if size else None
     price = exact(text, row.wrong(attribute)) if text else None
+    multiplier = exact(size, row.wrong("multiplier")) if size else None
+    if price and multiplier and row.get(money):
+        paid, held = exact(row.get(money), row.wrong(money)), exact(row.need(quantity), row.wrong(quantity))
+        multiplier = _paid_for(paid, held * price, multiplier)
     points = in_points(price or Decimal(0), multiplier, known.instrument, row.wrong("multiplier"))
     return None if price is None else points
+
+
+def _paid_for(paid: Decimal, traded: Decimal, multiplier: Decimal) -> Decimal:
+    """The multiplier that the money of a row tells: prices in cents have one of a hundredth of what is written."""
+    if not paid or not traded or not multiplier:
+        return multiplier
+    power = round(math.log10(abs(paid / traded / multiplier)))
+    return multiplier.scaleb(power)
 
 
 def _cash(rows: Iterable[FlexRow]) -> dict[str, float]:
@@ -247,8 +263,8 @@ class _Execution:
         return self.row.get("transactionType") == kind[0] or kind[1] in codes
 
     def takes_back(self, other: _Execution) -> bool:
-        """Whether this cancellation is of that trade: by the transaction it names, else by its id, quantity and price (a
-        trade booked again has the id of the first)."""
+        """Whether this cancellation is of that trade: by the transaction it names, else by its id, quantity and price
+        (a trade booked again has the id of the first)."""
         transaction = self.row.get("origTransactionID")
         if transaction not in ("", "0") and other.row.get("transactionID"):
             return other.row.get("transactionID") == transaction
@@ -292,7 +308,7 @@ def _trade(known: _Known, zone: str) -> Trade:
         name,
         *known.key,
         whole(row.need("quantity"), row.wrong("quantity")),
-        _price(known, "tradePrice") or 0.0,
+        _price(known, "tradePrice", "tradeMoney", "quantity") or 0.0,
         _paid(known),
         instant(at, zone, row.wrong("dateTime")).isoformat() if len(at) > 10 else None,
         row.get("orderReference"),

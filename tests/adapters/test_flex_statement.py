@@ -267,6 +267,14 @@ def test_a_contract_without_a_month_is_refused(tmp_path: Path) -> None:
         held(tmp_path, position("GC", "GC", "1"))
 
 
+@pytest.mark.parametrize(("price", "multiplier", "money"), [
+    ("6.555", "5000", "32775"), ("655.5", "50", "32775"), ("655.5", "5000", "32775"), ("655.5", "50", ""),
+])  # fmt: skip
+def test_prices_in_dollars_and_cents_are_points(tmp_path: Path, price: str, multiplier: str, money: str) -> None:
+    more = f'multiplier="{multiplier}" currency="USD" costBasisPrice="{price}" costBasisMoney="{money}"'
+    assert held(tmp_path, position("ZCK2", "ZC", "1", more)).average_points == {CORN: 655.5}
+
+
 def test_lots_are_added_up_where_there_is_no_summary(tmp_path: Path) -> None:
     lots = [position("GCJ2", "GC", n, f'multiplier="100" currency="USD" levelOfDetail="LOT" costBasisPrice="{p}"')
             for n, p in (("1", "1800"), ("3", "1840"))]  # fmt: skip
