@@ -17,7 +17,7 @@ def files_in(folder: Path, suffix: str) -> list[Path]:
         found = [path for path in folder.iterdir() if path.suffix.lower() == suffix and not path.name.startswith(".")]
     except OSError as cause:
         raise unreadable(folder, cause) from cause
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in found if not path.is_dir())  # a broken link is a file that cannot be read
 
 
 def stamp_of(path: Path) -> str:
