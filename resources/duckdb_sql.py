@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 _KINDS = {"text": pa.string(), "integer": pa.int64(), "real": pa.float64()}
 JOURNAL = pa.schema(
     [
-        pa.field("sequence", pa.int64()),
+        pa.field("stream", pa.string()),
+        pa.field("number", pa.int64()),
         pa.field("event_id", pa.string()),
         pa.field("kind", pa.string()),
         pa.field("session", pa.date32()),
         pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
         pa.field("actor", pa.string()),
+        pa.field("cause", pa.string()),
+        pa.field("correlation", pa.string()),
         pa.field("payload", pa.string()),
     ]
 )
@@ -161,11 +164,14 @@ def _entries(ledger: Ledger) -> Iterator[dict[str, object]]:
     for entry in ledger.entries():
         event = entry.event
         yield {
-            "sequence": entry.sequence,
+            "stream": entry.stream,
+            "number": entry.number,
             "event_id": event.event_id,
             "kind": event.kind,
             "session": event.session,
             "recorded_at": event.at,
             "actor": event.actor,
+            "cause": event.cause,
+            "correlation": event.correlation,
             "payload": json.dumps(dict(event.payload), sort_keys=True),
         }

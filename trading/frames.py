@@ -466,6 +466,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_date(kind):
         return pa.int32()
     if pa.types.is_boolean(kind):
+        return pa.int8()
+    if pa.types.is_boolean(kind):
         return pa.uint8()
     return pa.int64() if pa.types.is_timestamp(kind) else kind
 

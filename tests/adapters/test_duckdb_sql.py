@@ -65,8 +65,8 @@ def test_datasets_and_projections_join_with_their_types(sql: SqlReader) -> None:
 
 
 def test_the_journal_is_a_table(sql: SqlReader) -> None:
-    answer = sql.query("select sequence, kind, session, recorded_at, payload from journal").to_pylist()[0]
-    assert (answer["sequence"], answer["kind"], answer["session"]) == (1, "fill", FRIDAY)
+    answer = sql.query("select stream, number, kind, session, recorded_at, payload from journal").to_pylist()[0]
+    assert (answer["stream"], answer["number"], answer["kind"], answer["session"]) == ("book/a", 1, "fill", FRIDAY)
     assert answer["recorded_at"] == datetime(2022, 2, 25, 22, tzinfo=UTC)
     assert '"fill_id": "f1"' in answer["payload"]
 
@@ -154,7 +154,7 @@ def test_python_variables_are_not_tables(sql: SqlReader) -> None:
 
 
 def test_a_wrong_query_says_where_and_which_tables_there_are(sql: SqlReader) -> None:
-    with pytest.raises(UsageError, match=r"(?s)selec.*Tables: .*forecasts.*journal, ledger_backtests, ledger_fills"):
+    with pytest.raises(UsageError, match=r"(?s)selec.*Tables: .*forecasts.*journal, ledger_backtests, .*ledger_fills"):
         sql.query("selec 1")
     with pytest.raises(UsageError, match="there is no table prices"):
         sql.query("select * from prices")

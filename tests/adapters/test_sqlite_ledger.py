@@ -40,7 +40,7 @@ def test_two_processes_lose_and_repeat_nothing(tmp_path: Path) -> None:
         assert process.returncode == 0, errors
     ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     assert ledger.sequence() == 20 + 2 * 20 * 9
-    assert [entry.sequence for entry in ledger.entries()] == list(range(1, 381))
+    assert [entry.number for entry in ledger.entries()] == list(range(1, 381))
     assert held_contracts(ledger) == 380
 
 
@@ -71,7 +71,7 @@ def test_projections_of_an_older_declaration_are_folded_anew(tmp_path: Path) -> 
     ledger.close()
     with sqlite3.connect(path) as database:
         database.execute("alter table process_state drop column detail")
-        database.execute("update shape set declaration = 'an older one'")
+        database.execute("update meta set value = 'an older one' where name = 'declaration'")
     database.close()
     assert SqliteLedger(path).rows("process_state") == expected
 

@@ -189,7 +189,7 @@ def whole() -> Desk:
 
 def test_first_session_has_orders_and_no_fills_and_the_next_fills_them(whole: Desk) -> None:
     assert whole.rows(POSITIONS, FIRST).empty
-    assert set(whole.rows(ORDERS, FIRST)["status"]) == {"placed"}
+    assert set(whole.rows(ORDERS, FIRST)["status"]) == {"sent"}
     ordered = whole.rows(ORDERS, FIRST).set_index("instrument")["quantity_contracts"]
     held = whole.rows(POSITIONS, date(2022, 3, 1)).set_index("instrument")["quantity_contracts"]
     assert held.to_dict() == ordered.to_dict()
@@ -359,7 +359,7 @@ def test_a_correction_before_the_fill_replaces_the_order_and_after_it_does_not()
     desk.run(FIRST)
     statuses = desk.rows(ORDERS, FIRST).set_index("order_id")["status"].to_dict()
     assert statuses["2022-02-28:trend:GOLD:20220400:target"] == "cancelled"
-    assert statuses["2022-02-28:trend:GOLD:20220400:target:2"] == "placed"
+    assert statuses["2022-02-28:trend:GOLD:20220400:target:2"] == "sent"
     desk.run(date(2022, 3, 1))
     held = desk.rows(POSITIONS, date(2022, 3, 1))
     desk.settings = DESK
@@ -398,7 +398,7 @@ def test_a_run_killed_before_the_broker_heard_of_a_cancel_is_made_up_for() -> No
     with pytest.raises(KeyboardInterrupt):
         desk.run(FIRST, broker=cut)
     desk.run(FIRST)
-    orders = desk.rows(ORDERS, FIRST).query("status == 'placed'").set_index("instrument")["quantity_contracts"]
+    orders = desk.rows(ORDERS, FIRST).query("status == 'sent'").set_index("instrument")["quantity_contracts"]
     desk.run(date(2022, 3, 1))
     held = desk.rows(POSITIONS, date(2022, 3, 1)).set_index("instrument")["quantity_contracts"]
     assert held.to_dict() == orders.to_dict()
@@ -416,7 +416,7 @@ def test_a_fill_of_a_withdrawn_order_is_a_break() -> None:
         "2022-02-28:trend:GOLD:20220400:target",
         "2022-02-28:trend:BUND:20220400:target",
     }
-    assert "agree with the broker whose trade it is" in found["message"].iloc[0]
+    assert "Agree with the broker whose trade it is" in found["message"].iloc[0]
 
 
 def test_a_point_value_that_changes_is_no_break() -> None:

@@ -75,7 +75,7 @@ def test_the_job_places_what_the_forecast_wants_once(stores: dict) -> None:
     assert [order.quantity_contracts for order in stores["broker"].working] == [30]
     sequence = stores["ledger"].sequence()
     assert launch(stores).success
-    assert stores["ledger"].sequence() == sequence == 1
+    assert stores["ledger"].sequence() == sequence == 4  # the instrument order; its contract order, approved, sent
     assert len(stores["broker"].working) == 1
 
 
@@ -92,8 +92,8 @@ def test_a_refused_order_is_recorded_and_fails_nothing(stores: dict) -> None:
     result = launch(stores, desk=limited)
     assert result.success
     assert stores["broker"].working == []
-    (row,) = stores["ledger"].rows("orders")
-    assert (row["status"], row["quantity_contracts"]) == ("refused", 30)
+    row, parent = stores["ledger"].rows("orders")
+    assert (row["status"], row["quantity_contracts"]) == (parent["status"], 30) == ("refused", 30)
     assert "30 contracts pass the limit of 29" in row["refusal"]
     outputs = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
     shown = {event.step_key: event.event_specific_data.metadata for event in outputs}

@@ -96,7 +96,7 @@ def entered(
     kept = {order.order_id for order, _ in final}
     at_work = (was.order for name, was in known.items() if was.status in order_life.AT_WORK and name not in kept)
     cancel = [*withdrawn, *at_work]
-    events = [*map(entry.cancelled, cancel), *_parents([order for order, _ in final], parents or {}, entry)]
+    events = [*_parents([order for order, _ in final], parents or {}, entry), *map(entry.cancelled, cancel)]
     for order, why in final:
         events += entry.placed(order) if why is None else entry.refused(order, why)
     place = tuple(order for order, why in final if why is None)

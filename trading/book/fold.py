@@ -104,7 +104,10 @@ def _order_moved(view: View, event: Event) -> None:
         was, state, so_far = was or _EMPTY["orders"], order_life.UNKNOWN, order_life.UNKNOWN
     else:
         state, so_far = str(was["status"]), str(was["moved"])
-    where = order_life.moved(str(key[0]), state, so_far, event.kind)
+    if was["level"] == "instrument" and event.kind == "order_changed":
+        where = so_far  # what its children do is its state: a new child revives it
+    else:
+        where = order_life.moved(str(key[0]), state, so_far, event.kind)
     row = {**was, "moved": where}
     for name in ("quantity_contracts", "refusal"):
         if name in event.payload:
