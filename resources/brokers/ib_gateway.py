@@ -235,7 +235,7 @@ def _client(messages: Messages) -> Any:
     client._logger = silent
     client.decoder.logger = messages
     client.conn.hasData.error_event += lambda _, error: messages.unreadable(error)
-    client.apiError += lambda text: messages.fail(str(text), "Look at the gateway, then run again")
+    client.apiError += lambda text: messages.unreadable(text) if "version" in text else None
     return client
 
 

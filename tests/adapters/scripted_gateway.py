@@ -86,8 +86,9 @@ class ScriptedOrder:
 
 @dataclass
 class Faults:
-    """What goes wrong, by the first field of what the client asks: say nothing, hang up (after `rows_before` rows of
-    the answer), send nonsense, or answer with errors; `at_start` errors are told as soon as the client has started."""
+    """What goes wrong, by the first field of what the client asks: say nothing; hang up before the answer is whole (an
+    order is taken, and nothing said); never end it; say something else first; answer with an error. `at_start` errors
+    are told as soon as the client has started."""
 
     silent: frozenset[str] = frozenset()
     hang_up: frozenset[str] = frozenset()
@@ -142,6 +143,10 @@ class ScriptedGateway:
         """Whether nobody is connected (any more)."""
         with self._changed:
             return self._changed.wait_for(lambda: self.open_connections == 0, seconds)
+
+    def threads(self) -> list[threading.Thread]:
+        """Threads of the gateway's own."""
+        return list(self._threads)
 
     def placed(self) -> list[list[str]]:
         """Messages that placed an order."""
@@ -212,6 +217,8 @@ class _Conversation:
         asked = fields[0]
         if asked in self.faults.silent:
             return
+        if asked in self.faults.hang_up and asked in (CLOCK, START):
+            raise _HungUp
         if asked in self.faults.nonsense:
             self.send(*self.faults.nonsense[asked])
         if asked in self.faults.errors:
@@ -327,6 +334,9 @@ class _Conversation:
             number, self.client, contract, action, float(quantity), kind, limit, tif, account, kept, "PendingSubmit"
         )
         self.gateway.orders.append(order)
+        if PLACE in self.faults.hang_up:
+            order.status = "Submitted"
+            raise _HungUp
         self.send(5, *_open_order(order))
         if contract.symbol in self.gateway.fills_at:
             self._fill(order, self.gateway.fills_at[contract.symbol])
@@ -334,7 +344,6 @@ class _Conversation:
             order.status = "Submitted"
         self.send(5, *_open_order(order))
         self._status(order)
-        self._ended(fields[0], 9, 1, number + 1)
 
     def _fill(self, order: ScriptedOrder, price: float) -> None:
         order.status = "Filled"
