@@ -1,14 +1,21 @@
 """What every broker promises. Does not belong here: what only one of them does (`tests/adapters/`)."""
 
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from resources.brokers.csv_statement import CsvStatements
+from resources.brokers.listing import Symbols
+from resources.brokers.order_files import OrderFiles
 from resources.brokers.paper import PaperBroker, PaperFaults
+from resources.brokers.statement_file import StatementFileBroker
 from resources.memory import MemoryBroker
-from trading.book.orders import Order
+from trading.book.orders import Fill, Order
+from trading.book.statements import Statement
+from trading.config.models import StatementColumns
 from trading.errors import BrokerError
 from trading.market.instruments import Instrument
 from trading.ports import Broker
@@ -35,7 +42,61 @@ def memory(folder: Path, down: bool = False) -> Broker:
     return broker
 
 
-@pytest.fixture(params=[paper, memory])
+class Executed(StatementFileBroker):
+    """A broker of statement files, and somebody who works by its files alone: whenever it is asked, what is in the
+    order files by then has been traded in the sessions since, and their statements are in the folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        (home / "statements").mkdir()
+        symbols = Symbols({}, lambda _: {"GOLD": GOLD}, lambda _: {})
+        columns = StatementColumns(order_reference="reference")
+        super().__init__(
+            CsvStatements(home / "statements", columns, symbols), OrderFiles(home / "broker.sqlite", home / "orders")
+        )
+
+    def fills(self, session: date) -> list[Fill]:
+        self._trade(session)
+        return super().fills(session)
+
+    def statement(self, session: date) -> Statement | None:
+        self._trade(session)
+        return super().statement(session)
+
+    def _trade(self, through: date) -> None:
+        """Writes the statements up to a session that are not there yet."""
+        held = 0
+        for session in (MON, TUE, WED):
+            file = self._home / "statements" / f"{session}.csv"
+            if not file.exists() and session <= through:
+                done = [row for row in self._working() if row["session"] < str(session)]
+                traded = [f"trade,GOLD,{JUN},{row['quantity']},{PRICE},,,{row['order_id']},2,,{row['order_id']}"
+                          for row in done]  # fmt: skip
+                held += sum(int(row["quantity"]) for row in done)
+                lines = [HEADER, f"position,GOLD,{JUN},{held},{PRICE},,,,,,", *traded]
+                file.write_text("\n".join(lines) + "\n")
+            elif file.exists():
+                held = int(file.read_text().splitlines()[1].split(",")[3])
+
+    def _working(self) -> Iterator[dict[str, str]]:
+        for path in sorted((self._home / "orders").glob("*.csv")):
+            with path.open() as file:
+                yield from (row | {"session": path.stem} for row in csv.DictReader(file) if row["status"] == "working")
+
+
+HEADER = "record,symbol,contract,quantity,price,currency,amount,trade_id,commission,executed_at,reference"
+
+
+def statement_files(folder: Path, down: bool = False) -> Broker:
+    if not down:
+        return Executed(folder)
+    symbols = Symbols({}, lambda _: {"GOLD": GOLD}, lambda _: {})
+    (folder / "orders").write_text("a file where the folder belongs")
+    gone = CsvStatements(folder / "gone", StatementColumns(), symbols)
+    return StatementFileBroker(gone, OrderFiles(folder / "orders" / "broker.sqlite", folder / "orders"))
+
+
+@pytest.fixture(params=[paper, memory, statement_files])
 def make(request: pytest.FixtureRequest) -> Callable[..., Broker]:
     """Makes a broker in a folder, reachable or not."""
     return request.param
