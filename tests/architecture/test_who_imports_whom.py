@@ -8,6 +8,10 @@ from collections.abc import Callable
 # Nouns that several adapters share. Everything else in `resources` stands alone.
 SHARED = {
     "resources.arrow_arrays": "columns as arrays without pandas, for every reader of panels",
+    "resources.brokers.ib_days": "days of a gateway: part of one adapter, in a file of its own",
+    "resources.brokers.ib_futures": "what instruments are at Interactive Brokers: part of one adapter, likewise",
+    "resources.brokers.ib_gateway": "a conversation with a gateway: part of one adapter, likewise",
+    "resources.brokers.ib_messages": "what a gateway says: part of one adapter, likewise",
     "resources.clusters.crew": "what runs in the worker processes: half of one adapter, in a file of its own",
     "resources.clusters.dask_worker": "what runs in Dask's workers: half of one adapter, in a file of its own",
     "resources.clusters.limits": "when work is stopped, the same on every cluster",

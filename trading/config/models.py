@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import time
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator
@@ -122,6 +123,16 @@ class BrokerSettings(Settings):
     port: int = Field(4002, ge=1, le=65535, description="port of that gateway")
     client_id: int = Field(1, ge=0, le=2**31 - 1, description="client id at that gateway")
     timeout_seconds: float = Field(20.0, gt=0, le=600, description="how long the gateway may take, seconds")
+    timezone: str = Field("America/New_York", description="time zone of that gateway, in which its days end")
+    session_ends: Annotated[time | None, BeforeValidator(lambda given: given or None)] = Field(
+        None, description="time of its day after which trades belong to the next session; empty: at midnight"
+    )
+    history_days: int = Field(
+        1, ge=1, le=7, description="days of trades it tells, today included: 1, or as long as the trade log of TWS"
+    )
+    order_type: Literal["market", "limit"] = Field(
+        "market", description="orders at it: at market, or limited to the reference price"
+    )
     statements: str | None = Field(None, description="folder of statement files; none: <home>/statements")
     statement_format: Literal["csv", "flex"] = Field("csv", description="what statement files are")
     columns: StatementColumns = Field(default_factory=StatementColumns, description="mapping of CSV statements")
