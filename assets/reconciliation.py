@@ -19,7 +19,7 @@ from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from assets.pictures import image
 from trading.book.break_life import Reporter, follow
-from trading.book.breaks import Break, Comparison, breaks_of, open_breaks, session_rows
+from trading.book.breaks import Break, Comparison, breaks_of, open_before, session_rows
 from trading.book.journal import NO_HEAD, STREAMS, Event
 from trading.book.our_side import KINDS, OurSide
 from trading.book.reconciliation import Asked, reconcile
@@ -86,7 +86,7 @@ def reconciled(
         averages = said.statement.average_points if said.statement else ()
         kept = _kept(ledger) if session == sessions[-1] and not later else None
         side = ours.ours(instruments, averages, _needed(worth, said, session), kept)
-        comparison = reconcile(side, said, session, settings, open_breaks(known.breaks))
+        comparison = reconcile(side, said, session, settings, open_before(known.breaks, session))
         known.follow(comparison, session, clock(), settings.owner)
         yield from session_rows(known.breaks, session, comparison)
 

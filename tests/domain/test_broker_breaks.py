@@ -12,7 +12,16 @@ import pytest
 
 from resources.memory import MemoryLedger
 from trading.book.break_life import Reporter, assigned, closed, follow
-from trading.book.breaks import Finding, age_sessions, breaks_of, locked, open_breaks, session_rows, stopping
+from trading.book.breaks import (
+    Finding,
+    age_sessions,
+    breaks_of,
+    locked,
+    open_before,
+    open_breaks,
+    session_rows,
+    stopping,
+)
 from trading.book.journal import Event
 from trading.book.orders import Fill
 from trading.book.our_side import OurSide
@@ -238,7 +247,7 @@ class Kept:
     def run(self, session: date, ours: Ours, answer: Asked | None) -> list[tuple]:
         """Reconciles, and gives kind, item and age of what is open."""
         told = answer or Asked("ib", None)
-        comparison = reconcile(ours, told, session, SETTINGS, open_breaks(self.breaks))
+        comparison = reconcile(ours, told, session, SETTINGS, open_before(self.breaks, session))
         self.ledger.record(follow(comparison, self.breaks, self.reporter(session)))
         rows = session_rows(self.breaks, session, comparison)
         return [(row["kind"], row["item"], row["age_sessions"]) for row in rows]

@@ -145,6 +145,15 @@ def open_breaks(breaks: Iterable[Break], session: date | None = None) -> list[Br
     return [found for found in breaks if (found.state == "open" if session is None else found.open_on(session))]
 
 
+def open_before(breaks: Iterable[Break], session: date) -> list[Break]:
+    """Breaks of earlier sessions that were open when a session was reconciled, also where that closed them."""
+    return [
+        found
+        for found in breaks
+        if found.opened < session and (found.state == "open" or (found.closed or session) >= session)
+    ]
+
+
 # --- age --------------------------------------------------------------------------------------------------------------
 def age_sessions(opened: date, session: date) -> int:
     """Desk sessions (Monday to Friday without New Year's Day) since a break was opened: 0 on its first."""

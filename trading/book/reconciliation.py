@@ -73,7 +73,8 @@ class Asked:
 def reconcile(
     ours: Ours, asked: Asked, session: date, settings: ReconciliationSettings, known: Iterable[Break] = ()
 ) -> Comparison:
-    """All differences of a session, over everything either side knows, sorted. `known` are the breaks that are open."""
+    """All differences of a session, over everything either side knows, sorted. `known` are the breaks
+    of earlier sessions that were open before."""
     own = _own_findings(ours, session)
     no_answer = unfit(asked, session, settings.stale_after_hours)
     if no_answer is not None or asked.statement is None:

@@ -103,7 +103,7 @@ def match(
     as_of: datetime | None,
     price_tolerance: float,
 ) -> Matched:
-    """Compares the trades of a session, and looks for what earlier sessions left open (`known`: open breaks).
+    """Compares the trades of a session, and looks for what earlier sessions left open (`known`).
 
     `as_of` (UTC) is when the broker drew its statement up: what we did after it is not missing, only late.
     """
