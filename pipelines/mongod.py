@@ -104,6 +104,16 @@ def primary(ports: Sequence[int], wait_s: float) -> int | None:
         Event().wait(0.1)
 
 
+def settled(ports: Sequence[int], wait_s: float) -> bool:
+    """Whether every member is primary or secondary, waited for."""
+    until = time.monotonic() + wait_s
+    while not all(said.get("isWritablePrimary") or said.get("secondary") for said in map(_says, ports)):
+        if time.monotonic() >= until:
+            return False
+        Event().wait(0.1)
+    return True
+
+
 def _says(port: int) -> dict[str, Any]:
     """What a member says of itself; nothing where it does not answer."""
     from pymongo.errors import PyMongoError
