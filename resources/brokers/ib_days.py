@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from trading.errors import ConfigError
 
 MIDNIGHT = time(0)
 
@@ -24,6 +26,16 @@ class GatewayDays:
     timezone: str
     session_ends: time | None = None
     history_days: int = 1
+
+    def check(self) -> None:
+        """Raises ConfigError where the time zone is not one."""
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError) as cause:
+            raise ConfigError(
+                f"broker.timezone is {self.timezone!r}, which is no time zone. Write an IANA name, like "
+                "America/New_York."
+            ) from cause
 
     def session_of(self, instant: datetime) -> date:
         """The session that a trade at this instant belongs to."""

@@ -59,7 +59,7 @@ class InteractiveBrokers:
     `instruments(day)` what they are worth. `account` may be None where the login has one. Each question has
     `timeout_s` seconds in all and a connection of its own. Orders are good for the day: at market, or limited to the
     order's reference price. `timezone`, `session_ends` and `history_days` say which session a trade belongs to and how
-    far back the gateway remembers (GatewayDays).
+    far back the gateway remembers (GatewayDays). Raises ReferenceDataError, ConfigError.
     """
 
     name = NAME
@@ -87,6 +87,7 @@ class InteractiveBrokers:
         self._instruments, self._account, self._order_type = instruments, account, order_type
         self._address = Address(host, port, client_id, timeout_s, timezone)
         self._days = GatewayDays(timezone, session_ends, history_days)
+        self._days.check()
         self._months: dict[int, Any] = {}  # the gateway's details of a contract number, which never change
         self._strategies: dict[str, str] = {}
         self._lock = threading.Lock()  # one connection at a time has our client id

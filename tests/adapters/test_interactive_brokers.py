@@ -44,7 +44,7 @@ from resources.brokers.ib_futures import ListedFuture, listed_futures, renamed
 from resources.brokers.interactive_brokers import InteractiveBrokers
 from resources.csv_reference import CsvReference
 from trading.book.orders import Fill, Order, order_id
-from trading.errors import BadInput, BrokerError, ReferenceDataError
+from trading.errors import BadInput, BrokerError, ConfigError, ReferenceDataError
 from trading.market.instruments import Instrument
 from trading.ports import Broker
 
@@ -297,6 +297,11 @@ def test_our_order_in_a_contract_nobody_lists_stops(gateway: ScriptedGateway) ->
 ])  # fmt: skip
 def test_sessions_end_where_they_are_set_to(instant: datetime, session: date) -> None:
     assert GatewayDays("America/New_York", time(17)).session_of(instant) == session
+
+
+def test_a_time_zone_that_is_none(gateway: ScriptedGateway) -> None:
+    with pytest.raises(ConfigError, match=r"broker\.timezone is 'New York', which is no time zone"):
+        broker(gateway, timezone="New York")
 
 
 # --- orders ---------------------------------------------------------------------------------------------------------
