@@ -9,40 +9,57 @@ No sentence holds an address as it was given: it may hold a password.
 from __future__ import annotations
 
 import os
+import select
 import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from trading.errors import ConfigError, LedgerError, LedgerSchemaError, StoreBusy, StoreError, StoreUnavailable
 
-if TYPE_CHECKING:
-    import psycopg
-
-    Connection = psycopg.Connection[tuple[Any, ...]]
+Answer = TypeVar("Answer")
 
 _MOST = 16  # connections of one process
 _SET = "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as given(name, value)"
 _AGAIN = "Run the same command again: what was recorded is not recorded twice."
 
 
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that does not wait for ever: after `patience_s` seconds without an answer it closes itself."""
+
+    patience_s: float | None = None
+
+    def wait(self, gen: PQGen[Answer], interval: float = 0.1, timeout: float | None = None) -> Answer:
+        """As psycopg's. Raises OperationalError where the server is silent."""
+        try:
+            return super().wait(gen, interval, self.patience_s if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout as cause:
+            self.close()
+            raise psycopg.OperationalError(f"no answer in {self.patience_s:g} s") from cause
+
+
 class Connections:
     """Connections of one process to the database at `uri`: each is lent to one thread at a time.
 
-    A commit returns when it is on the server's disk. The server has `timeout_s` seconds to be reached, to answer, and
-    to give a lock.
+    A commit returns when it is on the server's disk. The server has `timeout_s` seconds to be reached, to answer a
+    statement, and to give a lock.
     """
 
     def __init__(self, uri: str, timeout_s: float) -> None:
+        self._idle: deque[Connection] = deque()
+        self._owner = os.getpid()
         self.place, self.user = _named(uri)
         self._uri, self._timeout_s = uri, timeout_s
-        self._idle: list[Connection] = []
-        self._owner = os.getpid()
-        self._lent = threading.BoundedSemaphore(_MOST)
+        self._turns = threading.BoundedSemaphore(_MOST)
 
     @contextmanager
     def lent(self) -> Iterator[Connection]:
-        """A connection. Errors of the driver leave as ours; a connection that failed is not lent again."""
+        """A connection. Errors of the driver leave as ours, and nothing that was begun stays open."""
         with self._translated(), self._turn():
             connection = self._taken()
             try:
@@ -55,26 +72,32 @@ class Connections:
 
     def close(self) -> None:
         """Closes those that nobody has; the next use opens new ones."""
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    def __del__(self) -> None:
+        if self._owner == os.getpid():
+            self.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._lent.acquire(timeout=self._timeout_s):
+        if not self._turns.acquire(timeout=self._timeout_s):
             raise StoreBusy(f"all {_MOST} connections to {self.place} were in use for {self._timeout_s:g} s. {_AGAIN}")
         try:
             yield
         finally:
-            self._lent.release()
+            self._turns.release()
 
     def _taken(self) -> Connection:
         if self._owner != os.getpid():  # a fork must not speak on its parent's connections
-            self._idle, self._owner = [], os.getpid()
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.closed and _quiet(connection):
-                return connection
-            connection.close()
+            self._idle, self._owner = deque(), os.getpid()
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if not connection.closed and _quiet(connection):
+                    return connection
+                connection.close()
         return self._opened()
 
     def _returned(self, connection: Connection) -> None:
@@ -82,19 +105,10 @@ class Connections:
             self._idle.append(connection)
 
     def _opened(self) -> Connection:
-        import psycopg
-        from psycopg.conninfo import make_conninfo
-
         wait_s, wait_ms = max(2, round(self._timeout_s)), str(round(self._timeout_s * 1000))
-        words = make_conninfo(
-            self._uri,
-            connect_timeout=wait_s,
-            application_name="daybook",
-            keepalives_idle=wait_s,
-            keepalives_interval=1,
-            tcp_user_timeout=wait_ms,  # a network that is cut is noticed, not waited for
-        )
-        connection = psycopg.connect(words, autocommit=True)
+        words = make_conninfo(self._uri, connect_timeout=wait_s, application_name="daybook", tcp_user_timeout=wait_ms)
+        connection = Connection.connect(words, autocommit=True)
+        connection.patience_s = 2 * self._timeout_s + 1  # the server's own limits come first
         given = {"statement_timeout": wait_ms, "lock_timeout": str(round(self._timeout_s * 900)), "timezone": "UTC"}
         given |= {"synchronous_commit": "on", "search_path": "daybook"}
         connection.execute(_SET, [list(given), list(given.values())])
@@ -102,8 +116,6 @@ class Connections:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        import psycopg
-
         try:
             yield
         except psycopg.Error as cause:
@@ -157,9 +169,6 @@ class Connections:
 
 def _named(uri: str) -> tuple[str, str]:
     """The server and database of an address, and its user, without the password. Raises ConfigError on no address."""
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict
-
     try:
         found = conninfo_to_dict(uri)
     except psycopg.Error:
@@ -180,16 +189,12 @@ def _first_line(cause: psycopg.Error) -> str:
 
 def _quiet(connection: Connection) -> bool:
     """Whether the server has said nothing since: what it says unasked is that it goes away."""
-    import select
-
     readable, _, _ = select.select([connection.fileno()], [], [], 0)
     return not readable
 
 
 def _rolled_back(connection: Connection) -> None:
     """Ends what a failure left open; a connection that cannot even do that is closed."""
-    import psycopg
-
     try:
         connection.rollback()
     except psycopg.Error:

@@ -15,20 +15,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import psycopg
 
 from resources import postgres_schema as schema
 from resources.journal_batch import Batch, Kept, Repeated, Written, enter, newest_first, projection_of, refuse_schema
-from resources.postgres_connections import Connections
+from resources.postgres_connections import Connection, Connections
 from trading.book.fold import Row, RowKey, folded
 from trading.book.journal import PROJECTIONS, SCHEMA, Event, Head, Projection, content_hash, searchable, words
 from trading.errors import DaybookError, LedgerError, StoreBusy
 from trading.ports import Entry, Health, Recorded
-
-if TYPE_CHECKING:
-    import psycopg
-
-    Connection = psycopg.Connection[tuple[Any, ...]]
 
 _ENTRY = "stream, number, event_id, kind, session, at, actor, cause, correlation, payload::text, link"
 _PAGE = 1_000
@@ -205,16 +202,20 @@ class PostgresLedger:
 # --- tables -----------------------------------------------------------------------------------------------------------
 @contextmanager
 def _alone(database: Connection) -> Iterator[None]:
-    """One transaction that nobody else makes or changes tables in, without the limit on how long a statement takes."""
+    """One transaction that nobody else makes or changes tables in, which may take long."""
+    patience_s = database.patience_s
     with database.transaction():
         database.execute("select pg_advisory_xact_lock(%s)", (_MAKING,))
         database.execute("set local statement_timeout = 0")
+        database.patience_s = None
         yield
+    database.patience_s = patience_s
 
 
 def _schema(database: Connection) -> int | None:
     """The version of the tables that are there; None where there are none."""
-    if database.execute(f"select to_regclass('{schema.NAME}.meta')").fetchone() == (None,):
+    there = "select 1 from pg_catalog.pg_tables where schemaname = %s and tablename = 'meta'"
+    if database.execute(there, (schema.NAME,)).fetchone() is None:
         return None
     found = database.execute("select schema from meta").fetchone()
     return int(found[0]) if found else 0
@@ -251,8 +252,6 @@ def _execute(database: Connection, statements: Iterable[str]) -> None:
 def _entered(database: Connection, events: Sequence[Event], kept: Kept, careful: bool) -> Batch:
     """One transaction, sent as a pipeline: the server is waited for where something is read, and at the end. Raises
     Repeated, LedgerError and what `enter` raises; nothing was recorded then."""
-    import psycopg
-
     try:
         with database.pipeline():
             database.execute("begin")
