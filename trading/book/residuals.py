@@ -14,7 +14,7 @@ from datetime import date
 
 import pandas as pd
 
-SHOWN = 3
+SHOWN, CENT = 3, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,9 @@ def unexplained(rows: pd.DataFrame, tolerance_base: float, base_currency: str) -
 
 def _sentence(session: object, amount: float, rows: pd.DataFrame, tolerance_base: float, unit: str) -> Unexplained:
     day = pd.Timestamp(str(session)).date()
-    order = rows["residual_base"].abs().sort_values(ascending=False, na_position="first", kind="stable").index
-    worst = [_row(row, unit) for row in rows.loc[order[:SHOWN]].to_dict("records")]
+    size = rows["residual_base"].abs().sort_values(ascending=False, na_position="first", kind="stable")
+    shown = size.index[: max(1, min(SHOWN, int((~(size < CENT)).sum())))]
+    worst = [_row(row, unit) for row in rows.loc[shown].to_dict("records")]
     return Unexplained(
         day,
         amount,
