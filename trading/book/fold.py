@@ -223,8 +223,9 @@ def _contract(fill: Row) -> RowKey:
 
 
 def _order_of(fill: Row) -> str:
-    """The canonical order of fills: by session, then by time where the broker says, then by id."""
-    return f"{fill['session']}|{fill['executed_at'] or ''}|{fill['fill_id']}"
+    """The canonical order of fills: by session, then by time (those without one first), then by id. Joined by spaces,
+    which sort before everything that a time begins with."""
+    return f"{fill['session']} {fill['executed_at'] or ''} {fill['fill_id']}"
 
 
 def _flat(contract: RowKey) -> Row:
