@@ -58,6 +58,11 @@ class Signed:
     is_new: bool
     differs: tuple[str, ...] = ()
 
+    @property
+    def numbers_differ(self) -> bool:
+        """Whether data or the book are stored otherwise now; another configuration or code changes no number yet."""
+        return any(name.startswith(("dataset ", "the book's ")) for name in self.differs)
+
 
 def sign_session(session: date, desk: Desk, who: str, run_id: str, *, anew: bool = False) -> Signed:
     """Signs a closed session as it stands. Where it is signed already that signature stands and nothing is recorded;

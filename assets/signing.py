@@ -72,15 +72,15 @@ def signature(
 
 def _stands(found: Signed) -> dg.AssetCheckResult:
     said = "what is stored is what is signed"
-    if found.differs:
+    if found.numbers_differ:
         said = (
             f"{found.document.session} is signed, and since then other is: {', '.join(found.differs)}. "
             f"To sign it as it is now: daybook close --restate --session {found.document.session}"
         )
     return dg.AssetCheckResult(
         check_name=STANDS,
-        passed=not found.differs,
+        passed=not found.numbers_differ,
         severity=dg.AssetCheckSeverity.WARN,
         description=said,
-        metadata={"outcome": "failed" if found.differs else "passed"},
+        metadata={"outcome": "failed" if found.numbers_differ else "passed"},
     )

@@ -163,7 +163,7 @@ def chains_of(ledger: Ledger, numbers: Mapping[str, int] | None = None) -> dict[
             for entry in ledger.entries(streams=[stream], upto=upto):
                 read.read(entry)
         except UNREADABLE as cause:
-            read.wrong = read.wrong or f"entry {read.number + 1} cannot be read ({cause})"
+            read.spoilt(f"entry {read.number + 1} cannot be read ({cause})", read.number + 1)
         found[stream] = read
     return found
 

@@ -47,14 +47,15 @@ def verify_signatures(where: Place) -> list[str]:
 # --- signing ----------------------------------------------------------------------------------------------------------
 def sign(where: Place, session: date | None) -> dict[str, Any]:
     """Signs a closed session (default: the latest) as it stands now; one that is signed keeps its signature. Raises
-    CloseRefused where it is signed and something is stored otherwise now."""
+    CloseRefused where it is signed and its numbers are stored otherwise now."""
     refuse_no_desk(where)
     with sole_run(where, aside):
         desk = Desk.open(where)
         signed = sign_session(desk.closed_session(session), _signing(desk), getpass.getuser(), BY_HAND)
-    if signed.differs:
+    if signed.numbers_differ:
         raise CloseRefused(changed_since(signed))
-    return {**told(signed.document, signed.digest), "signed": "now" if signed.is_new else "before: nothing changed"}
+    how = {"signed": "now" if signed.is_new else "before", "changed_since": ", ".join(signed.differs) or None}
+    return {**told(signed.document, signed.digest), **how}
 
 
 def changed_since(signed: Signed) -> str:

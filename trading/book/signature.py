@@ -236,28 +236,34 @@ class Entry(Protocol):
 @dataclass(slots=True)
 class Chain:
     """One stream as far as it was read: its last number, the link that its events come to, the records since it, the
-    links at the ends of all batches, and in words where it is not what was recorded."""
+    links at the ends of all batches, and what is not as it was recorded: in words, and from which entry on."""
 
     number: int = 0
     link: str = ""
     since: list[str] = field(default_factory=list)
     ends: dict[int, str] = field(default_factory=dict)
     wrong: str = ""
+    wrong_at: int = 0
 
     def read(self, entry: Entry) -> None:
         """Takes the next entry in. The link is what the events come to, whatever link is stored with them."""
         began = self.number - len(self.since) + 1
         self.since.append(entry.event.record_text())
         if entry.number != self.number + 1 or entry.event.stream != entry.stream:
-            self.wrong = self.wrong or f"entry {entry.number} is not where it was"
+            self.spoilt(f"entry {entry.number} is not where it was", entry.number)
         self.number = entry.number
         if entry.link is None:
             return
         self.link, self.since = link(self.link, self.since), []
         self.ends[entry.number] = self.link
-        if self.link != entry.link and not self.wrong:
+        if self.link != entry.link:
             which = f"entry {entry.number}" if began == entry.number else f"one of entries {began} to {entry.number}"
-            self.wrong = f"{which} was changed, added or taken away"
+            self.spoilt(f"{which} was changed, added or taken away", began)
+
+    def spoilt(self, why: str, number: int) -> None:
+        """Notes the first thing that is wrong."""
+        if not self.wrong:
+            self.wrong, self.wrong_at = why, number
 
 
 def chain_differences(heads: Mapping[str, Head], read: Mapping[str, Chain]) -> list[str]:
@@ -265,8 +271,8 @@ def chain_differences(heads: Mapping[str, Head], read: Mapping[str, Chain]) -> l
     found = []
     for stream, head in sorted(heads.items()):
         chain = read.get(stream, Chain())
-        if head == NO_HEAD or chain.ends.get(head.number) == head.link:
-            continue
-        why = chain.wrong or f"its {chain.number} entries come to another link"
-        found.append(f"ledger stream {stream} up to entry {head.number} is not what was signed: {why}.")
+        spoilt = chain.wrong and chain.wrong_at <= head.number
+        if spoilt or (head != NO_HEAD and chain.ends.get(head.number) != head.link):
+            why = chain.wrong if spoilt else f"its {chain.number} entries come to another link"
+            found.append(f"ledger stream {stream} up to entry {head.number} is not what was signed: {why}.")
     return found
