@@ -322,13 +322,25 @@ def own_postgres() -> Iterator[OwnPostgres]:
 
 
 @pytest.fixture
-def postgres_database(postgres_uri: str) -> Iterator[str]:
-    """The address of an empty database, dropped afterwards."""
+def postgres_databases(postgres_uri: str) -> Iterator[Callable[[], str]]:
+    """Makes empty databases, and gives their addresses; they are dropped after the test."""
     import psycopg
 
-    name = f"daybook_test_{secrets.token_hex(6)}"
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"daybook_{uuid.uuid4().hex[:12]}")
+        with psycopg.connect(postgres_uri, autocommit=True) as server:
+            server.execute(f"create database {made[-1]}")
+        return urlunsplit(urlsplit(postgres_uri)._replace(path=f"/{made[-1]}"))
+
+    yield make
     with psycopg.connect(postgres_uri, autocommit=True) as server:
-        server.execute(f"create database {name}")
-    yield urlunsplit(urlsplit(postgres_uri)._replace(path=f"/{name}"))
-    with psycopg.connect(postgres_uri, autocommit=True) as server:
-        server.execute(f"drop database {name} with (force)")
+        for name in made:
+            server.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def postgres_database(postgres_databases: Callable[[], str]) -> str:
+    """The address of an empty database, dropped after the test."""
+    return postgres_databases()

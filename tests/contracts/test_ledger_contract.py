@@ -14,6 +14,7 @@ import pytest
 
 from resources.memory import MemoryLedger
 from resources.mongo_ledger import MongoLedger
+from resources.postgres_ledger import PostgresLedger
 from resources.sqlite_ledger import SqliteLedger
 from trading.book.booking import Entered
 from trading.book.journal import Event
@@ -28,18 +29,19 @@ JUN = 20220600
 BOOK = "book/trend"
 
 
-@pytest.fixture(params=["memory", "sqlite", "mongo"])
+@pytest.fixture(params=["memory", "sqlite", "mongo", "postgres"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
     """Makes empty ledgers of one kind."""
     if request.param == "memory":
         yield MemoryLedger
         return
-    made: list[SqliteLedger | MongoLedger] = []
-    addresses = request.getfixturevalue("mongo_databases") if request.param == "mongo" else None
+    made: list[SqliteLedger | MongoLedger | PostgresLedger] = []
+    on_server = {"mongo": MongoLedger, "postgres": PostgresLedger}.get(request.param)
+    addresses = request.getfixturevalue(f"{request.param}_databases") if on_server else None
 
     def one() -> Ledger:
         folder = tmp_path / f"book{len(made)}"
-        made.append(MongoLedger(addresses()) if addresses else SqliteLedger(folder / "ledger.sqlite"))
+        made.append(on_server(addresses()) if on_server else SqliteLedger(folder / "ledger.sqlite"))
         return made[-1]
 
     yield one
