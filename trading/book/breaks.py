@@ -224,8 +224,9 @@ def override_in_force(row: Row, scope: str, session: object) -> bool:
 
 def _locked_by(code: str, found: Break) -> str:
     return (
-        f"{code} takes no new orders since {found.opened}: {found.message} Heal the break, close it (`daybook breaks "
-        f"close '{found.break_id}' --by NAME --reason WHY`), or override the lock of {code} with a name and a reason."
+        f"{code} takes no new orders since {found.opened}: {found.message} Heal the break, or close it "
+        f"(`daybook breaks close '{found.break_id}' --reason WHY`), or override the lock "
+        f"(`daybook override --instrument {code} --reason WHY`)."
     )
 
 
