@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines.brokers import broker_of
 from pipelines.settings import Place, place, project_folder, read_settings
 from pipelines.wiring import (
     LEDGER_FILE,
@@ -150,13 +151,13 @@ class VendorResource(HomeResource):
         return vendor_of(self.settings(), reference(self.where()))
 
 
-class PaperBrokerResource(HomeResource):
-    """A broker that fills at the session's closing prices and keeps its own books."""
+class BrokerResource(HomeResource):
+    """The broker that the desk's settings name."""
 
     def adapter(self) -> Broker:
-        """The paper broker of this home."""
+        """The paper broker, one of statement files, or Interactive Brokers."""
         where = self.where()
-        return paper_broker(where, frame_store(where), reference(where))
+        return broker_of(where, self.settings(), frame_store(where), reference(where))
 
 
 class NotifierResource(HomeResource):
@@ -305,14 +306,6 @@ def notifier_of(settings: DeskSettings) -> Notifier:
     return WebhookNotifier(url) if url else LogNotifier()
 
 
-def paper_broker(where: Place, frames: FrameStore, found: ReferenceStore) -> Broker:
-    """The paper broker of a home: its own file, filled at the desk's daily prices."""
-    from resources.brokers.paper import PaperBroker
-    from resources.brokers.quotes import DailyQuotes
-
-    return PaperBroker(where.home / "broker.sqlite", DailyQuotes(frames), found.instruments)
-
-
 def panels(frames: FrameStore, found: ReferenceStore) -> DataSource:
     """Panels of what a store holds now."""
     from resources.frame_panels import FramePanels
@@ -368,7 +361,7 @@ def adapters(where: Place) -> Adapters:
         cache=cache_resource(where).adapter(),
         blobs=DiskBlobsResource(root=str(where.home / "blobs")).adapter(),
         vendor=vendor_of(settings, found),
-        broker=paper_broker(where, frames, found),
+        broker=broker_of(where, settings, frames, found),
         notifier=notifier_of(settings),
         sql=sql_reader(frames, book, where),
         backups=snapshots(where),
@@ -443,7 +436,7 @@ def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
         "panels": PanelsResource(**own),
         "backtests": BacktestsResource(**own),
         "sweeps": SweepsResource(**own),
-        "broker": PaperBrokerResource(**own),
+        "broker": BrokerResource(**own),
         "notifier": NotifierResource(**own),
         "sql": SqlResource(**own),
         "backups": SnapshotsResource(**own),

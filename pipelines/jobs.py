@@ -60,9 +60,10 @@ def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> 
 INGEST = _job("ingest", [history.history], "Loads all history of the desk's vendor.")
 PRICES_OF_SESSION = _job("prices", PRICES, "Takes in one session's prices: raw, clean and continuous.")
 CLOSE = _job("close", BY_SESSION, "The end of the day: prices checked, measured, traded on paper, valued, reported.")
+RECONCILE = _job("reconcile", [reconciliation.breaks], "One session's book against the broker's statement, again.")
 BACKFILL = _job("backfill", BY_SESSION, "The close of many sessions, in order, in one run.")
 _RUN = [asset for name, asset in BACKTESTS.items() if name in TRADED] or list(BACKTESTS.values())
 BACKTEST = _job("backtest", _RUN, "Strategies over history, curves drawn.")
 SWEEP = _job("sweep", [sweeps.variants], "Many variants of one strategy over history, the best shown.")
 BACKUP = _job("backup", [backups.backup], "A snapshot of the whole desk.")
-JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, BACKFILL, BACKTEST, SWEEP, BACKUP]
+JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, RECONCILE, BACKFILL, BACKTEST, SWEEP, BACKUP]

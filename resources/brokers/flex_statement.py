@@ -145,7 +145,7 @@ class _Sorter:
     def _sorted(self, row: FlexRow) -> _Known | None:
         kind, symbol, under = row.get("assetCategory"), row.need("symbol"), row.get("underlyingSymbol")
         instrument = self.symbols.instrument(symbol, self.session, under) if kind in ("", "FUT") else None
-        if instrument is None:
+        if instrument is None or not self.symbols.is_of_size(instrument, _multiplier(row)):
             self.unknown.append(unknown_name(symbol, "" if kind == "FUT" else kind, row.get("expiry")))
             return None
         expiry = row.day("expiry")
@@ -219,14 +219,18 @@ def _added(first: tuple[int, float | None], second: tuple[int, float | None]) ->
 def _price(known: _Known, attribute: str, money: str, quantity: str) -> float | None:
     """A price in our points, None where the query does not have it; 0 contracts or no price tell no money."""
     row = known.row
-    text, size = row.get(attribute), row.get("multiplier")
+    text, multiplier = row.get(attribute), _multiplier(row)
     price = exact(text, row.wrong(attribute)) if text else None
-    multiplier = exact(size, row.wrong("multiplier")) if size else None
     if price and multiplier and row.get(money):
         paid, held = exact(row.get(money), row.wrong(money)), exact(row.need(quantity), row.wrong(quantity))
         multiplier = _paid_for(paid, held * price, multiplier)
     points = in_points(price or Decimal(0), multiplier, known.instrument, row.wrong("multiplier"))
     return None if price is None else points
+
+
+def _multiplier(row: FlexRow) -> Decimal | None:
+    size = row.get("multiplier")
+    return exact(size, row.wrong("multiplier")) if size else None
 
 
 def _paid_for(paid: Decimal, traded: Decimal, multiplier: Decimal) -> Decimal:

@@ -68,11 +68,20 @@ class Statements(Protocol):
 @dataclass(frozen=True, slots=True)
 class Symbols:
     """What the broker's names mean: `given` maps them to instrument codes; a name that is an instrument's code itself
-    needs no mapping."""
+    needs no mapping. `sizes` are the multipliers under which the broker lists an instrument, where that is known: a
+    contract of another size is another one, however alike the names (micros have the underlying of their big ones)."""
 
     given: Mapping[str, str]
     instruments: Callable[[date], Mapping[str, Instrument]]
     roll_parameters: Callable[[date], Mapping[str, RollParameters]]
+    sizes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def is_of_size(self, instrument: Instrument, multiplier: Decimal | None) -> bool:
+        """Whether a contract of this multiplier may be the instrument's."""
+        listed = self.sizes.get(instrument.code)
+        if multiplier is None or listed is None:
+            return True
+        return float(multiplier) in (*listed, instrument.point_value_local)
 
     def instrument(self, symbol: str, session: date, *others: str) -> Instrument | None:
         """The instrument of a symbol (ESM2), its root (ES), or of other names the broker gives it, the first that is

@@ -76,7 +76,7 @@ def folder(home: Path, **texts: str) -> Path:
 
 def broker(home: Path, text: str = SAMPLE, account: str | None = None, **more: str) -> StatementFileBroker:
     """A broker whose one file, and perhaps others, says this."""
-    symbols = Symbols(SYMBOLS, instruments, rolls)
+    symbols = Symbols(SYMBOLS, instruments, rolls, {"GOLD": (100.0,)})
     statements = FlexStatements(folder(home, daily=text, **more), account, symbols)
     return StatementFileBroker(statements, OrderFiles(home / "broker.sqlite", home / "orders"))
 
@@ -280,6 +280,11 @@ def test_lots_are_added_up_where_there_is_no_summary(tmp_path: Path) -> None:
             for n, p in (("1", "1800"), ("3", "1840"))]  # fmt: skip
     found = held(tmp_path, *lots)
     assert (found.positions, found.average_points) == ({GOLD: 4}, {GOLD: 1830.0})
+
+
+def test_a_micro_of_the_same_underlying_is_not_its_big_one(tmp_path: Path) -> None:
+    found = held(tmp_path, position("MGCJ2", "GC", "5", 'multiplier="10" currency="USD" expiry="20220427"'))
+    assert (found.positions, found.unknown) == ({}, ("MGCJ2 20220427",))
 
 
 def test_what_is_no_future_is_named_and_never_dropped(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ JOBS = {
     "ingest": {"history"},
     "prices": PRICES,
     "close": BY_SESSION,
+    "reconcile": {"breaks"},
     "backfill": BY_SESSION,
     "backtest": {"backtests/trend"},
     "sweep": {"sweeps"},
@@ -170,7 +171,7 @@ def test_jobs_run_in_process_and_make_what_they_should(graph: AssetGraph) -> Non
         assert made == expected, name
 
 
-@pytest.mark.parametrize("name", ["prices", "close", "backfill"])
+@pytest.mark.parametrize("name", ["prices", "close", "reconcile", "backfill"])
 def test_jobs_by_session_are_partitioned(name: str) -> None:
     assert defs.resolve_job_def(name).partitions_def == SESSIONS
 
@@ -183,7 +184,8 @@ def test_the_close_runs_our_checks_and_not_the_second_layer() -> None:
 
 
 def test_names_of_sensors_and_schedules() -> None:
-    assert {sensor.name for sensor in defs.sensors or []} == {"drop_folder", "run_failed", "risk_limits"}
+    told = {"run_failed", "risk_limits", "broker_statements"}
+    assert {sensor.name for sensor in defs.sensors or []} == {"drop_folder"} | told
     on = {sensor.name for sensor in defs.sensors or [] if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
-    assert on == {"run_failed", "risk_limits"}  # who hears of nothing would never switch them on
+    assert on == told  # who hears of nothing would never switch them on
     assert "close_of_day" in {schedule.name for schedule in defs.schedules or []}

@@ -228,7 +228,7 @@ def test_a_failed_run_is_told_with_its_job_and_session() -> None:
 
 
 def test_every_job_that_works_unwatched_tells_when_it_fails() -> None:
-    watched = {"ingest", "prices", "close", "backfill", "backtest", "sweep", "backup", "quality", "orders"}
+    watched = {"ingest", "prices", "close", "reconcile", "backfill", "backtest", "sweep", "backup", "quality", "orders"}
     assert {job.name for job in sensors.WATCHED} == watched
 
 
