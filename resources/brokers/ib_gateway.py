@@ -158,10 +158,7 @@ class Gateway:
     async def _ask(self, what: str, key: object, send: Callable[[], object]) -> list[Any]:
         self.asking = what
         answer = self._messages.expect(key)
-        try:
-            send()
-        except ConnectionError:  # the library's client says so where the connection ended just now
-            self._messages.setEventsDone()
+        send()
         try:
             return await answer.done
         except Refused as refused:
@@ -220,6 +217,9 @@ async def _open(address: Address, asking: list[str]) -> AsyncIterator[Gateway]:
     try:
         await gateway.connect()
         yield gateway
+    except ConnectionError as cause:  # the library's client says so where the connection ended between two questions
+        messages.setEventsDone()
+        raise messages.failure or cause from cause
     finally:
         asking[0] = gateway.asking
         await gateway.hang_up()

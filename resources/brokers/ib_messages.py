@@ -30,7 +30,7 @@ BROKEN = {
     2110: "The gateway lost Interactive Brokers: wait until it says that it is connected, then run again",
 }
 RESTORED = frozenset({1101, 1102})
-ORDER_NOTES = frozenset({399, 404, 10167})  # said about an order that stays at work
+ORDER_NOTES = frozenset({399, 404, 10167, 10349})  # said about an order that stays at work
 CLIENT_ID_TAKEN = 326
 ENDED = frozenset({"Cancelled", "ApiCancelled", "Filled", "Inactive"})
 AT_WORK = frozenset({"PreSubmitted", "Submitted", "Filled"})

@@ -98,7 +98,7 @@ class InteractiveBrokers:
         wanted = {order.order_id: order for order in reversed(orders)}
         self._strategies |= {name: order.strategy for name, order in wanted.items()}
         ordered = [wanted[name] for name in dict.fromkeys(order.order_id for order in orders)]
-        refused = self._converse(lambda gateway: self._place(gateway, ordered))
+        refused = self._converse(lambda gateway: self._place(gateway, ordered)) if ordered else {}
         if refused:
             told = "; ".join(f"{name} ({why})" for name, why in refused.items())
             raise BrokerError(
@@ -109,7 +109,8 @@ class InteractiveBrokers:
     def cancel(self, order_ids: Sequence[str]) -> None:
         """As the port. Raises BrokerError for an order at work that another API client placed: only that client can
         withdraw it."""
-        self._converse(lambda gateway: self._cancel(gateway, set(order_ids)))
+        if order_ids:
+            self._converse(lambda gateway: self._cancel(gateway, set(order_ids)))
 
     def fills(self, session: date) -> list[Fill]:
         """As the port: executions of orders with our reference. One that was corrected since is given as it first was;

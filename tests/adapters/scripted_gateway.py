@@ -87,16 +87,20 @@ class ScriptedOrder:
 @dataclass
 class Faults:
     """What goes wrong, by the first field of what the client asks: say nothing; hang up before the answer is whole (an
-    order is taken, and nothing said); never end it; say something else first; answer with an error. `at_start` errors
-    are told as soon as the client has started."""
+    order is taken, and nothing said) or right after it; never end it; say something else first; answer with an error.
+
+    `at_start` errors are told as soon as the client has started; `notes` about every order that is placed.
+    """
 
     silent: frozenset[str] = frozenset()
     hang_up: frozenset[str] = frozenset()
+    hang_up_after: frozenset[str] = frozenset()
     never_end: frozenset[str] = frozenset()
     nonsense: dict[str, Sequence[Any]] = field(default_factory=dict)
     errors: dict[str, tuple[int, str]] = field(default_factory=dict)
     at_start: list[tuple[int, str]] = field(default_factory=list)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)  # by symbol
+    notes: list[tuple[int, str]] = field(default_factory=list)
     cuts_references_to: int | None = None
     silent_to_all: bool = False
     greeting: bytes | None = None
@@ -225,6 +229,8 @@ class _Conversation:
             self._error(_request(fields), *self.faults.errors[asked])
         elif asked in self.answers:
             self.answers[asked](fields)
+        if asked in self.faults.hang_up_after:
+            raise _HungUp
 
     def _error(self, request: int | str, code: int, text: str) -> None:
         self.send(4, 2, request, code, text, "")
@@ -337,6 +343,8 @@ class _Conversation:
         if PLACE in self.faults.hang_up:
             order.status = "Submitted"
             raise _HungUp
+        for note in self.faults.notes:
+            self._error(number, *note)
         self.send(5, *_open_order(order))
         if contract.symbol in self.gateway.fills_at:
             self._fill(order, self.gateway.fills_at[contract.symbol])

@@ -353,6 +353,21 @@ def test_an_order_whose_acknowledgement_was_lost_is_not_placed_twice(gateway: Sc
     assert len(gateway.orders) == 1
 
 
+def test_a_note_about_an_order_at_work_is_no_refusal(gateway: ScriptedGateway) -> None:
+    gateway.faults.nonsense = {
+        PLACE: [4, 2, 1, 399, "Order Message: it will not be placed before the market opens", ""]
+    }
+    broker(gateway).place([ORDER])
+    assert [order.status for order in gateway.orders] == ["Submitted"]
+
+
+def test_nothing_to_do_needs_no_gateway() -> None:
+    with ScriptedGateway() as gone:
+        pass
+    broker(gone).place([])
+    broker(gone).cancel([])
+
+
 def test_a_refused_order_is_named_and_the_others_are_placed(gateway: ScriptedGateway) -> None:
     gateway.faults.refusals = {"CL": (201, "Order rejected - reason: no margin")}
     crude = replace(ORDER, order_id="crude", instrument="CRUDE_W", contract=20221200)
@@ -468,6 +483,21 @@ def test_an_answer_that_is_not_whole(gateway: ScriptedGateway, question: str, wh
     if what != CANCEL:
         with pytest.raises(BrokerError, match="did not answer: the connection ended before the answer was whole"):
             QUESTIONS[question](broker(gateway))
+
+
+@pytest.mark.parametrize(("question", "what"), [
+    ("statement", CLOCK), ("statement", POSITIONS), ("statement", CONTRACT), ("statement", SUMMARY),
+    ("statement", EXECUTIONS), ("place", CLOCK), ("place", COMPLETED), ("place", EXECUTIONS),
+    ("place", ALL_OPEN_ORDERS), ("place", CONTRACT), ("cancel", ALL_OPEN_ORDERS), ("fills", CLOCK),
+])  # fmt: skip
+def test_a_connection_that_ends_between_two_answers(gateway: ScriptedGateway, question: str, what: str) -> None:
+    gateway.positions = [("DU1", GC, 2, 180_010.0)]
+    if question == "cancel":
+        gateway.orders = [ScriptedOrder(1, 1, GC, "BUY", 2, "MKT", "", "DAY", "DU1", ID)]
+    gateway.faults.hang_up_after = frozenset({what})
+    with pytest.raises(BrokerError, match="did not answer: the connection ended before the answer was whole"):
+        QUESTIONS[question](broker(gateway))
+    assert gateway.placed() == []
 
 
 @pytest.mark.parametrize("what", [POSITIONS, SUMMARY, EXECUTIONS])
