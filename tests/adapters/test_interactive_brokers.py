@@ -354,9 +354,7 @@ def test_an_order_whose_acknowledgement_was_lost_is_not_placed_twice(gateway: Sc
 
 
 def test_a_note_about_an_order_at_work_is_no_refusal(gateway: ScriptedGateway) -> None:
-    gateway.faults.nonsense = {
-        PLACE: [4, 2, 1, 399, "Order Message: it will not be placed before the market opens", ""]
-    }
+    gateway.faults.notes = [(399, "Order Message: it will not be placed before the market opens"), (2109, "ignored")]
     broker(gateway).place([ORDER])
     assert [order.status for order in gateway.orders] == ["Submitted"]
 
