@@ -8,10 +8,14 @@ from collections.abc import Callable
 # Nouns that several adapters share. Everything else in `resources` stands alone.
 SHARED = {
     "resources.arrow_arrays": "columns as arrays without pandas, for every reader of panels",
+    "resources.brokers.flex_rows": "the XML of Flex statements: half of one reader, in a file of its own",
     "resources.brokers.ib_days": "days of a gateway: part of one adapter, in a file of its own",
     "resources.brokers.ib_futures": "what instruments are at Interactive Brokers: part of one adapter, likewise",
     "resources.brokers.ib_gateway": "a conversation with a gateway: part of one adapter, likewise",
     "resources.brokers.ib_messages": "what a gateway says: part of one adapter, likewise",
+    "resources.brokers.listing": "what a statement file says, whatever its format",
+    "resources.brokers.order_files": "orders as files: half of one adapter, in a file of its own",
+    "resources.brokers.statement_folder": "a folder of statement files, whatever their format",
     "resources.clusters.crew": "what runs in the worker processes: half of one adapter, in a file of its own",
     "resources.clusters.dask_worker": "what runs in Dask's workers: half of one adapter, in a file of its own",
     "resources.clusters.limits": "when work is stopped, the same on every cluster",
@@ -31,8 +35,8 @@ SHARED = {
 }
 # Adapters are made here: from settings (`vended`, as Dagster resources) and for a deployment.
 MAKERS = {"resources.vended"}
-# With Dagster, without what that takes to load, and as sources of backtests.
-NAMES_ADAPTERS = {"pipelines.deployments", "pipelines.wiring", "pipelines.panel_sources"}
+# With Dagster, without what that takes to load, as sources of backtests, and by the settings of brokers.
+NAMES_ADAPTERS = {"pipelines.deployments", "pipelines.wiring", "pipelines.panel_sources", "pipelines.brokers"}
 RESTRICTED = ("dg.asset", "dg.op", "dg.job", "dg.multi_asset", "dg.asset_check", "dg.multi_asset_check", "dg.sensor",
               "dg.schedule", "dg.run_failure_sensor", "dg.graph")  # fmt: skip
 
