@@ -26,13 +26,14 @@ BY_SESSION = {
     "clean_bars", "clean_multiple_prices", "clean_fx_rates",
     "multiple_prices", "roll_calendar", "roll_gaps", "roll_states", "daily_prices", "fx_rates", "adjusted_prices",
     "volatility", "correlation", "covariance", "forecasts", "optimal_positions",
-    "targets", "orders", "fills", "positions", "pnl", "equity", "breaks", "data_quality", "daily_report",
+    "targets", "orders", "fills", "positions", "pnl", "equity", "attribution", "breaks",
+    "data_quality", "daily_report",
 }  # fmt: skip
 
 MEASURES = {"volatility", "correlation", "covariance", "forecasts", "optimal_positions", "targets"} | {
     "backtest_results", "sweep_results",
 }  # fmt: skip
-BOOK = {"orders", "fills", "positions", "pnl", "equity"}
+BOOK = {"orders", "fills", "positions", "pnl", "equity", "attribution"}
 MADE = {"multiple_prices", "roll_calendar", "roll_gaps", "roll_states", "daily_prices", "fx_rates"}
 CLEAN = {"clean_bars", "clean_multiple_prices", "clean_fx_rates"}
 RAW = {"raw_bars", "raw_multiple_prices", "raw_adjusted_prices", "raw_fx_rates", "raw_roll_calendars"}
@@ -50,6 +51,9 @@ BLOCKING = {
     "pnl_rows": {"pnl"},
     "pnl_identity": {"equity"},
     "account_chain": {"equity"},
+    "attribution_rows": {"attribution"},
+    "attribution_total": {"attribution"},
+    "pnl_explained": {"attribution"},
     "broker_breaks": {"breaks"},
 }
 PRICES = RAW | CLEAN | MADE | {"adjusted_prices"}
@@ -178,7 +182,7 @@ def test_jobs_by_session_are_partitioned(name: str) -> None:
 
 def test_the_close_runs_our_checks_and_not_the_second_layer() -> None:
     close, quality = ({node.name for node in defs.resolve_job_def(name).nodes} for name in ("close", "quality"))
-    assert {"equity_rules", "positions_ledger_fold"} <= close
+    assert {"equity_rules", "positions_ledger_fold", "pnl_explained"} <= close
     assert quality
     assert not quality & close
 
