@@ -173,11 +173,7 @@ def _pictures(report: DailyReport) -> dict[str, Any]:
         "pnl": html.inline_svg(
             drawings.pnl_bars(report.pnl, "instrument", unit), "pnl", _said(report.pnl, "total_base", "P&L")
         ),
-        "causes": html.inline_svg(
-            drawings.waterfall(_of_month(report), "P&L of the month by cause", unit),
-            "causes",
-            "Bars that lead from nothing to the month's P&L, one a cause; the numbers are in the table beside it.",
-        ),
+        "causes": _causes_picture(report, unit),
         "exposure": html.inline_svg(
             drawings.exposure_bars(report.positions, unit=unit),
             "exposure",
@@ -196,9 +192,11 @@ def _pictures(report: DailyReport) -> dict[str, Any]:
     }
 
 
-def _of_month(report: DailyReport) -> pd.Series:
+def _causes_picture(report: DailyReport, unit: str) -> Any:
     """The month's amount of each cause and of what has none."""
-    return by_cause(report.attribution).drop("total")
+    amounts = by_cause(report.attribution).drop("total")
+    said = "Bars that lead from nothing to the month's P&L, one a cause; the numbers are in the table beside it."
+    return html.inline_svg(drawings.waterfall(amounts, "P&L of the month by cause", unit), "causes", said)
 
 
 def _said(rows: pd.DataFrame, column: str, what: str) -> str:
