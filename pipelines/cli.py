@@ -454,6 +454,16 @@ def ui(where: Place, port: int) -> Answer:
     return Answer({}, exit_code=web.serve(where, port))
 
 
+@main.command()
+@answering
+def doctor(where: Place) -> Answer:
+    """Ask every backend of the deployment whether it is well, and say what to do where one is not."""
+    from pipelines import doctor as practice
+
+    found = practice.examined(where)
+    return Answer(found, lambda: _out(_table("Backends", found["backends"])), found["exit_code"])
+
+
 @main.group()
 def services() -> None:
     """Run MongoDB and Redis of this home on this machine, for people without servers."""

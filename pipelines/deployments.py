@@ -252,6 +252,17 @@ def shown_cache(where: Place) -> Vended:
     return RedisCacheResource(url=dg.EnvVar("REDIS_URL")) if isinstance(found, RedisCacheResource) else found
 
 
+def shared_cache(where: Place) -> Cache | None:
+    """The cache that the processes of a deployment share, asked directly; None where each has its own. Raises as
+    `cache_resource`."""
+    found = cache_resource(where)
+    if not isinstance(found, RedisCacheResource):
+        return None
+    from resources.redis_cache import RedisCache
+
+    return RedisCache(found.url)
+
+
 def shown_ledger(where: Place) -> Vended:
     """The ledger that the settings choose, for Dagster, whose UI shows settings: addresses hold passwords and stay in
     the environment."""
@@ -320,6 +331,11 @@ def sql_reader(frames: FrameStore, book: Ledger, where: Place) -> Sql:
     return SqlReader(frames, book, before={BACKTEST_RESULTS.name: result_store(where).index})
 
 
+def blob_store(where: Place) -> BlobStore:
+    """Pages and other files of a home, by content."""
+    return DiskBlobsResource(root=str(where.home / "blobs")).adapter()
+
+
 def snapshots(where: Place) -> Backups:
     """Snapshots of a home, in its backup folder."""
     from resources.delta_frames import DeltaFrames
@@ -359,7 +375,7 @@ def adapters(where: Place) -> Adapters:
         ledger=book,
         reference=found,
         cache=cache_resource(where).adapter(),
-        blobs=DiskBlobsResource(root=str(where.home / "blobs")).adapter(),
+        blobs=blob_store(where),
         vendor=vendor_of(settings, found),
         broker=broker_of(where, settings, frames, found),
         notifier=notifier_of(settings),
