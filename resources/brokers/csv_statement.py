@@ -10,7 +10,9 @@ orders (`order_files.py`).
     trade,GOLD,202204,1,1890.2,,,8812,2.1,2022-02-25T15:02:11Z
     cash,,,,,USD,1002345.67,,,
 
-Every column that is mapped must be there; others are left alone. A file without a record column lists positions only.
+Every column that is mapped must be there; others are left alone. A file without a record column lists positions only;
+one without any row is refused, since a flat account and a file that was cut off look alike. Cash without a row is not
+stated, which is not zero; no trades are none.
 Where there is no contract column, the symbol tells the month (GCJ2, GC APR 22). Times without a zone are UTC.
 """
 
@@ -127,10 +129,15 @@ class _Reader:
         """The whole statement."""
         columns = self.columns
         names = [getattr(columns, name) for name in self._fields()]
-        for row in mapped_rows(
+        rows = mapped_rows(
             self.path, [name for name in names if name], delimiter=columns.delimiter, encoding=columns.encoding,
             mapping=MAPPING,
-        ):  # fmt: skip
+        )  # fmt: skip
+        if not rows:
+            found = "a header and no rows, which may be a flat account or a file that was cut off"
+            cure = "Deliver it again; where the account is flat, with a position of 0 in any contract."
+            raise BadInput(found, where=str(self.path), row=1, cure=cure)
+        for row in rows:
             self._take(row)
         listed = columns.record is not None
         trades = tuple(sorted(self.trades.values(), key=lambda trade: trade.executed_at or ""))
@@ -138,7 +145,7 @@ class _Reader:
             self.session,
             {key: held for key, held in self.positions.items() if held},
             self.average,
-            self.cash if listed and columns.amount and columns.currency else None,
+            self.cash or None,
             trades if listed and columns.trade_id else None,
             unknown=sorted_names(self.unknown),
             settles_daily=columns.settles_daily,

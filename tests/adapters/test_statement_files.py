@@ -99,10 +99,14 @@ def test_byte_order_mark_windows_lines_and_further_columns_are_read_right(tmp_pa
     assert friday(tmp_path, "\ufeff" + wide.replace("\n", "\r\n")) == friday(tmp_path / "plain")
 
 
-def test_flat_positions_are_none_and_a_file_of_no_rows_is_flat(tmp_path: Path) -> None:
-    assert friday(tmp_path, f"{HEADER}\nposition,GC,202204,0,,,,,,\n").positions == {}
-    found = friday(tmp_path, f"{HEADER}\n")
-    assert (found.positions, found.trades, found.cash_local) == ({}, (), {})
+def test_flat_positions_are_none_and_cash_without_a_row_is_not_stated(tmp_path: Path) -> None:
+    found = friday(tmp_path, f"{HEADER}\nposition,GC,202204,0,,,,,,\n")
+    assert (found.positions, found.trades, found.cash_local) == ({}, (), None)
+
+
+def test_a_file_without_rows_is_not_read_as_flat(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"line 1: a header and no rows, .*with a position of 0 in any contract"):
+        friday(tmp_path, f"{HEADER}\n")
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
