@@ -1,14 +1,13 @@
 """Attribution: what each session earned, by cause, held against what the account gained.
 
-Belongs here: reading both sides. Does not belong here: calculating either (`trading/book/attribution.py`,
-`trading/book/position_accounts.py`).
+Belongs here: going through the sessions with both sides. Does not belong here: reading them (`attribution_inputs.py`),
+or calculating either (`trading/book/attribution.py`, `trading/book/position_accounts.py`).
 
 The sides are read apart, so that a mistake of one shows: causes from the datasets of the book (positions, fills) and
 the ledger's tables (references of orders, cash); totals from the journal's events and from prices. A range of sessions
 is one pass: every dataset and the journal are read once.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,17 +18,16 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
+from assets.attribution_inputs import Stored, Told, accounts_before, stored, told
 from assets.book_inputs import opening, session_inputs
 from assets.layers import Sources
 from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from assets.pictures import image
 from trading.book import period
-from trading.book.attribution import Reference, Row, SessionMoves, Slope, attribution_rows, causes, slope
-from trading.book.fills import MOVEMENT_KINDS, Blotter
+from trading.book.attribution import Row, SessionMoves, Slope, attribution_rows, causes, slope
 from trading.book.marks import Contract, Mark
-from trading.book.orders import Fill
-from trading.book.position_accounts import Booked, CashKey, PositionAccounts, earned
+from trading.book.position_accounts import CashKey, PositionAccounts, earned
 from trading.book.state import SessionInputs
 from trading.config.models import DeskSettings
 from trading.frames import (
@@ -40,7 +38,6 @@ from trading.frames import (
     FX_RATES,
     ORDERS,
     POSITIONS,
-    Dataset,
     empty,
     to_pandas,
     to_table,
@@ -48,99 +45,7 @@ from trading.frames import (
 from trading.ports import FrameStore, Ledger, ReferenceStore, Span
 from trading.reports import drawings
 
-Rows = list[dict[str, Any]]
-FEW_ORDERS = 50  # up to so many are looked up one by one, and not all that there ever were
 
-
-# --- the journal's side -----------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the journal tells of each session: movements, and cash booked."""
-
-    movements: Mapping[date, list[Fill]]
-    cash: Mapping[date, list[Booked]]
-
-
-def told(ledger: Ledger, last: date) -> Told:
-    """All movements and cash through a session, from the first event on."""
-    blotter = Blotter()
-    movements: dict[date, list[Fill]] = defaultdict(list)
-    cash: dict[date, list[Booked]] = defaultdict(list)
-    for entry in ledger.entries(kinds=[*MOVEMENT_KINDS, "cash_booked"], through=last):
-        event = entry.event
-        if event.kind == "cash_booked":
-            cash[event.session].append(_booked(event.payload))
-        else:
-            movements[event.session] += blotter.apply(event)
-    return Told(movements, cash)
-
-
-def accounts_before(journal: Told, first: date) -> PositionAccounts:
-    """The account of every position before a session."""
-    accounts = PositionAccounts()
-    for session in sorted(day for day in journal.movements if day < first):
-        for fill in journal.movements[session]:
-            accounts.apply(fill)
-    return accounts
-
-
-def _booked(row: Mapping[str, Any]) -> Booked:
-    return Booked(row["currency"], row["amount_local"], row["category"])
-
-
-# --- the side of the datasets -----------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """Rows of the book's datasets and of daily prices by session, orders by id, and booked cash by session."""
-
-    positions: Mapping[date, Rows]
-    fills: Mapping[date, list[Fill]]
-    prices: Mapping[date, Rows]
-    orders: Mapping[str, Reference]
-    cash: Mapping[date, list[Booked]]
-
-
-def stored(sources: Sources, ledger: Ledger, closed: date | None, sessions: Sequence[date]) -> Stored:
-    """What the book's own datasets hold from the session closed before on."""
-    first, last = sessions[0], sessions[-1]
-    fills = {day: [_fill(row) for row in rows] for day, rows in _by_session(sources, FILLS, first, last).items()}
-    cash = defaultdict(list)
-    for row in ledger.rows("cash"):
-        cash[date.fromisoformat(str(row["session"]))].append(_booked(row))
-    return Stored(
-        _by_session(sources, POSITIONS, closed or first, last),
-        fills,
-        _by_session(sources, DAILY_PRICES, first, last),
-        references(ledger, {fill.order_id for rows in fills.values() for fill in rows}),
-        cash,
-    )
-
-
-def references(ledger: Ledger, order_ids: set[str]) -> dict[str, Reference]:
-    """What orders were decided at, by id."""
-    if len(order_ids) <= FEW_ORDERS:
-        found = [row for name in sorted(order_ids) for row in ledger.rows("orders", {"order_id": name})]
-    else:
-        found = [row for row in ledger.rows("orders") if row["order_id"] in order_ids]
-    return {str(row["order_id"]): Reference(str(row["reason"]), row["reference_points"]) for row in found}  # type: ignore[arg-type]
-
-
-def _by_session(sources: Sources, dataset: Dataset, first: date, last: date) -> dict[date, Rows]:
-    found: dict[date, Rows] = defaultdict(list)
-    for row in sources.rows(dataset, last, first).to_pylist():
-        found[row["session"]].append(row)
-    return found
-
-
-def _fill(row: Mapping[str, Any]) -> Fill:
-    return Fill(**row)
-
-
-def _slopes(rows: Iterable[Mapping[str, Any]]) -> dict[str, Slope | None]:
-    return {row["instrument"]: slope(row) for row in rows}
-
-
-# --- both, session by session -----------------------------------------------------------------------------------------
 @dataclass(slots=True)
 class Before:
     """What is known of the session before: its day, rates, and the curve of each instrument."""
@@ -174,9 +79,8 @@ def _totals(
 ) -> dict[CashKey, Decimal]:
     """What every position gained, and cash; the accounts move on."""
     movements = journal.movements.get(inputs.session, [])
-    now = _points(
-        marks, {*(key[1:] for key in accounts.held), *((fill.instrument, fill.contract) for fill in movements)}
-    )
+    traded = {(fill.instrument, fill.contract) for fill in movements}
+    now = _points(marks, traded | {key[1:] for key in accounts.held})
     gained = accounts.gained(movements, marks_before, now, inputs.instruments, inputs.rates)
     return gained | earned(journal.cash.get(inputs.session, ()), inputs.rates)
 
@@ -191,6 +95,10 @@ def _before(sources: Sources, closed: date | None) -> Before:
         return Before(None, {}, {})
     rates = {row["currency"]: row["rate"] for row in sources.latest(FX_RATES, closed, 1).to_pylist()}
     return Before(closed, rates, _slopes(sources.latest(DAILY_PRICES, closed, 1).to_pylist()))
+
+
+def _slopes(rows: Iterable[Mapping[str, Any]]) -> dict[str, Slope | None]:
+    return {row["instrument"]: slope(row) for row in rows}
 
 
 def _moves(before: Before, inputs: SessionInputs, held: Stored, marks: Mapping[Contract, Mark]) -> SessionMoves:

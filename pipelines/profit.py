@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from assets.attribution import references
+from assets.attribution_inputs import references
 from trading.book import period, slippage
 from trading.book.orders import Fill
 from trading.errors import CalculationError, UsageError

@@ -177,9 +177,9 @@ def test_a_session_alone_is_attributed_as_in_the_whole(desk: Desk, rows: pd.Data
 
 
 def test_a_period_is_the_sum_of_its_sessions(desk: Desk, rows: pd.DataFrame) -> None:
-    whole = desk.pnl_by("cause", first=FIRST, last=LAST).set_index("cause")["base"]
+    whole = desk.pnl_by("cause", first=FIRST, last=LAST).set_index("cause")["amount_base"]
     years = [
-        desk.pnl_by("cause", first=date(year, 1, 1), last=date(year, 12, 31)).set_index("cause")["base"]
+        desk.pnl_by("cause", first=date(year, 1, 1), last=date(year, 12, 31)).set_index("cause")["amount_base"]
         for year in range(2012, 2023)
     ]
     pd.testing.assert_series_equal(sum(years[1:], years[0]), whole, rtol=0, atol=1e-6)

@@ -29,7 +29,7 @@ def month_start(session: date) -> date:
 def by_cause(rows: pd.DataFrame) -> pd.Series:
     """Sum of each cause, then `residual` and `total`, base currency; zeros where there are no rows."""
     names = [*CAUSES, "residual", "total"]
-    return pd.Series({name: math.fsum(rows[f"{name}_base"]) for name in names}, name="base")
+    return pd.Series({name: math.fsum(rows[f"{name}_base"]) for name in names}, name="amount_base")
 
 
 def by_group(rows: pd.DataFrame, column: str) -> pd.DataFrame:
