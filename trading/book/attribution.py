@@ -17,7 +17,7 @@ reference f (the price its order was decided at; p where the order has none):
     roll        q (m1 - f) v r1               of the legs of rolls
     trades      q (m1 - f) v r1               of all other fills
     slippage    q (f - p) v r1                commission  -k r1
-    corrections (q (m1 - p) v - k) r1         of busts, corrections and adjustments, in place of the three above
+    corrections (q (m1 - p) v - k) r1         of busts, corrections and adjustments, in place of those above
     financing   amount x r1                   of interest and fees booked; deposits and withdrawals are no profit
 """
 
