@@ -43,9 +43,17 @@ class GatewayDays:
         late = self.session_ends is not None and local.time() >= self.session_ends
         return _weekday_from(local.date() + timedelta(days=int(late)))
 
+    def date_of(self, instant: datetime) -> date:
+        """The gateway's date."""
+        return instant.astimezone(ZoneInfo(self.timezone)).date()
+
+    def session_before(self, session: date) -> date:
+        """The weekday before."""
+        return session - timedelta(days=3 if session.weekday() == 0 else 1)
+
     def last_session(self, now: datetime) -> date:
         """The newest session whose date has come."""
-        today = now.astimezone(ZoneInfo(self.timezone)).date()
+        today = self.date_of(now)
         return today - timedelta(days=max(0, today.weekday() - 4))
 
     def remembers(self, session: date, now: datetime) -> bool:
@@ -58,14 +66,14 @@ class GatewayDays:
 
     def _begins(self, session: date) -> datetime:
         """When the session's trading begins: as the session before ends."""
-        before = session - timedelta(days=3 if session.weekday() == 0 else 1)
+        before = self.session_before(session)
         if self.session_ends is None:
             return datetime.combine(before + timedelta(days=1), MIDNIGHT, ZoneInfo(self.timezone))
         return datetime.combine(before, self.session_ends, ZoneInfo(self.timezone))
 
     def _remembered_since(self, now: datetime) -> datetime:
-        today = now.astimezone(ZoneInfo(self.timezone)).date()
-        return datetime.combine(today - timedelta(days=self.history_days - 1), MIDNIGHT, ZoneInfo(self.timezone))
+        first = self.date_of(now) - timedelta(days=self.history_days - 1)
+        return datetime.combine(first, MIDNIGHT, ZoneInfo(self.timezone))
 
 
 def _weekday_from(day: date) -> date:

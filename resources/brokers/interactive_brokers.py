@@ -15,12 +15,14 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from resources.brokers.ib_days import GatewayDays
 from resources.brokers.ib_futures import ListedFuture, renamed
 from resources.brokers.ib_gateway import Gateway, converse
 from resources.brokers.ib_messages import NAME, Address
+from resources.brokers.ib_orders import SENDING, SentOrders
 from trading.book.orders import Fill, Order
 from trading.book.statements import Statement
 from trading.errors import BrokerError, UnknownInstrument
@@ -59,7 +61,8 @@ class InteractiveBrokers:
     `instruments(day)` what they are worth. `account` may be None where the login has one. Each question has
     `timeout_s` seconds in all and a connection of its own. Orders are good for the day: at market, or limited to the
     order's reference price. `timezone`, `session_ends` and `history_days` say which session a trade belongs to and how
-    far back the gateway remembers (GatewayDays). Raises ReferenceDataError, ConfigError.
+    far back the gateway remembers (GatewayDays); the file `sent` remembers which orders were handed over. Raises
+    ReferenceDataError, ConfigError.
     """
 
     name = NAME
@@ -79,6 +82,7 @@ class InteractiveBrokers:
         session_ends: time | None = None,
         history_days: int = 1,
         order_type: OrderType = "market",
+        sent: Path | str = ":memory:",
     ) -> None:
         self._futures = renamed(futures, symbols or {})
         self._by_key: dict[tuple[str, str, float], list[ListedFuture]] = defaultdict(list)
@@ -89,21 +93,21 @@ class InteractiveBrokers:
         self._days = GatewayDays(timezone, session_ends, history_days)
         self._days.check()
         self._months: dict[int, Any] = {}  # the gateway's details of a contract number, which never change
-        self._strategies: dict[str, str] = {}
+        self._sent = SentOrders(sent)
         self._lock = threading.Lock()  # one connection at a time has our client id
 
     def place(self, orders: Sequence[Order]) -> None:
-        """As the port. Raises BrokerError where an order is not at work afterwards, and names it; and, before anything
-        is placed, for an order so old that the gateway may have forgotten what became of it."""
+        """As the port. An order that may have been sent before, of which the gateway has forgotten what became, is not
+        sent again; nor is one that is older than the session before. Raises BrokerError, once, for an order that is
+        refused, and names it."""
         wanted = {order.order_id: order for order in reversed(orders)}
-        self._strategies |= {name: order.strategy for name, order in wanted.items()}
         ordered = [wanted[name] for name in dict.fromkeys(order.order_id for order in orders)]
         refused = self._converse(lambda gateway: self._place(gateway, ordered)) if ordered else {}
         if refused:
             told = "; ".join(f"{name} ({why})" for name, why in refused.items())
             raise BrokerError(
                 f"{NAME} did not take {len(refused)} of {len(ordered)} orders: {told}. The others are at work. "
-                "Look the reason up in the gateway, correct it there, or decide the session's orders again."
+                "Look the reason up in the gateway and correct it there; these orders are not sent again."
             )
 
     def cancel(self, order_ids: Sequence[str]) -> None:
@@ -135,6 +139,7 @@ class InteractiveBrokers:
         """Forgets what was learned; no connection or thread outlives a question."""
         with self._lock:
             self._months.clear()
+            self._sent.close()
 
     def _converse(self, talk: Callable[[Gateway], Awaitable[Found]]) -> Found:
         with self._lock:
@@ -142,31 +147,39 @@ class InteractiveBrokers:
 
     # --- orders -----------------------------------------------------------------------------------------------------
     async def _place(self, gateway: Gateway, orders: Sequence[Order]) -> dict[str, str]:
-        """Places what is not known there; returns what was refused, by order id."""
+        """Places what was never sent; returns what was refused, by order id."""
         account, now = gateway.account(self._account), await gateway.clock()
-        self._refuse_old(orders, now)
-        known = {order.orderRef: status for order, status in await gateway.completed_orders()}
-        known |= {execution.orderRef: "Filled" for _, execution in await gateway.executions(account)}
-        known |= {order.orderRef: status for order, status in await gateway.orders()}
-        new = [order for order in orders if order.order_id not in known]
+        today = self._days.date_of(now)
+        open_here = [order for order in orders if self._may_be_sent(order, now)]
+        known = await self._known(gateway, account) if open_here else set()
+        for order in orders:
+            if order not in open_here or order.order_id in known:
+                self._sent.known(order, today)
+        new = [order for order in open_here if order.order_id not in known]
         found = [(order, *await self._contract(gateway, order, now)) for order in new]
-        tickets = [(contract, self._ticket(order, account, held)) for order, contract, held in found]
-        refused = {name: "Inactive" for name in (o.order_id for o in orders) if known.get(name) == "Inactive"}
-        for contract, ticket in tickets:
+        tickets = [(order, contract, self._ticket(order, account, held)) for order, contract, held in found]
+        refused: dict[str, str] = {}
+        for order, contract, ticket in tickets:
+            self._sent.sending(order, today)
             news = await gateway.place(contract, ticket)
-            if news:
-                refused[ticket.orderRef] = news
+            self._sent.known(order, today)
+            refused |= {order.order_id: news} if news else {}
         return refused
 
-    def _refuse_old(self, orders: Iterable[Order], now: datetime) -> None:
-        old = [order for order in orders if not self._days.remembers_date(order.session, now)]
-        if old:
-            raise BrokerError(
-                f"{NAME} did not answer for {len(old)} orders, the first {old[0].order_id}: the gateway, whose clock "
-                f"says {now:%Y-%m-%d %H:%M} UTC, no longer tells what became of orders of {old[0].session}, so they "
-                "could be traded twice. Nothing was placed. Place orders on the date of their session, or raise "
-                "broker.history_days where TWS keeps a longer trade log."
-            )
+    def _may_be_sent(self, order: Order, now: datetime) -> bool:
+        """Whether an order was certainly not sent before, or the gateway can tell whether it was; and is not too old:
+        it is for the session after its own."""
+        was, since = self._sent.sent(order.order_id), self._sent.since(self._days.date_of(now))
+        if was is not None:
+            return was.state == SENDING and self._days.remembers_date(was.on, now)
+        recent = order.session >= self._days.session_before(self._days.last_session(now))
+        return recent and (since < order.session or self._days.remembers_date(order.session, now))
+
+    async def _known(self, gateway: Gateway, account: str) -> set[str]:
+        """References of all orders that the gateway knows of: at work, ended, or executed."""
+        orders = [*await gateway.completed_orders(), *await gateway.orders()]
+        executions = await gateway.executions(account)
+        return {order.orderRef for order, _ in orders} | {execution.orderRef for _, execution in executions}
 
     def _ticket(self, order: Order, account: str, held: _Held) -> Any:
         from ib_async.order import LimitOrder, MarketOrder
@@ -269,7 +282,7 @@ class InteractiveBrokers:
     def _strategy(self, reference: str) -> str:
         """Whose order has a reference: empty where it is not one of ours."""
         named = OURS.match(reference)
-        return named[1] if named else self._strategies.get(reference, "")
+        return named[1] if named else self._sent.strategy(reference)
 
     async def _with_commission(
         self, gateway: Gateway, trade: _Trade, trades: Sequence[_Trade], now: datetime

@@ -376,11 +376,13 @@ def test_a_refused_order_is_named_and_the_others_are_placed(gateway: ScriptedGat
     assert [order.reference for order in gateway.orders] == [ID]
 
 
-def test_an_order_found_inactive_is_named_again(gateway: ScriptedGateway) -> None:
-    gateway.orders = [ScriptedOrder(1, 1, GC, "BUY", 2, "MKT", "", "DAY", "DU1", ID, "Inactive")]
-    with pytest.raises(BrokerError, match=r"did not take 1 of 1 orders: .* \(Inactive\)"):
-        broker(gateway).place([ORDER])
-    assert gateway.placed() == []
+def test_a_refused_order_is_named_once(gateway: ScriptedGateway) -> None:
+    gateway.faults.refusals = {"GC": (201, "Order rejected")}
+    asked = broker(gateway)
+    with pytest.raises(BrokerError, match="did not take 1 of 1 orders"):
+        asked.place([ORDER])
+    asked.place([ORDER])  # it would stop every close from here on
+    assert len(gateway.placed()) == 1
 
 
 def test_a_reference_that_comes_back_cut_is_withdrawn(gateway: ScriptedGateway) -> None:
@@ -410,12 +412,59 @@ def test_a_contract_that_could_be_two_is_not_guessed(gateway: ScriptedGateway) -
     assert [message[2] for message in gateway.placed()] == ["99"]
 
 
-def test_an_order_of_a_forgotten_date_is_not_placed(gateway: ScriptedGateway) -> None:
-    with pytest.raises(BrokerError, match="could be traded twice"):
-        broker(gateway).place([ORDER, replace(ORDER, order_id="old", session=MON)])
-    assert gateway.placed() == []
-    broker(gateway, history_days=7).place([replace(ORDER, order_id="old", session=MON)])
+def at(session: date) -> datetime:
+    return datetime.combine(session, time(22, 30), UTC)
+
+
+def test_orders_at_work_since_yesterday_are_not_placed_again(gateway: ScriptedGateway, tmp_path: Path) -> None:
+    gateway.fills_at = {"GC": 1800.0}
+    broker(gateway, sent=tmp_path / "sent.sqlite").place([ORDER])
+    gateway.now, gateway.executions, gateway.orders = at(WED), [], []  # forgotten at midnight
+    broker(gateway, sent=tmp_path / "sent.sqlite").place([ORDER])
+    broker(gateway).place([ORDER])  # whose file is lost, and who cannot know
     assert len(gateway.placed()) == 1
+    assert gateway.is_left()
+
+
+def test_orders_that_were_never_sent_can_be_on_the_next_day_and_not_later(
+    gateway: ScriptedGateway, tmp_path: Path
+) -> None:
+    gateway.now = at(MON)
+    broker(gateway, sent=tmp_path / "sent.sqlite").place([replace(ORDER, session=MON, order_id="first")])
+    gateway.now = at(WED)  # on Tuesday the gateway was down
+    broker(gateway, sent=tmp_path / "sent.sqlite").place([ORDER])
+    gateway.now = at(date(2022, 2, 24))
+    broker(gateway, sent=tmp_path / "sent.sqlite").place([replace(ORDER, order_id="late"), ORDER])
+    assert [order.reference for order in gateway.orders] == ["first", ID]
+
+
+def test_an_order_lost_on_its_way_is_placed_where_the_gateway_can_tell_and_never_later(
+    gateway: ScriptedGateway, tmp_path: Path
+) -> None:
+    asked = broker(gateway, sent=tmp_path / "sent.sqlite", timeout_s=0.6)
+    gateway.faults.silent = frozenset({PLACE})
+    for name in ("a", "b"):
+        with pytest.raises(BrokerError, match="did not come to an end"):
+            asked.place([replace(ORDER, order_id=name)])
+    gateway.faults = Faults()
+    asked.place([replace(ORDER, order_id="a")])
+    gateway.now = at(WED)
+    asked.place([replace(ORDER, order_id="b")])  # may have been traded on Tuesday
+    assert [order.reference for order in gateway.orders] == ["a"]
+
+
+def test_whose_order_it_was_is_remembered_for_ids_of_any_form(gateway: ScriptedGateway, tmp_path: Path) -> None:
+    gateway.fills_at = {"GC": 1800.0}
+    broker(gateway, sent=tmp_path / "sent.sqlite").place([replace(ORDER, order_id="a", strategy="carry")])
+    found = broker(gateway, sent=tmp_path / "sent.sqlite").fills(TUE)
+    assert [(fill.order_id, fill.strategy) for fill in found] == [("a", "carry")]
+    assert broker(gateway).fills(TUE) == []
+
+
+def test_a_file_that_cannot_be_written_stops_before_anything_is_sent(gateway: ScriptedGateway, tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match=r"what was handed over is kept in .*nowhere"):
+        broker(gateway, sent=tmp_path / "nowhere" / "sent.sqlite").place([ORDER])
+    assert gateway.placed() == []
 
 
 def test_a_price_magnifier_that_is_another_one_stops(gateway: ScriptedGateway) -> None:

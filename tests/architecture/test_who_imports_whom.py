@@ -16,6 +16,7 @@ SHARED = {
     "resources.brokers.listing": "what a statement file says, whatever its format",
     "resources.brokers.order_files": "orders as files: half of one adapter, in a file of its own",
     "resources.brokers.statement_folder": "a folder of statement files, whatever their format",
+    "resources.brokers.ib_orders": "orders sent to a gateway: part of one adapter, likewise",
     "resources.clusters.crew": "what runs in the worker processes: half of one adapter, in a file of its own",
     "resources.clusters.dask_worker": "what runs in Dask's workers: half of one adapter, in a file of its own",
     "resources.clusters.limits": "when work is stopped, the same on every cluster",
