@@ -4,10 +4,12 @@ Belongs here: reading them, for a check and for a command. Does not belong here:
 (`trading/book/audit.py`).
 """
 
+from collections.abc import Iterator
+
 from trading.book.audit import findings
 from trading.book.journal import PROJECTIONS
 from trading.errors import StoreBusy
-from trading.ports import Ledger
+from trading.ports import Entry, Ledger
 
 TRIES = 5  # somebody may record something while the audit reads
 
@@ -18,7 +20,19 @@ def audited(ledger: Ledger) -> list[str]:
     for _ in range(TRIES):
         heads = dict(ledger.heads())
         rows = {name: ledger.rows(name) for name in PROJECTIONS}
-        found = findings(ledger.entries(upto={name: head.number for name, head in heads.items()}), heads, rows)
+        unreadable: list[str] = []
+        found = findings(_readable(ledger, unreadable), heads, rows)
         if not found or heads == dict(ledger.heads()):
-            return found
+            return unreadable + found
     raise StoreBusy("the ledger is written to all the time, so it cannot be audited. Wait for other runs to end.")
+
+
+def _readable(ledger: Ledger, unreadable: list[str]) -> Iterator[Entry]:
+    """All entries up to one whose bytes are none of an event any more."""
+    last = "the first entry"
+    try:
+        for entry in ledger.entries():
+            last = f"{entry.stream}, entry {entry.number}"
+            yield entry
+    except (ValueError, TypeError, KeyError) as cause:
+        unreadable.append(f"{last}, the one after it: cannot be read ({cause}), nor can what comes after.")
