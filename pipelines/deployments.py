@@ -24,6 +24,7 @@ from pipelines.wiring import (
     reference,
     result_store,
     server_address,
+    server_ledger,
     signed_blobs,
     signer,
     utc_now,
@@ -343,7 +344,11 @@ def snapshots(where: Place) -> Backups:
     from resources.sqlite_ledger import SqliteLedger
 
     blobs = DiskBlobsResource(root=str(where.backups / "blobs")).adapter()
-    return Snapshots(where.home, where.backups, blobs, DeltaFrames, SqliteLedger)
+
+    def server_of(home: Path) -> Ledger | None:
+        return server_ledger(replace(where, home=home))
+
+    return Snapshots(where.home, where.backups, blobs, DeltaFrames, SqliteLedger, server_of=server_of)
 
 
 @contextmanager

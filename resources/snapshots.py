@@ -4,11 +4,12 @@ Belongs here: which files of a home are a snapshot, copying them out and back, a
 belong here: what a manifest says (`trading/continuity/`), or how blobs are kept (a `BlobStore`).
 
 A home is <home>/frames/<dataset>/ (Delta tables), ledger.sqlite, broker.sqlite, desk.toml, strategies/, reference/,
-reports/ and blobs/. Caches, locks, logs and Dagster's own storage are left out: losing them loses nothing that was
-decided. Writers may go on meanwhile: a table's log is read first and its files are immutable, a database is copied by
-SQLite itself, what follows from other things is looked at before them (P&L before prices, all datasets before the
-ledger, the ledger before the broker), so a snapshot holds everything that something in it was made of. The manifest is
-written last, by one rename: a killed backup leaves blobs that the next one uses, and no snapshot.
+reports/ and blobs/. A ledger that a server keeps is in a snapshot as ledger.jsonl: all entries, as they were recorded.
+Caches, locks, logs and Dagster's own storage are left out: losing them loses nothing that was decided. Writers may go
+on meanwhile: a table's log is read first and its files are immutable, a database is copied by SQLite itself, what
+follows from other things is looked at before them (P&L before prices, all datasets before the ledger, the ledger before
+the broker), so a snapshot holds everything that something in it was made of. The manifest is written last, by one
+rename: a killed backup leaves blobs that the next one uses, and no snapshot.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 from resources.disk_errors import refusal
 from resources.durable import synced
 from resources.file_lock import held
+from resources.journal_file import JournalFile, record_journal, require_empty, write_journal
 from trading.continuity.manifest import (
     DatasetState,
     Identity,
@@ -43,7 +45,7 @@ from trading.errors import BackupError, DatasetNotFound, StoreError, StoreUnavai
 from trading.frames import DATASETS
 from trading.ports import BlobStore, FrameStore, Ledger, Progress, Taken
 
-FRAMES, LEDGER, BROKER = "frames", "ledger.sqlite", "broker.sqlite"
+FRAMES, LEDGER, JOURNAL, BROKER = "frames", "ledger.sqlite", "ledger.jsonl", "broker.sqlite"
 # Everything else that belongs to a desk, by part. Checked in this order, after the datasets and before the ledger.
 _PLAIN = (
     ("configuration", "desk.toml"),
@@ -67,6 +69,11 @@ class _Source:
     part: str
 
 
+def in_its_home(home: Path) -> Ledger | None:
+    """Where the ledger of a home is that no server keeps."""
+    return None
+
+
 def silent(done: int, total: int, what: str) -> None:
     """A Progress that says nothing."""
 
@@ -75,7 +82,8 @@ class Snapshots:
     """Backups of `home` in the folder `destination`: blobs in `blobs`, manifests in <destination>/snapshots.
 
     `open_frames` and `open_ledger` open the stores of a home by path: hashes are of what was copied, and of what was
-    restored, never of what is live meanwhile.
+    restored, never of what is live meanwhile. `server_of` gives the ledger of a home whose settings keep it on a
+    server.
     """
 
     def __init__(
@@ -86,9 +94,11 @@ class Snapshots:
         open_frames: Callable[[Path], FrameStore],
         open_ledger: Callable[[Path], Ledger],
         wait_s: float = 30.0,
+        server_of: Callable[[Path], Ledger | None] = in_its_home,
     ) -> None:
         self.home, self.destination, self.blobs = Path(home), Path(destination), blobs
         self._open_frames, self._open_ledger, self._wait_s = open_frames, open_ledger, wait_s
+        self._server_of = server_of
 
     # --- taking ---
     def take(self, identity: Identity, at: datetime, progress: Progress = silent) -> Taken:
@@ -117,8 +127,12 @@ class Snapshots:
         for part, pattern in _PLAIN:
             for file in sorted(self.home.glob(pattern)):
                 yield _Source(file, file.relative_to(self.home).as_posix(), part)
+        server = self._server_of(self.home)
+        if server is not None:
+            write_journal(server, staging / JOURNAL)
+            yield _Source(staging / JOURNAL, JOURNAL, "ledger")
         for part, name in zip(_DATABASES, (LEDGER, BROKER), strict=True):
-            if (self.home / name).exists():
+            if (self.home / name).exists() and not (part == "ledger" and server):
                 yield _Source(_copied_database(self.home / name, staging / name), name, part)
 
     def _table(self, table: Path) -> Iterator[_Source]:
@@ -149,14 +163,13 @@ class Snapshots:
     def _described(
         self, files: tuple[StoredFile, ...], identity: Identity, at: datetime, before: Manifest | None, staging: Path
     ) -> Manifest:
-        copy = staging / LEDGER
         return Manifest(
             name=self._free_name(at),
             created_at=at,
             identity=identity,
             files=files,
             datasets=self._dataset_states(files, before),
-            ledger=_ledger_state(self._open_ledger(copy)) if copy.exists() else None,
+            ledger=self._ledger_in(staging),
         )
 
     def _dataset_states(self, files: Sequence[StoredFile], before: Manifest | None) -> dict[str, DatasetState]:
@@ -221,16 +234,24 @@ class Snapshots:
 
     def verify(self, snapshot: str, home: Path) -> list[str]:
         """What a home has otherwise than the snapshot's manifest says: content hashes computed through its stores."""
+        server = self._server_of(home)
+        ledger = self._ledger_in(home) or (_ledger_state(server) if server is not None else None)
+        return self._differences(snapshot, home, ledger)
+
+    def _differences(self, snapshot: str, home: Path, ledger: LedgerState | None) -> list[str]:
         frames = self._open_frames(home / FRAMES)
         hashes = {name: frames.content_hash(DATASETS[name]) for name in frames.written() if name in DATASETS}
-        return differences(self._read(snapshot), hashes, self._ledger_in(home))
+        return differences(self._read(snapshot), hashes, ledger)
 
-    def _ledger_in(self, home: Path) -> LedgerState | None:
-        """The ledger of a home, read from a copy: opening a database may leave files beside it."""
-        if not (home / LEDGER).exists():
+    def _ledger_in(self, folder: Path) -> LedgerState | None:
+        """The ledger in a folder: a file of entries, or a database, which is read from a copy because opening one may
+        leave files beside it. None where a server keeps it, or nobody."""
+        if (folder / JOURNAL).exists():
+            return _ledger_state(JournalFile(folder / JOURNAL))
+        if not (folder / LEDGER).exists():
             return None
-        with tempfile.TemporaryDirectory() as folder:
-            return _ledger_state(self._open_ledger(_copied_database(home / LEDGER, Path(folder) / LEDGER)))
+        with tempfile.TemporaryDirectory() as other:
+            return _ledger_state(self._open_ledger(_copied_database(folder / LEDGER, Path(other) / LEDGER)))
 
     # --- restoring ---
     def restore(self, name: str, into: Path, progress: Progress = silent) -> Manifest:
@@ -245,10 +266,26 @@ class Snapshots:
                 self._put_back(file, name, begun)
             progress(len(manifest.files), len(manifest.files), "hashes of the datasets")
             self._require_equal(name, begun)
+            self._bring_back_ledger(begun)
             if into.exists():
                 into.rmdir()
             begun.replace(into)
         return manifest
+
+    def _bring_back_ledger(self, home: Path) -> None:
+        """Brings the ledger of a restored home to where its settings keep it, if that is not where it is: from a server
+        or to one. Raises UsageError where the server's is not empty."""
+        server, journal = self._server_of(home), home / JOURNAL
+        if server is not None:
+            require_empty(server)
+            if (home / LEDGER).exists():
+                write_journal(self._open_ledger(home / LEDGER), journal)
+        if journal.exists():
+            record_journal(JournalFile(journal), server or self._open_ledger(home / LEDGER))
+            journal.unlink()
+        if server is not None:
+            for file in home.glob(f"{LEDGER}*"):  # one book, in one place
+                file.unlink()
 
     def _put_back(self, file: StoredFile, name: str, root: Path) -> None:
         place = root / file.path
@@ -279,7 +316,7 @@ class Snapshots:
         return f"Copy the blob back from another copy of {self.destination}, or {instead}. Nothing was restored."
 
     def _require_equal(self, name: str, home: Path) -> None:
-        if found := self.verify(name, home):
+        if found := self._differences(name, home, self._ledger_in(home)):
             raise BackupError(
                 f"snapshot {name} came back different: {'; '.join(found)}. Nothing was restored. "
                 "Choose another snapshot, and keep this one for whoever looks into it."
@@ -387,7 +424,7 @@ def _files_of(files: Sequence[StoredFile], dataset: str) -> set[tuple[str, str]]
     return {(file.path, file.sha256) for file in files if file.path.startswith(f"{FRAMES}/{dataset}/")}
 
 
-def _ledger_state(ledger: Ledger) -> LedgerState:
+def _ledger_state(ledger: Ledger | JournalFile) -> LedgerState:
     return LedgerState(ledger.sequence(), ledger.content_hash())
 
 
