@@ -12,17 +12,18 @@ taken to be new, which the database's own uniqueness holds. Where that fails (`R
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from trading.book.fold import FOLDS, Place, Row, RowKey, View, apply
-from trading.book.journal import NO_HEAD, PROJECTIONS, SCHEMA, Event, Head, Projection, link
+from trading.book.journal import NO_HEAD, PROJECTIONS, SCHEMA, Event, Head, Projection, Scalar, link
 from trading.errors import EventConflict, IllegalMove, LedgerError, LedgerSchemaError, UsageError
 from trading.ports import Entry, Recorded
 
 KEPT_ROWS = 50_000
+_Ask = tuple[str, Callable[[Mapping[str, Scalar]], RowKey]]
 
 
 class Repeated(Exception):
@@ -126,8 +127,8 @@ def enter(database: Transaction, events: Sequence[Event], kept: Kept, careful: b
     Raises EventConflict where an id has other content, LedgerError on a kind no fold knows or a number that is not
     finite, IllegalMove; Repeated and HeadMoved as the module says.
     """
-    texts = {id(event): text_of(event) for event in events}
-    streams = sorted({event.stream for event in events})
+    of = {id(event): event.stream for event in events}
+    streams = sorted(set(of.values()))
     stored = database.contents([event.event_id for event in events]) if careful else {}
     new = new_events(events, stored)
     before = dict(database.heads(streams, kept.heads))
@@ -135,7 +136,7 @@ def enter(database: Transaction, events: Sequence[Event], kept: Kept, careful: b
     view = View(_Rows(database, kept))
     fresh = _looked_up(view, new, kept, careful)
     _fold(view, new, careful)
-    after, written = _chained(new, texts, before)
+    after, written = _chained(new, of, before)
     if new:
         database.insert(written)
         _write(database, view, fresh)
@@ -222,16 +223,20 @@ class _Rows:
         return self._database.fills_of(strategy, instrument, contract)
 
 
-# What an event will ask for first: the projection, and the names of the key in its payload.
-_ASKS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "order_created": (("orders", ("order_id",)), ("orders", ("parent_id",))),
-    **{kind: (("orders", ("order_id",)),) for kind in FOLDS if kind.startswith("order_") and kind != "order_created"},
-    **dict.fromkeys(
-        ("fill", "fill_corrected", "fill_busted"),
-        (("fills", ("fill_id",)), ("orders", ("order_id",)), ("positions", ("strategy", "instrument", "contract"))),
-    ),
+# What an event will ask for first: the projection, and the key by its payload.
+_BY_ORDER: _Ask = ("orders", lambda payload: (payload["order_id"],))
+_OF_FILL: tuple[_Ask, ...] = (
+    ("fills", lambda payload: (payload["fill_id"],)),
+    ("orders", lambda payload: (payload.get("order_id"),)),
+    ("positions", lambda payload: (payload["strategy"], payload["instrument"], payload["contract"])),
+)
+_ASKS: Mapping[str, tuple[_Ask, ...]] = {
+    **{kind: (_BY_ORDER,) for kind in FOLDS if kind.startswith("order_")},
+    "order_created": (_BY_ORDER, ("orders", lambda payload: (payload.get("parent_id"),))),
+    **dict.fromkeys(("fill", "fill_corrected", "fill_busted"), _OF_FILL),
 }
 _NEW_ROW = {"fill": "fills", "order_created": "orders"}  # the row such an event makes, unless it was announced before
+_NOBODY = (None,)
 
 
 def _looked_up(view: View, events: Sequence[Event], kept: Kept, careful: bool) -> set[Place]:
@@ -239,25 +244,27 @@ def _looked_up(view: View, events: Sequence[Event], kept: Kept, careful: bool) -
     to be empty without having looked."""
     fresh: set[Place] = set()
     missing: dict[Place, None] = {}
+    rows, known = view.rows, kept.rows
     for event in events:
         trusted = None if careful else _NEW_ROW.get(event.kind)
-        for at, (projection, names) in enumerate(_ASKS.get(event.kind, ())):
-            key = tuple(event.payload.get(name) for name in names)
+        for projection, key_of in _ASKS.get(event.kind, ()):
+            key = key_of(event.payload)
             place = (projection, key)
-            if None in key or place in fresh or place in missing:
+            if place in rows or place in missing or key == _NOBODY:
                 continue
-            row = kept.rows.get(place)
+            row = known.get(place)
             if row is not None:
-                view.rows[place] = row
-            elif at == 0 and projection == trusted:
+                rows[place] = row
+            elif projection == trusted:
                 fresh.add(place)
-                view.rows[place] = None
+                rows[place] = None
             else:
                 missing[place] = None
+            trusted = None  # only what an event asks for first is what it makes
     _read(view, missing)
-    parents = {("orders", (row["parent_id"],)): None for place, row in view.rows.items()
-               if place[0] == "orders" and row is not None and row["parent_id"] is not None}  # fmt: skip
-    _read(view, {place: None for place in parents if place not in view.rows})
+    parents = {("orders", (row["parent_id"],)): None for place, row in rows.items()
+               if row is not None and place[0] == "orders" and row["parent_id"] is not None}  # fmt: skip
+    _read(view, {place: None for place in parents if place not in rows})
     return fresh
 
 
@@ -278,21 +285,22 @@ def _read(view: View, missing: Mapping[Place, None]) -> None:
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 def _chained(
-    events: Sequence[Event], texts: Mapping[int, str], before: Mapping[str, Head]
+    events: Sequence[Event], streams: Mapping[int, str], before: Mapping[str, Head]
 ) -> tuple[dict[str, Head], list[Written]]:
     """Entries with their numbers, the last of each stream with the batch's link, and the heads after them."""
     by_stream: dict[str, list[Event]] = {}
     for event in events:
-        by_stream.setdefault(event.stream, []).append(event)
+        by_stream.setdefault(streams[id(event)], []).append(event)
     after: dict[str, Head] = {}
     written: list[Written] = []
     for stream, own in by_stream.items():
         was = before.get(stream, NO_HEAD)
-        head = Head(was.number + len(own), link(was.link, (event.record_text(texts[id(event)]) for event in own)))
-        after[stream] = head
-        for number, event in enumerate(own, was.number + 1):
-            entry = Entry(stream, number, event, head.link if number == head.number else None)
-            written.append(Written(entry, texts[id(event)]))
+        texts = [text_of(event) for event in own]
+        records = [event.record_text(text) for event, text in zip(own, texts, strict=True)]
+        head = after[stream] = Head(was.number + len(own), link(was.link, records))
+        numbers = range(was.number + 1, head.number)
+        written += [Written(Entry(stream, n, event), text) for n, event, text in zip(numbers, own, texts, strict=False)]
+        written.append(Written(Entry(stream, head.number, own[-1], head.link), texts[-1]))
     return after, written
 
 

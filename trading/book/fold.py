@@ -82,6 +82,14 @@ def _known(projection: str, values: Mapping[str, Any]) -> dict[str, Scalar]:
     return {name: value for name, value in values.items() if name in columns}
 
 
+_FILL = tuple(PROJECTIONS["fills"].columns)
+
+
+def _fill_row(payload: Mapping[str, Any]) -> dict[str, Scalar]:
+    get = payload.get
+    return {name: get(name) for name in _FILL}
+
+
 def _set(view: View, projection: str, key: RowKey, values: Mapping[str, Any]) -> None:
     view.put(projection, key, {**(view.get(projection, key) or _EMPTY[projection]), **values})
 
@@ -170,15 +178,15 @@ def _tell(view: View, event: Event, version: int) -> None:
     was = view.get("fills", key)
     if was is not None and was["version"] is not None and _whole(was["version"]) >= version:
         return
-    row = {**_EMPTY["fills"], **_known("fills", payload), "version": version}
-    row["state"] = "live" if was is None else was["state"]
+    row = _fill_row(payload)
+    row["version"], row["state"] = version, "live" if was is None else was["state"]
     _replace_fill(view, key, was, row)
 
 
 def _fill_busted(view: View, event: Event) -> None:
     key = (event.payload["fill_id"],)
     was = view.get("fills", key)
-    row: Row = {**(was or {**_EMPTY["fills"], **_known("fills", event.payload)}), "state": "busted"}
+    row: Row = {**(was or _fill_row(event.payload)), "state": "busted"}
     _replace_fill(view, key, was, row)
 
 
@@ -186,30 +194,41 @@ def _position_adjusted(view: View, event: Event) -> None:
     fill = adjustment_of(event.payload)
     key = (fill.fill_id,)
     values = {**event.payload, "fill_id": fill.fill_id, "commission_local": 0.0, "version": 0, "state": "live"}
-    _replace_fill(view, key, view.get("fills", key), {**_EMPTY["fills"], **_known("fills", values)})
+    _replace_fill(view, key, view.get("fills", key), _fill_row(values))
 
 
 def _replace_fill(view: View, key: RowKey, was: Row | None, row: Row) -> None:
     view.put("fills", key, row)
-    before, now = _counted(was), _counted(row)
-    if row["order_id"] is not None and (now != before or view.get("orders", (row["order_id"],)) is None):
-        _fill_order(view, str(row["order_id"]), row, now - before)
-    if was is not None and _contract(was) != _contract(row):
+    before, now, contract = _counted(was), _counted(row), _contract(row)
+    if row["order_id"] is not None:
+        _fill_order(view, row, now - before)
+    if was is None:
+        if now:
+            _add_to_position(view, contract, row)
+        return
+    if _contract(was) != contract:
         _refold(view, _contract(was))
-    position = view.get("positions", _contract(row))
-    if before == 0 and now and was is None and (position is None or str(position["last_fill"]) < _order_of(row)):
-        view.put("positions", _contract(row), _moved_by(position or _flat(_contract(row)), row))
-    elif was is not None or now:
-        _refold(view, _contract(row))
+    _refold(view, contract)
 
 
-def _fill_order(view: View, order_id: str, fill: Row, more: int) -> None:
-    key = (order_id,)
+def _fill_order(view: View, fill: Row, more: int) -> None:
+    key = (fill["order_id"],)
     was = view.get("orders", key)
     if was is None:
-        was = {**_EMPTY["orders"], "order_id": order_id, "strategy": fill["strategy"], "filled_contracts": 0,
+        was = {**_EMPTY["orders"], "order_id": key[0], "strategy": fill["strategy"], "filled_contracts": 0,
                "open_children": 0, "status": order_life.UNKNOWN}  # fmt: skip
+    elif not more:
+        return
     _put_order(view, key, was, {**was, "filled_contracts": _whole(was["filled_contracts"]) + more})
+
+
+def _add_to_position(view: View, contract: RowKey, fill: Row) -> None:
+    """A new fill: simply one more where it is the latest in canonical order, else everything anew."""
+    position = view.get("positions", contract)
+    if position is None or str(position["last_fill"]) < _order_of(fill):
+        view.put("positions", contract, _moved_by(position or _flat(contract), fill))
+    else:
+        _refold(view, contract)
 
 
 def _counted(row: Row | None) -> int:

@@ -16,12 +16,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 
 Scalar = str | int | float | bool | None
 SCHEMA = 2  # of what a ledger stores; adapters refuse any other, and `daybook ledger migrate` brings older ones here
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _TEXT = json.encoder.encode_basestring_ascii
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +51,33 @@ class Event:
 
     def payload_text(self) -> str:
         """Canonical JSON of the payload. Raises ValueError on a number that is not finite."""
-        return _CANONICAL(dict(self.payload))
+        return _CANONICAL(self.payload)
 
     def content(self, payload_text: str | None = None) -> str:
         """Canonical JSON of all but its story. `payload_text` saves making it again."""
         payload = self.payload_text() if payload_text is None else payload_text
         return (
             f'{{"id":{_TEXT(self.event_id)},"kind":{_TEXT(self.kind)},"payload":{payload},'
-            f'"session":"{self.session.isoformat()}"}}'
+            f'"session":"{day_text(self.session)}"}}'
         )
 
     def record_text(self, payload_text: str | None = None) -> str:
         """Every stored byte of it: its content and its story, as the chain covers them, in one line."""
-        story = [self.at.isoformat(), self.actor, self.cause, self.correlation]
-        return f"{self.content(payload_text)}{_CANONICAL(story)}"
+        story = (self.actor, self.cause, self.correlation)
+        said = ",".join(["null" if word is None else _TEXT(word) for word in story])
+        return f'{self.content(payload_text)}["{stamp(self.at)}",{said}]'
+
+
+@lru_cache(maxsize=1024)
+def stamp(at: datetime) -> str:
+    """An instant as text. Events of a batch share theirs."""
+    return at.isoformat()
+
+
+@lru_cache(maxsize=16_384)
+def day_text(session: date) -> str:
+    """A session as text."""
+    return session.isoformat()
 
 
 BOOK_KINDS = (
