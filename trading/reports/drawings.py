@@ -10,7 +10,7 @@ no global figure, and drawing is safe from any thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -116,6 +116,25 @@ def exposure_bars(frame: pd.DataFrame, by: str = "instrument", unit: str = "base
     """Sum of `notional_base` of position rows by a column, longest first; flat ones are left out."""
     total = frame.groupby(by)["notional_base"].sum()
     return _bars(total[total != 0].sort_values(ascending=False), f"Notional exposure by {by}", unit)
+
+
+def stacked_bars(table: pd.DataFrame, colours: Mapping[str, str], title: str) -> Figure:
+    """Counts as upright bars: one bar a row of `table`, stacked by its columns, each with its number."""
+    figure, axes = _axes(6.4, 2.4, title, "")
+    axes.grid(visible=False)
+    axes.set_yticks([])
+    if not table.to_numpy().any():
+        _nothing(axes)
+        return figure
+    below = np.zeros(len(table))
+    for name in [name for name in table.columns if table[name].any()]:
+        counts = table[name].to_numpy(float)
+        bars = axes.bar([str(row) for row in table.index], counts, bottom=below, color=colours[name], label=name)
+        texts = [f"{count:.0f}" if count else "" for count in counts]
+        axes.bar_label(bars, texts, label_type="center", color="white", fontsize=8)
+        below = below + counts
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
 
 
 def price_lines(wide: pd.DataFrame, unit: str = "points", title: str = "Adjusted prices") -> Figure:
