@@ -23,6 +23,7 @@ def test_breaks_are_counted_by_age_and_meaning() -> None:
 def test_each_count_is_written_into_its_bar() -> None:
     (axes,) = breaks_by_age(ROWS).axes
     assert sorted(text.get_text() for text in axes.texts if text.get_text()) == ["1"] * 7
+    assert [label.get_text() for label in axes.get_xticklabels()][0::4] == ["new", "10 and more"]
     assert [label.get_text() for label in axes.get_legend().get_texts()] == [
         "stops the close", "warns", "known to be late"
     ]  # fmt: skip

@@ -15,7 +15,7 @@ import pandas as pd
 
 from trading.analytics.correlation import matrix
 from trading.book.period import by_cause, day_and_month
-from trading.reports import drawings, html
+from trading.reports import break_ages, drawings, html
 
 SHOWN_VIOLATIONS = 20
 Row = Mapping[str, Any]
@@ -174,6 +174,11 @@ def _pictures(report: DailyReport) -> dict[str, Any]:
             drawings.pnl_bars(report.pnl, "instrument", unit), "pnl", _said(report.pnl, "total_base", "P&L")
         ),
         "causes": _causes_picture(report, unit),
+        "breaks": html.inline_svg(
+            break_ages.breaks_by_age(report.breaks),
+            "breaks",
+            f"Bars of {counts['breaks']} open breaks by the sessions since they were opened; they are listed above.",
+        ),
         "exposure": html.inline_svg(
             drawings.exposure_bars(report.positions, unit=unit),
             "exposure",

@@ -129,10 +129,11 @@ def stacked_bars(table: pd.DataFrame, colours: Mapping[str, str], title: str) ->
     below = np.zeros(len(table))
     for name in [name for name in table.columns if table[name].any()]:
         counts = table[name].to_numpy(float)
-        bars = axes.bar([str(row) for row in table.index], counts, bottom=below, color=colours[name], label=name)
+        bars = axes.bar(range(len(table)), counts, bottom=below, color=colours[name], label=name)
         texts = [f"{count:.0f}" if count else "" for count in counts]
         axes.bar_label(bars, texts, label_type="center", color="white", fontsize=8)
         below = below + counts
+    axes.set_xticks(range(len(table)), [str(row) for row in table.index], fontsize=8)
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
