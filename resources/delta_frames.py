@@ -48,9 +48,11 @@ from trading.ports import AsOf, Span, Version
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-# Delta forgets versions after 30 days at the next checkpoint unless told otherwise; pinned versions never expire.
+# Delta forgets versions after 30 days at the next checkpoint unless told otherwise, and any vacuum deletes files that
+# were removed more than a week ago; pinned versions never expire.
 _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
     "delta.enableExpiredLogCleanup": "false",
     "delta.checkpointInterval": "50",
 }

@@ -52,6 +52,8 @@ _PLAIN = (
     ("configuration", "strategies/**/*.toml"),
     ("reference", "reference/**/*.csv"),
     ("reports", "reports/**/*.html"),
+    ("signed", "signed/??/[0-9a-f]*"),
+    ("keys", "keys/*.pub"),  # what verifies; the key that signs stays at home, and a new one is made where it is lost
     ("blobs", "blobs/??/[0-9a-f]*"),  # pages by content, as runs name them; earlier renderings of a report too
 )
 _ORDER = {name: place for place, name in enumerate(DATASETS)}  # what follows from other datasets comes after them

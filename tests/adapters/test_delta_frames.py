@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,31 @@ def test_every_version_of_an_aged_table_stays_readable(tmp_path: Path) -> None:
     assert fresh.content_hash(FORECASTS) == hashes[-1]
     for number in (0, 1, 49, 50, 51, 89, 90, 119):
         assert fresh.content_hash(FORECASTS, as_of=number) == hashes[number], number
+
+
+def test_pinned_versions_outlive_thirty_days_checkpoints_and_a_stray_vacuum(tmp_path: Path) -> None:
+    """Written a year ago, cleaned up and vacuumed by another program with its defaults today, then written again."""
+    from deltalake import DeltaTable
+
+    written = datetime(2025, 1, 1, tzinfo=UTC)
+    store = DeltaFrames(tmp_path, target_rows=64, clock=lambda: written)
+    pinned = []
+    for number in range(60):
+        session = FIRST + timedelta(days=number % 30)
+        store.replace(FORECASTS, forecasts(session, 1, 3, float(number)), Span.session(session))
+        pinned.append((store.content_hash(FORECASTS), store.stored_hash(FORECASTS)))
+    log = tmp_path / "forecasts" / "_delta_log"
+    for file in log.iterdir():
+        os.utime(file, (written.timestamp(), written.timestamp()))
+    table = DeltaTable(tmp_path / "forecasts")
+    table.create_checkpoint()
+    table.cleanup_metadata()
+    assert table.vacuum(dry_run=False) == []
+    newer = DeltaFrames(tmp_path)
+    newer.replace(FORECASTS, forecasts(FIRST, 1, 3, 99.0), Span.session(FIRST))
+    for number in range(0, 60, 7):
+        found = newer.content_hash(FORECASTS, as_of=number), newer.stored_hash(FORECASTS, as_of=number)
+        assert found == pinned[number], number
 
 
 def test_files_stay_few(tmp_path: Path) -> None:

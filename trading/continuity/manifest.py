@@ -24,7 +24,7 @@ class StoredFile:
     """A file of the home, its path relative to it (with /), and the SHA-256 its bytes are kept under.
 
     `modified_ns` is the file's time stamp: equal path, size and stamp as in the snapshot before, and it is not read
-    again. `part` is frames, ledger, broker, configuration, reference or reports.
+    again. `part` is frames, ledger, broker, configuration, reference, reports, signed, keys or blobs.
     """
 
     path: str
