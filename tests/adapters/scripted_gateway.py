@@ -96,7 +96,7 @@ class Faults:
     hang_up: frozenset[str] = frozenset()
     hang_up_after: frozenset[str] = frozenset()
     never_end: frozenset[str] = frozenset()
-    nonsense: dict[str, Sequence[Any]] = field(default_factory=dict)
+    say_first: dict[str, Sequence[Any]] = field(default_factory=dict)
     errors: dict[str, tuple[int, str]] = field(default_factory=dict)
     at_start: list[tuple[int, str]] = field(default_factory=list)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)  # by symbol
@@ -221,10 +221,10 @@ class _Conversation:
         asked = fields[0]
         if asked in self.faults.silent:
             return
+        if asked in self.faults.say_first:
+            self.send(*self.faults.say_first[asked])
         if asked in self.faults.hang_up and asked in (CLOCK, START):
             raise _HungUp
-        if asked in self.faults.nonsense:
-            self.send(*self.faults.nonsense[asked])
         if asked in self.faults.errors:
             self._error(_request(fields), *self.faults.errors[asked])
         elif asked in self.answers:
@@ -366,6 +366,8 @@ class _Conversation:
 
     def _cancel(self, fields: list[str]) -> None:
         number = int(fields[2])
+        if CANCEL in self.faults.never_end:
+            return
         for order in self.gateway.orders:
             if (order.number, order.client) == (number, self.client):
                 order.status = "PendingCancel"

@@ -442,6 +442,9 @@ def test_an_order_lost_on_its_way_is_placed_where_the_gateway_can_tell_and_never
     gateway: ScriptedGateway, tmp_path: Path
 ) -> None:
     asked = broker(gateway, sent=tmp_path / "sent.sqlite", timeout_s=0.6)
+    gateway.now = at(MON)
+    asked.place([replace(ORDER, session=MON, order_id="first")])
+    gateway.now = at(TUE)
     gateway.faults.silent = frozenset({PLACE})
     for name in ("a", "b"):
         with pytest.raises(BrokerError, match="did not come to an end"):
@@ -450,7 +453,7 @@ def test_an_order_lost_on_its_way_is_placed_where_the_gateway_can_tell_and_never
     asked.place([replace(ORDER, order_id="a")])
     gateway.now = at(WED)
     asked.place([replace(ORDER, order_id="b")])  # may have been traded on Tuesday
-    assert [order.reference for order in gateway.orders] == ["a"]
+    assert [order.reference for order in gateway.orders] == ["first", "a"]
 
 
 def test_whose_order_it_was_is_remembered_for_ids_of_any_form(gateway: ScriptedGateway, tmp_path: Path) -> None:
@@ -482,6 +485,15 @@ def test_cancelling_withdraws_what_is_at_work_only(gateway: ScriptedGateway) -> 
     asked.cancel([ID, ID + ":2", "never heard of"])
     assert [order.status for order in gateway.orders] == ["Cancelled", "Filled"]
     assert len([message for message in gateway.asked if message[0] == CANCEL]) == 1
+
+
+def test_the_end_of_another_clients_order_is_not_that_of_ours(gateway: ScriptedGateway) -> None:
+    gateway.orders = [ScriptedOrder(1, 1, GC, "BUY", 2, "MKT", "", "DAY", "DU1", ID)]
+    gateway.faults = Faults(
+        say_first={CANCEL: [3, 1, "Cancelled", 0.0, 2.0, 0.0, 901, 0, 0.0, 9, "", 0]}, never_end=frozenset({CANCEL})
+    )
+    with pytest.raises(BrokerError, match="the end of order number 1 did not come to an end"):
+        broker(gateway, timeout_s=0.6).cancel([ID])
 
 
 def test_an_order_of_another_client_cannot_be_withdrawn_and_that_is_said(gateway: ScriptedGateway) -> None:
@@ -561,7 +573,7 @@ def test_rows_without_their_end_are_no_answer(gateway: ScriptedGateway, what: st
     ["words", "and", "words"],
 ])  # fmt: skip
 def test_a_row_that_cannot_be_read_is_not_left_out(gateway: ScriptedGateway, nonsense: list[Any]) -> None:
-    gateway.faults.nonsense = {POSITIONS: nonsense}
+    gateway.faults.say_first = {POSITIONS: nonsense}
     with pytest.raises(BrokerError, match="sent a message that cannot be read"):
         broker(gateway).statement(TUE)
 
@@ -600,7 +612,7 @@ def test_connectivity_that_is_lost_in_the_middle_is_not_flat(gateway: ScriptedGa
 
 
 def test_connectivity_that_is_lost_after_the_positions_is_not_flat(gateway: ScriptedGateway) -> None:
-    gateway.faults.nonsense = {EXECUTIONS: [4, 2, -1, 2110, "Connectivity between TWS and server is broken", ""]}
+    gateway.faults.say_first = {EXECUTIONS: [4, 2, -1, 2110, "Connectivity between TWS and server is broken", ""]}
     with pytest.raises(BrokerError, match="error 2110"):
         broker(gateway).statement(TUE)
 
@@ -711,7 +723,7 @@ def test_no_thread_no_connection_and_no_line_of_a_log_is_left(
     asked = broker(gateway, timeout_s=0.5)
     asked.place([ORDER])
     asyncio.run(_ask_within_a_loop(asked))
-    gateway.faults = Faults(nonsense={POSITIONS: ["words"]})
+    gateway.faults = Faults(say_first={POSITIONS: ["words"]})
     with pytest.raises(BrokerError):
         asked.statement(TUE)
     gateway.faults = Faults(silent=frozenset({POSITIONS}))
