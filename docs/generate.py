@@ -216,7 +216,7 @@ def rules() -> Iterator[str]:
         names = ", ".join(f"`{rule.name}`" for rule in rules_for(dataset)) or "none"
         yield f"| {dataset.name} | {layer_of(dataset)} | {names} |"
     yield from ("", "## Beside the rules", "")
-    yield "- `ledger_fold` on `positions`, blocks: in the ledger, each position is the sum of the journal's fills."
+    yield "- `journal_intact` on `positions`, blocks: the journal is whole and unchanged, and all tables are its fold."
     yield "- `targets_as_backtest` on `targets`: the backtest's where it holds the same; optimal positions too."
     yield "- `no_look_ahead` on `backtests/...`: with the future cut off, no earlier forecast, position or P&L changes."
     yield "- `nothing_quarantined` on `history`: a bulk load refused no row."

@@ -23,6 +23,10 @@ GOOD = {
     "status": [],
     "prices": ["CORN", "--since", "2021-03-29"],
     "sql": ["select 1 as one"],
+    "audit": ["verify"],
+    "runs": [],
+    "overrides": [],
+    "override": ["--step", "marked", "--session", "2021-03-30", "--reason", "a rehearsal"],
     **{name: [] for name in LOOKING},
 }
 # A call of every command that must end with an error, on a home that holds nothing.
@@ -36,6 +40,10 @@ WRONG = {
     "status": [],
     "prices": ["CORN"],
     "sql": ["select * from nowhere"],
+    "audit": ["verify"],
+    "runs": [],
+    "overrides": [],
+    "override": ["--step", "marked", "--session", "2021-03-30", "--reason", "a rehearsal"],
     **{name: [] for name in LOOKING},
 }
 NO_ERROR_ON_NOTHING = {"status", "violations"}

@@ -164,8 +164,30 @@ def fill(fill_id: str, quantity: int) -> Event:
 def test_the_ledger_check_folds_the_journal() -> None:
     desk = Desk()
     desk.ledger.record([fill("f1", 3), fill("f2", -1)])
-    found = evaluations(desk.run("book", TUESDAY))["ledger_fold"]
+    found = evaluations(desk.run("book", TUESDAY))["journal_intact"]
     assert (outcome(found), found.passed) == ("passed", True)
+
+
+@pytest.mark.parametrize(("session", "stops"), [(TUESDAY, False), (MONDAY, True)])
+def test_an_overridden_error_is_a_warning_that_says_by_whom(session: date, stops: bool) -> None:
+    desk = Desk(bar(MONDAY, high=1.0), bar(TUESDAY, high=1.0))
+    payload = {"override_id": "x", "scope": "check", "item": "raw_bars/ohlc", "session": str(session), "reason": "seen"}
+    desk.ledger.record([Event("x", "override_set", TUESDAY, datetime(2024, 3, 5, tzinfo=UTC), "ann", payload)])
+    found = evaluations(desk.run("prices", TUESDAY))["ohlc"]
+    assert (outcome(found), found.passed) == ("failed", False)
+    assert found.severity == (dg.AssetCheckSeverity.ERROR if stops else dg.AssetCheckSeverity.WARN)
+    assert ("overridden by ann: seen" in (found.description or "")) is not stops
+
+
+def test_a_range_is_overridden_only_on_all_its_sessions() -> None:
+    desk = Desk(bar(MONDAY, high=1.0), bar(TUESDAY, high=1.0))
+    for number, session in enumerate((MONDAY, TUESDAY)):
+        payload = {"override_id": str(number), "scope": "step", "item": "validated", "session": str(session)}
+        event = Event(str(number), "override_set", session, datetime(2024, 3, 5, tzinfo=UTC), "ann",
+                      payload | {"reason": "seen"})  # fmt: skip
+        desk.ledger.record([event])
+        found = evaluations(desk.run("prices", MONDAY, TUESDAY))["ohlc"]
+        assert (found.severity == dg.AssetCheckSeverity.WARN) is bool(number)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.node_def.name)

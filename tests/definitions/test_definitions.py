@@ -27,7 +27,8 @@ BY_SESSION = {
     "multiple_prices", "roll_calendar", "roll_gaps", "roll_states", "daily_prices", "fx_rates", "adjusted_prices",
     "volatility", "correlation", "covariance", "forecasts", "optimal_positions",
     "targets", "orders", "fills", "positions", "pnl", "equity", "attribution", "breaks",
-    "data_quality", "daily_report",
+    "data_quality", "daily_report", "signature",
+    "collecting", "validated", "marked", "explained", "reconciled", "signed", "published",
 }  # fmt: skip
 
 MEASURES = {"volatility", "correlation", "covariance", "forecasts", "optimal_positions", "targets"} | {
@@ -47,14 +48,14 @@ BLOCKING = {
     "correlation_bounds": {"correlation"},
     "covariance_diagonal": {"covariance"},
     "positions_fold": {"positions"},
-    "ledger_fold": {"positions"},
+    "journal_intact": {"positions"},
     "pnl_rows": {"pnl"},
     "pnl_identity": {"equity"},
     "account_chain": {"equity"},
     "attribution_rows": {"attribution"},
     "attribution_total": {"attribution"},
     "pnl_explained": {"attribution"},
-    "broker_breaks": {"breaks"},
+    "no_open_quantity_breaks": {"breaks"},
 }
 PRICES = RAW | CLEAN | MADE | {"adjusted_prices"}
 JOBS = {
@@ -182,7 +183,7 @@ def test_jobs_by_session_are_partitioned(name: str) -> None:
 
 def test_the_close_runs_our_checks_and_not_the_second_layer() -> None:
     close, quality = ({node.name for node in defs.resolve_job_def(name).nodes} for name in ("close", "quality"))
-    assert {"equity_rules", "positions_ledger_fold", "pnl_explained"} <= close
+    assert {"equity_rules", "positions_journal_intact", "pnl_explained"} <= close
     assert quality
     assert not quality & close
 

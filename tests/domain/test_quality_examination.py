@@ -10,11 +10,9 @@ import pandas as pd
 import pytest
 
 from trading import discovery
-from trading.book.journal import Event
 from trading.frames import CLEAN_BARS, PNL, QUARANTINE, RAW_FX_RATES, VIOLATIONS, to_table
 from trading.quality import rules
 from trading.quality.examination import Examination, examine, rules_for
-from trading.quality.journal_fold import differences
 from trading.quality.layers import LAYERS, RuleOutcome, summarise, table
 from trading.quality.quarantine import split
 from trading.quality.rule import Rule, RuleContext, layer_of
@@ -103,20 +101,6 @@ def test_layers_are_summed_up_one_by_one(found: Examination) -> None:
 
 def test_layers_of_datasets() -> None:
     assert [layer_of(dataset) for dataset in (RAW_FX_RATES, CLEAN_BARS, PNL)] == ["input", "processing", "output"]
-
-
-def fill(number: int, quantity: int) -> Event:
-    payload = {"strategy": "trend", "instrument": "CORN", "contract": 20240500, "quantity_contracts": quantity}
-    return Event(f"f{number}", "fill", SESSION, datetime(2024, 3, 5, tzinfo=UTC), "test", payload)
-
-
-def test_the_journal_folds_to_the_positions_kept() -> None:
-    kept = {"strategy": "trend", "instrument": "CORN", "contract": 20240500, "quantity_contracts": 1}
-    fills = [fill(1, 3), fill(2, -2)]
-    assert differences(fills, [kept]) == []
-    assert differences(fills, [{**kept, "quantity_contracts": 2}]) != []
-    assert differences(fills, []) != []
-    assert differences([*fills, fill(3, -1)], []) == []
 
 
 def test_discovery_finds_by_type_without_a_registry() -> None:

@@ -191,7 +191,7 @@ def test_the_close_is_launched_and_its_checks_are_evaluated(ui: Ui, page: Any) -
     assert {"key": "dagster/partition", "value": SESSION} in run["tags"]
     checks = [event["evaluation"] for event in run["eventConnection"]["events"] if event.get("evaluation")]
     evaluated = {("/".join(check["assetKey"]["path"]), check["checkName"]) for check in checks}
-    assert {("raw_bars", "session_delivered"), ("positions", "ledger_fold"), ("equity", "pnl_identity")} <= evaluated
+    assert {("raw_bars", "session_delivered"), ("positions", "journal_intact"), ("equity", "pnl_identity")} <= evaluated
     assert [check for check in checks if check["severity"] == "ERROR" and not check["success"]] == []
 
 
