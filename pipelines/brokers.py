@@ -57,6 +57,7 @@ def _interactive_brokers(home: Path, chosen: BrokerSettings, found: ReferenceSto
         session_ends=chosen.session_ends,
         history_days=chosen.history_days,
         order_type=chosen.order_type,
+        sent=home / BOOKS,
     )
 
 
