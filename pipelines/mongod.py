@@ -142,6 +142,7 @@ class ReplicaSet:
     folder: Path
     members: int = 1
     election_ms: int = 10_000
+    options: tuple[str, ...] = ()
     ports: list[int] = field(default_factory=list)
     processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -168,7 +169,8 @@ class ReplicaSet:
         """Starts a member on its port and its data, and waits until it listens. Raises StoreUnavailable."""
         folder = self.folder / str(port)
         folder.mkdir(parents=True, exist_ok=True)
-        process = subprocess.Popen(command(self.program, folder, port), stdout=subprocess.DEVNULL)
+        words = [*command(self.program, folder, port), *self.options]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         self.processes[port] = process
         until = time.monotonic() + _READY_S
         while not listening(port):

@@ -27,6 +27,7 @@ _FULL = (14031, 28)
 _TOO_LATE = (50, 24, 251, 262)  # MaxTimeMSExpired, LockTimeout, NoSuchTransaction, ExceededTimeLimit
 _NOTHING_WRITTEN = "Nothing of the batch was recorded."
 _NOT_KNOWN = "Whether the batch was recorded is not known: run the same command again, nothing is recorded twice."
+_AGAIN = "Then run the same command again."
 
 
 def servers_of(uri: str) -> tuple[str, str | None, str | None]:
@@ -48,15 +49,16 @@ def servers_of(uri: str) -> tuple[str, str | None, str | None]:
 
 
 @contextmanager
-def translated(servers: str, user: str | None, timeout_s: float) -> Iterator[None]:
-    """Raises Daybook's error for the driver's, which is kept as its cause."""
+def translated(servers: str, user: str | None, timeout_s: float, writing: bool = False) -> Iterator[None]:
+    """Raises Daybook's error for the driver's, which is kept as its cause. While `writing`, a broken connection leaves
+    open whether the batch arrived."""
     from bson.errors import InvalidDocument
     from pymongo.errors import PyMongoError
 
     try:
         yield
     except PyMongoError as cause:
-        raise meaning(cause, servers, user, timeout_s) from cause
+        raise meaning(cause, servers, user, timeout_s, _NOT_KNOWN if writing else _AGAIN) from cause
     except (OverflowError, UnicodeError, InvalidDocument) as cause:
         raise _unfit(cause) from cause
 
@@ -68,7 +70,7 @@ def _unfit(cause: Exception) -> LedgerError:
     )
 
 
-def meaning(cause: PyMongoError, servers: str, user: str | None, timeout_s: float) -> StoreError:
+def meaning(cause: PyMongoError, servers: str, user: str | None, timeout_s: float, then: str) -> StoreError:
     """The Daybook error that an error of the driver is."""
     from pymongo.errors import DocumentTooLarge
 
@@ -84,7 +86,7 @@ def meaning(cause: PyMongoError, servers: str, user: str | None, timeout_s: floa
         )
     if codes & set(_NO_REPLICA_SET) and "replica set" in str(cause):
         return not_a_replica_set(where)
-    return _unavailable(cause, codes, where, timeout_s)
+    return _unavailable(cause, codes, where, timeout_s, then)
 
 
 def _refused(codes: set[int], where: str, user: str | None) -> StoreUnavailable:
@@ -108,29 +110,31 @@ def not_a_replica_set(where: str) -> StoreUnavailable:
     )
 
 
-def _unavailable(cause: PyMongoError, codes: set[int], where: str, timeout_s: float) -> StoreError:
+def _unavailable(cause: PyMongoError, codes: set[int], where: str, timeout_s: float, then: str) -> StoreError:
     from pymongo import errors
 
     said = _said(cause)
     if codes & set(_FULL) or "no space left" in said.lower():
+        return StoreUnavailable(f"the disk of {where} is full. Free some space there. {then}")
+    if any(isinstance(link, errors.ServerSelectionTimeoutError) for link in _chain(cause)):
         return StoreUnavailable(
-            f"the disk of {where} is full. Free some space there and run the same command again. {_NOT_KNOWN}"
-        )
-    if isinstance(cause, errors.ServerSelectionTimeoutError):
-        return StoreUnavailable(
-            f"{where} did not answer for {timeout_s:g} s, or has no primary that takes writes: {said}. Start it, or "
-            f"correct MONGODB_URI, and run the same command again. {_NOT_KNOWN}"
+            f"{where} did not answer for {timeout_s:g} s, or has no primary that takes writes: {said}. Start it "
+            f"(its log says why it ended), or correct MONGODB_URI. {then}"
         )
     if WRITE_CONFLICT in codes:
         return busy(where, timeout_s)
+    if any(isinstance(link, errors.AutoReconnect) and not link.timeout for link in _chain(cause)):
+        return StoreUnavailable(
+            f"the connection to {where} broke: {said}. See that it is up, and what its log says. {then}"
+        )
     if getattr(cause, "timeout", False) or codes & set(_TOO_LATE):
         return StoreUnavailable(
             f"{where} took longer than {timeout_s:g} s (ledger.timeout_seconds): its majority does not answer, or the "
-            f"network is cut: {said}. {_NOT_KNOWN}"
+            f"network is cut: {said}. See that both are up. {then}"
         )
-    if isinstance(cause, errors.ConnectionFailure):
-        return StoreUnavailable(f"the connection to {where} broke: {said}. {_NOT_KNOWN}")
-    return StoreUnavailable(f"{where} cannot be used: {said}. {_NOT_KNOWN}")
+    if isinstance(cause, errors.BulkWriteError):
+        return StoreUnavailable(f"{where} refused a write: {said}. {_NOTHING_WRITTEN}")
+    return StoreUnavailable(f"{where} cannot be used: {said}. {then}")
 
 
 def busy(where: str, waited_s: float) -> StoreBusy:
@@ -141,25 +145,32 @@ def busy(where: str, waited_s: float) -> StoreBusy:
     )
 
 
-def _codes(cause: BaseException) -> Iterator[int]:
-    """Codes of an error and of the errors in a bulk write, and of what it was raised from."""
+def _chain(cause: BaseException) -> Iterator[BaseException]:
+    """An error, and what it was raised from: a transaction that ran out of time hides why it was tried again."""
     seen: BaseException | None = cause
     while seen is not None:
-        yield from (int(code) for code in (getattr(seen, "code", None),) if isinstance(code, int))
-        details = getattr(seen, "details", None)
-        if isinstance(details, Mapping):
-            yield from (int(error["code"]) for error in details.get("writeErrors", ()) if "code" in error)
+        yield seen
         seen = seen.__cause__
 
 
+def _codes(cause: BaseException) -> Iterator[int]:
+    for link in _chain(cause):
+        yield from (int(code) for code in (getattr(link, "code", None),) if isinstance(code, int))
+        details = getattr(link, "details", None)
+        if isinstance(details, Mapping):
+            yield from (int(error["code"]) for error in details.get("writeErrors", ()) if "code" in error)
+
+
 def codes(cause: BaseException) -> set[int]:
-    """The server's codes in an error: its own, and those of the writes of a bulk."""
+    """The server's codes in an error and its causes: their own, and those of the writes of a bulk."""
     return set(_codes(cause))
 
 
 def _said(cause: BaseException) -> str:
-    """What the driver said, in one line, without the server's whole answer and without its view of all servers."""
-    text = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-    for mark in (", full error:", ", Topology Description:", ", Timeout:"):
+    """What the driver or the server said, in one line: not its whole answer, nor the driver's view of all servers."""
+    details = getattr(cause, "details", None)
+    refused = details.get("writeErrors") if isinstance(details, Mapping) else None
+    text = str(refused[0].get("errmsg") if refused else cause) or type(cause).__name__
+    for mark in ("\n", ", full error:", ", Topology Description:", ", Timeout:"):
         text = text.partition(mark)[0]
     return text.strip().rstrip(".")

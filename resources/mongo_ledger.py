@@ -12,6 +12,7 @@ different streams never meet. When the primary goes away, a batch is tried again
 from __future__ import annotations
 
 import json
+import logging
 import random
 import threading
 import time
@@ -45,9 +46,11 @@ if TYPE_CHECKING:
 
     from resources.mongo_schema import Documents
 
+_log = logging.getLogger(__name__)
 Document = dict[str, Any]
 DATABASE = "daybook"  # where the address names none
 _PAGE = 1_000
+_ABANDONED_S = 3.0  # a writer says something every few milliseconds
 _TURN_S = 0.02  # about two transactions: how long a writer waits at most before it asks for its turn again
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -64,6 +67,7 @@ class MongoLedger:
     def __init__(self, uri: str, timeout_s: float = 10.0, wait_s: float = 30.0, recovery_s: float = 60.0) -> None:
         self.servers, database, self._user = mongo_errors.servers_of(uri)
         self._uri, self._name = uri, database or DATABASE
+        self._app = f"daybook:{self._name}"  # how the server knows writers of this ledger
         self._timeout_s, self._wait_s, self._recovery_s = timeout_s, wait_s, recovery_s
         self._opened: Documents | None = None
         self._opening = threading.Lock()
@@ -80,13 +84,16 @@ class MongoLedger:
 
     def _persistent(self, events: Sequence[Event], streams: Sequence[str]) -> Recorded:
         """Tries until it is this writer's turn, and until there is a primary."""
-        began, careful = time.monotonic(), False
+        began, careful, look_at = time.monotonic(), False, _ABANDONED_S
         while True:
             try:
                 return self._attempt(events, streams, careful)
             except (Repeated, HeadMoved) as moved:
-                if time.monotonic() - began > self._wait_s:
+                if (waited := time.monotonic() - began) > self._wait_s:
                     raise mongo_errors.busy(f"MongoDB at {self.servers}", self._wait_s) from moved
+                if waited > look_at:
+                    look_at = waited + _ABANDONED_S
+                    self._end_abandoned()
                 if careful:
                     threading.Event().wait(random.uniform(0, _TURN_S))
             except StoreUnavailable:
@@ -94,8 +101,28 @@ class MongoLedger:
                     raise
             careful = True
 
+    def _end_abandoned(self) -> None:
+        """Ends transactions in which their writer has said nothing for long: it was killed, or cut off, and the server
+        would keep its turn for a minute. A writer that is only slow begins again, and has lost nothing."""
+        from pymongo.errors import PyMongoError
+        from pymongo.read_concern import ReadConcern
+
+        silent = {"transaction.timeInactiveMicros": {"$gt": _ABANDONED_S * 1e6}}
+        idle: Document = {"$match": {"type": "idleSession", "appName": self._app, **silent}}
+        question: list[Document] = [{"$currentOp": {"allUsers": False, "idleSessions": True}}, idle]
+        try:
+            admin = self._database().client.get_database("admin", read_concern=ReadConcern("local"))
+            sessions = [{"id": found["lsid"]["id"]} for found in admin.aggregate(question)]
+            if sessions:
+                admin.command("killSessions", sessions)
+                _log.warning("ended %d transaction(s) that a killed writer left behind in MongoDB", len(sessions))
+        except PyMongoError as cause:  # waiting goes on: the server ends them itself
+            _log.warning("abandoned transactions cannot be looked for: %s", cause)
+
     def _attempt(self, events: Sequence[Event], streams: Sequence[str], careful: bool) -> Recorded:
         """One transaction. Its body is safe to repeat, and reads everything where it is repeated."""
+        import pymongo
+
         attempts = 0
 
         def body(session: ClientSession) -> Batch:
@@ -108,8 +135,9 @@ class MongoLedger:
 
         with self._translated():
             database = self._database()
+        with self._translated(writing=True):
             try:
-                with database.client.start_session() as session:
+                with pymongo.timeout(self._timeout_s), database.client.start_session() as session:
                     batch = session.with_transaction(body, **_transaction_options())
             except BaseException:
                 self._kept.forget(streams)
@@ -289,7 +317,7 @@ class MongoLedger:
         milliseconds = int(self._timeout_s * 1000)
         return MongoClient(
             self._uri,
-            appname="daybook",
+            appname=self._app,
             serverSelectionTimeoutMS=milliseconds,
             connectTimeoutMS=milliseconds,
             timeoutMS=milliseconds,
@@ -300,8 +328,8 @@ class MongoLedger:
         )
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        with mongo_errors.translated(self.servers, self._user, self._timeout_s):
+    def _translated(self, writing: bool = False) -> Iterator[None]:
+        with mongo_errors.translated(self.servers, self._user, self._timeout_s, writing):
             yield
 
 
