@@ -1,5 +1,5 @@
-"""Claim: ten years of the system of chapter 15, closed by the job of the backfill through the paper broker, are explained
-within 1e-6 of base currency on every session, and explaining them is a small part of closing them.
+"""Claim: ten years of the system of chapter 15, closed by the job of the backfill through the paper broker, are
+explained within 1e-6 of base currency on every session, and explaining them is a small part of closing them.
 
 Loads the six instruments, backfills ten years in one run with every check, then prints what each cause came to, the
 largest residual of a session, how far the totals are from the account, and the seconds of the run beside those of

@@ -184,6 +184,12 @@ def _pictures(report: DailyReport) -> dict[str, Any]:
             "exposure",
             _said(report.positions, "notional_base", "Notional exposure"),
         ),
+        **_risk_pictures(report),
+    }
+
+
+def _risk_pictures(report: DailyReport) -> dict[str, Any]:
+    return {
         "volatility": html.inline_svg(
             drawings.volatility_bars(report.volatility),
             "volatility",
