@@ -39,11 +39,15 @@ from scripted_gateway import (
     corrected,
 )
 
+from pipelines.brokers import broker_of
+from pipelines.settings import Place
 from resources.brokers.ib_days import GatewayDays
 from resources.brokers.ib_futures import ListedFuture, listed_futures, renamed
 from resources.brokers.interactive_brokers import InteractiveBrokers
 from resources.csv_reference import CsvReference
+from resources.memory import MemoryFrames
 from trading.book.orders import Fill, Order, order_id
+from trading.config.models import DeskSettings
 from trading.errors import BadInput, BrokerError, ConfigError, ReferenceDataError
 from trading.market.instruments import Instrument
 from trading.ports import Broker
@@ -782,3 +786,14 @@ def test_symbols_of_ones_own(gateway: ScriptedGateway) -> None:
         broker(gateway, symbols={"T": "TEA"})
     with pytest.raises(ReferenceDataError, match="the same future"):
         broker(gateway, futures=FUTURES | {"GOLD_2": replace(FUTURES["GOLD"], instrument="GOLD_2")})
+
+
+def test_the_settings_make_it(gateway: ScriptedGateway, tmp_path: Path) -> None:
+    gateway.now = datetime(2022, 2, 22, 12, 0, tzinfo=UTC)
+    gateway.executions = [replace(BOUGHT, at="20220221 17:30:00", reference=ID)]
+    settings = DeskSettings.model_validate({
+        "broker": {"name": "interactive_brokers", "port": gateway.port, "session_ends": "17:00", "history_days": 7}
+    })  # fmt: skip
+    reference = CsvReference([ROOT / "reference"])
+    made = broker_of(Place(tmp_path, "local", tmp_path), settings, MemoryFrames(), reference)
+    assert [(fill.instrument, fill.session) for fill in made.fills(TUE)] == [("GOLD", TUE)]
