@@ -143,7 +143,8 @@ class PaperBroker:
         return [fill for fill in reported if fill.instrument not in self._faults.drop_fill]
 
     def statement(self, session: date) -> Statement | None:
-        """As the port: from this broker's own fills; None for a session it has not come to."""
+        """As the port: from this broker's own fills, with the session's trades; None for a session it has not come
+        to."""
         day = (session.isoformat(),)
         with self._answering() as books:
             known = books.execute("SELECT 1 FROM sessions WHERE session >= ? LIMIT 1", day).fetchone()
@@ -151,8 +152,9 @@ class PaperBroker:
                 return None
             folded = self._fold(books, session.isoformat())
             positions, cash = dict(folded.positions), dict(folded.cash)
+            trades = tuple(_fill(row) for row in books.execute(_FILLS, day))
         wrong = {key: held + 1 for key, held in positions.items() if key[0] in self._faults.wrong_quantity}
-        return Statement(self.name, session, positions | wrong, cash)
+        return Statement(self.name, session, positions | wrong, cash, trades=trades)
 
     def close(self) -> None:
         """Closes the file; it opens again when next asked."""

@@ -40,6 +40,14 @@ def test_an_order_waits_for_its_next_session_with_a_price_and_pays_for_it() -> N
     assert statement is not None
     assert statement.positions == {("GOLD", JUN): -4}
     assert statement.cash_local == pytest.approx({"USD": 4 * 1809.75 * 100 - 83.39})
+    assert (statement.trades, paper.statement(TUE).trades) == ((fill,), ())
+
+
+def test_a_trade_that_is_not_reported_is_on_the_statement_all_the_same() -> None:
+    paper = broker(PaperFaults(drop_fill=frozenset({"GOLD"})))
+    paper.place([order(-4)])
+    assert paper.fills(WED) == []
+    assert [trade.quantity_contracts for trade in paper.statement(WED).trades] == [-4]
 
 
 def test_roll_legs_are_filled_in_their_own_session_at_their_reference() -> None:

@@ -241,7 +241,7 @@ def test_the_page_shows_every_part(page: str) -> None:
     for text in ("−185", "+815", "1,000,815", "over the limit of 500", "Ask the broker for the fill.", "2022-03-01",
                  "No bars on the 24th.", "roll soon", "3f" * 32, "of 2022-02-24"):  # fmt: skip
         assert text in page, text
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 8
 
 
 def test_nothing_from_outside_breaks_out_of_the_page(page: str) -> None:
