@@ -269,8 +269,11 @@ def sqlite() -> Iterator[tuple[Ledger, Ledger, Callable[[], Any]]]:
 @contextmanager
 def mongodb() -> Iterator[tuple[Ledger, Ledger, Callable[[], Any]]]:
     """As `sqlite`, on one replica set."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, mongod.replica_set(Path(folder)) as uri:
-        addresses = [uri.replace(f"/{mongod.DATABASE}?", f"/{name}?") for name in ("ours", "raw")]
+    program = mongod.mongod_program()
+    if program is None:
+        raise SystemExit(mongod.NO_MONGOD)
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, mongod.ReplicaSet(program, Path(folder)) as servers:
+        addresses = [servers.uri.replace(f"/{mongod.DATABASE}?", f"/{name}?") for name in ("ours", "raw")]
         yield MongoLedger(addresses[0]), MongoLedger(addresses[1]), lambda: RawMongo(addresses[1])
 
 

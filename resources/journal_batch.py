@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from trading.book.fold import FOLDS, Place, Row, RowKey, View, apply
+from trading.book.fold import FOLDS, Place, Row, RowKey, View, apply, settle
 from trading.book.journal import NO_HEAD, PROJECTIONS, SCHEMA, Event, Head, Projection, Scalar, link
 from trading.errors import EventConflict, IllegalMove, LedgerError, LedgerSchemaError, UsageError
 from trading.ports import Entry, Recorded
@@ -150,6 +150,7 @@ def _fold(view: View, events: Sequence[Event], careful: bool) -> None:
     try:
         for event in events:
             apply(view, event)
+        settle(view)
     except IllegalMove as cause:
         if careful:
             raise

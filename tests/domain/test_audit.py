@@ -104,7 +104,7 @@ CHANGES: dict[str, Callable[[Event], Event]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_entry_is_found_with_its_batch(kept: Kept, change: str) -> None:
     place = kept.at("book/trend", 3)
-    kept.entries[place] = replace(kept.entries[place], event=CHANGES[change](kept.entries[place].event))
+    kept.entries[place] = kept.entries[place]._replace(event=CHANGES[change](kept.entries[place].event))
     found = [text for text in kept.found() if "not what was recorded" in text]
     assert len(found) == 1, "the batches after it are as they were"
     assert found[0].startswith("book/trend, entries 3 to 4: ")
@@ -113,7 +113,7 @@ def test_a_changed_entry_is_found_with_its_batch(kept: Kept, change: str) -> Non
 def test_a_changed_entry_whose_table_was_changed_too_is_found(kept: Kept) -> None:
     place = kept.at("book/trend", 5)
     event = kept.entries[place].event
-    kept.entries[place] = replace(kept.entries[place], event=CHANGES["the price"](event))
+    kept.entries[place] = kept.entries[place]._replace(event=CHANGES["the price"](event))
     kept.rows["positions"][0]["realised_points"] = 35.0  # 4 x 0.5 less
     kept.rows["fills"][4]["price_points"] = 510.5
     (found,) = kept.found()
@@ -160,8 +160,8 @@ def test_an_entry_put_in_is_found(kept: Kept) -> None:
 def test_entries_that_changed_places_are_found(kept: Kept) -> None:
     one, two = kept.at("book/trend", 1), kept.at("book/trend", 2)
     first, second = kept.entries[one].event, kept.entries[two].event
-    kept.entries[one] = replace(kept.entries[one], event=second)
-    kept.entries[two] = replace(kept.entries[two], event=first)
+    kept.entries[one] = kept.entries[one]._replace(event=second)
+    kept.entries[two] = kept.entries[two]._replace(event=first)
     assert kept.found()[0].startswith("book/trend, entries 1 to 2: not what was recorded.")
 
 
@@ -177,7 +177,7 @@ def test_an_entry_in_the_wrong_stream_is_found(kept: Kept) -> None:
 
 def test_a_link_taken_away_is_found(kept: Kept) -> None:
     place = kept.at("close", 2)
-    kept.entries[place] = replace(kept.entries[place], link=None)
+    kept.entries[place] = kept.entries[place]._replace(link=None)
     assert kept.found()[0] == "close, entry 2: no link was kept with the last."
 
 

@@ -96,6 +96,7 @@ class _Audit:
         view = fold.View(self.tables)
         try:
             fold.apply(view, event)
+            fold.settle(view)
         except (DaybookError, KeyError, ValueError, TypeError, AssertionError) as cause:
             said = f"no table knows what {cause} is" if isinstance(cause, KeyError) else str(cause)
             self.found.append(f"{where}: {event.kind} {event.event_id} cannot be folded: {said.rstrip('.')}.")

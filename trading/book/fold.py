@@ -37,11 +37,14 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class View:
-    """Rows as they are after the events so far; `changed` are the places that differ from the source."""
+    """Rows as they are after the events so far; `changed` are the places that differ from the source. `anew` are
+    contracts whose position has to be folded again out of all their fills, which `settle` does, once for a batch."""
 
     source: Source
     rows: dict[Place, Row | None] = field(default_factory=dict)
     changed: dict[Place, None] = field(default_factory=dict)
+    fills: dict[RowKey, dict[RowKey, None]] = field(default_factory=dict)
+    anew: dict[RowKey, None] = field(default_factory=dict)
 
     def get(self, projection: str, key: RowKey) -> Row | None:
         """A row, or None."""
@@ -55,18 +58,30 @@ class View:
         self.rows[projection, key] = row
         self.changed[projection, key] = None
 
-    def fills_of(self, strategy: str, instrument: str, contract: int) -> list[Row]:
+    def fills_of(self, contract: RowKey) -> list[Row]:
         """Rows of fills of one contract of one book, with what changed here."""
-        wanted = (strategy, instrument, contract)
-        found = {row["fill_id"]: row for row in self.source.fills_of(strategy, instrument, contract)}
-        changed = (self.rows[place] for place in self.changed if place[0] == "fills")
-        found |= {row["fill_id"]: row for row in changed if row is not None}
-        return [row for row in found.values() if _contract(row) == wanted]
+        strategy, instrument, month = contract
+        stored = self.source.fills_of(str(strategy), str(instrument), _whole(month))
+        found = [row for row in stored if ("fills", (row["fill_id"],)) not in self.changed]
+        here = (self.rows["fills", key] for key in self.fills.get(contract, ()))
+        return found + [row for row in here if row is not None and _contract(row) == contract]
 
 
 def apply(view: View, event: Event) -> None:
-    """Changes the view by one event. Raises IllegalMove, KeyError on a kind that nobody knows."""
+    """Changes the view by one event. Raises IllegalMove, KeyError on a kind that nobody knows. `settle` comes after the
+    last event of a batch."""
     FOLDS[event.kind](view, event)
+
+
+def settle(view: View) -> None:
+    """Folds those positions again that fills came late to, or were changed of."""
+    for contract in view.anew:
+        fills = [fill for fill in view.fills_of(contract) if _counted(fill)]
+        row = _flat(contract)
+        for fill in sorted(fills, key=_order_of):
+            row = _moved_by(row, fill)
+        view.put("positions", contract, row)
+    view.anew.clear()
 
 
 # --- whole rows -------------------------------------------------------------------------------------------------------
@@ -198,17 +213,16 @@ def _position_adjusted(view: View, event: Event) -> None:
 
 
 def _replace_fill(view: View, key: RowKey, was: Row | None, row: Row) -> None:
-    view.put("fills", key, row)
     before, now, contract = _counted(was), _counted(row), _contract(row)
+    view.put("fills", key, row)
+    view.fills.setdefault(contract, {})[key] = None
     if row["order_id"] is not None:
         _fill_order(view, row, now - before)
     if was is None:
         if now:
             _add_to_position(view, contract, row)
         return
-    if _contract(was) != contract:
-        _refold(view, _contract(was))
-    _refold(view, contract)
+    view.anew |= {_contract(was): None, contract: None}
 
 
 def _fill_order(view: View, fill: Row, more: int) -> None:
@@ -224,11 +238,13 @@ def _fill_order(view: View, fill: Row, more: int) -> None:
 
 def _add_to_position(view: View, contract: RowKey, fill: Row) -> None:
     """A new fill: simply one more where it is the latest in canonical order, else everything anew."""
+    if contract in view.anew:
+        return
     position = view.get("positions", contract)
     if position is None or str(position["last_fill"]) < _order_of(fill):
         view.put("positions", contract, _moved_by(position or _flat(contract), fill))
     else:
-        _refold(view, contract)
+        view.anew[contract] = None
 
 
 def _counted(row: Row | None) -> int:
@@ -251,16 +267,6 @@ def _flat(contract: RowKey) -> Row:
     names = PROJECTIONS["positions"].key
     row = {**_EMPTY["positions"], **dict(zip(names, contract, strict=True))}
     return row | {"quantity_contracts": 0, "realised_points": 0.0, "commission_local": 0.0, "last_fill": ""}
-
-
-def _refold(view: View, contract: RowKey) -> None:
-    """The position anew out of all its fills, in canonical order: for fills that come late, change or go."""
-    row = _flat(contract)
-    strategy, instrument, month = contract
-    fills = [fill for fill in view.fills_of(str(strategy), str(instrument), _whole(month)) if _counted(fill)]
-    for fill in sorted(fills, key=_order_of):
-        row = _moved_by(row, fill)
-    view.put("positions", contract, row)
 
 
 def _moved_by(position: Row, fill: Row) -> Row:
@@ -412,10 +418,11 @@ class Tables:
 def folded(events: Iterable[Event]) -> Tables:
     """The tables after these events, from nothing. Raises as `apply`."""
     tables = Tables()
+    view = View(tables)
     for event in events:
-        view = View(tables)
         apply(view, event)
-        tables.take(view)
+    settle(view)
+    tables.take(view)
     return tables
 
 
