@@ -24,13 +24,24 @@ class Entry(Protocol):
     """An event with its place in the journal, as `trading.ports.Entry`."""
 
     @property
-    def stream(self) -> str: ...
+    def stream(self) -> str:
+        """The stream it is in."""
+        ...
+
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """Its number there."""
+        ...
+
     @property
-    def event(self) -> Event: ...
+    def event(self) -> Event:
+        """What happened."""
+        ...
+
     @property
-    def link(self) -> str | None: ...
+    def link(self) -> str | None:
+        """The link of the batch that it ends, else None."""
+        ...
 
 
 Rows = Mapping[str, Iterable[Mapping[str, object]]]
