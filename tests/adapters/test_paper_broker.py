@@ -44,7 +44,7 @@ def test_an_order_waits_for_its_next_session_with_a_price_and_pays_for_it() -> N
 
 
 def test_a_trade_that_is_not_reported_is_on_the_statement_all_the_same() -> None:
-    paper = broker(PaperFaults(drop_fill=frozenset({"GOLD"})))
+    paper = broker(faults=PaperFaults(drop_fill=frozenset({"GOLD"})))
     paper.place([order(-4)])
     assert paper.fills(WED) == []
     assert [trade.quantity_contracts for trade in paper.statement(WED).trades] == [-4]
