@@ -6,7 +6,7 @@ statements (`resources/brokers/`), reconciling (`assets/reconciliation.py`), or 
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 
@@ -26,15 +26,16 @@ MOST_AT_ONCE = 20  # runs one tick asks for; what is left has its turn at the ne
 
 @dataclass(slots=True)
 class Seen:
-    """What the sensor knows: the fingerprint of each session's files, and what it told of wrong ones."""
+    """What the sensor knows: the fingerprint of each session's files (None before it saw any), and what it told of
+    wrong ones."""
 
-    marks: dict[str, str] = field(default_factory=dict)
+    marks: dict[str, str] | None = None
     told: str = ""
 
     @classmethod
-    def read(cls, cursor: str | None) -> "Seen | None":
-        """From a cursor; None at the very first tick."""
-        return cls(**json.loads(cursor)) if cursor else None
+    def read(cls, cursor: str | None) -> "Seen":
+        """From a cursor; knowing nothing at the very first tick."""
+        return cls(**json.loads(cursor)) if cursor else cls()
 
     def text(self) -> str:
         """As a cursor."""
@@ -44,13 +45,21 @@ class Seen:
 def unsettled(folder: Path, now_s: float) -> list[str]:
     """Names of files that may still be written, sorted."""
     files = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path.name for path in files if path.is_file() and now_s - path.stat().st_mtime < SETTLED_S)
+    return sorted(path.name for path in files if now_s - _written_s(path, now_s) < SETTLED_S)
 
 
-def changed(found: Mapping[date, str], seen: Seen | None) -> list[date]:
-    """Sessions whose files are new or not what they were, oldest first. At the very first tick only the newest: what
-    was there before is history, which the close or a backfill reconciles."""
-    if seen is None:
+def _written_s(path: Path, now_s: float) -> float:
+    """When a file was written; one that went away, or is a broken link, is for whoever reads it to say."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return now_s - SETTLED_S
+
+
+def changed(found: Mapping[date, str], seen: Seen) -> list[date]:
+    """Sessions whose files are new or not what they were, oldest first. At first only the newest: what was there before
+    is history, which the close or a backfill reconciles."""
+    if seen.marks is None:
         return sorted(found)[-1:]
     return [day for day in sorted(found) if seen.marks.get(day.isoformat()) != found[day]]
 
@@ -88,7 +97,7 @@ def broker_statements(
     try:
         found = statements_of(home, desk.broker, reference).sessions()
     except (BadInput, BrokerError) as cause:
-        context.update_cursor(_told(seen or Seen(), str(cause), notifier).text())
+        context.update_cursor(_told(seen, str(cause), notifier).text())
         return dg.SkipReason(str(cause))
     fresh = changed(found, seen)
     asked = [day for day in fresh if is_closed(frames, day)][:MOST_AT_ONCE]
@@ -97,9 +106,9 @@ def broker_statements(
     return [_run(day, found[day]) for day in asked] or dg.SkipReason(f"nothing new of a closed session in {folder}.")
 
 
-def _marks(found: Mapping[date, str], left: set[date], seen: Seen | None) -> Seen:
+def _marks(found: Mapping[date, str], left: set[date], seen: Seen) -> Seen:
     """What is known now; sessions left for the next tick stay as they were."""
-    before = seen.marks if seen is not None else {}
+    before = seen.marks or {}
     kept = {day.isoformat(): before[day.isoformat()] for day in left if day.isoformat() in before}
     return Seen({day.isoformat(): mark for day, mark in found.items() if day not in left} | kept)
 

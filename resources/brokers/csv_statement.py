@@ -183,6 +183,8 @@ class _Reader:
             found = "a trade, but the mapping has no column for its id or its price"
             raise row.wrong(str(columns.record), found, f"Set {MAPPING}.trade_id and {MAPPING}.price.")
         quantity = whole(row.fields[columns.quantity], _wrong(row, columns.quantity))
+        if not quantity:
+            raise row.wrong(columns.quantity, "a trade of nothing", "Remove it, or correct the quantity.")
         price = number(row.fields[columns.price], _wrong(row, columns.price))
         key, name = self._key(row), row.fields[columns.trade_id]
         if not name or name in self.trades:

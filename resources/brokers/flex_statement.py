@@ -287,7 +287,8 @@ def _trades(section: Section, sorter: _Sorter, head: Head, zone: str) -> tuple[T
     of_session = [row for row in done if _is_of(row, head)]
     found = [_Execution(_trade(known, zone), known.row) for known in sorter.known(of_session)]
     kept = [execution.trade for execution in _in_force(found)]
-    return tuple(sorted(kept, key=lambda trade: trade.executed_at or ""))
+    moved = (trade for trade in kept if trade.quantity_contracts)
+    return tuple(sorted(moved, key=lambda trade: trade.executed_at or ""))
 
 
 def _is_of(row: FlexRow, head: Head) -> bool:

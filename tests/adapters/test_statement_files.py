@@ -126,6 +126,7 @@ def test_a_file_without_rows_is_not_read_as_flat(tmp_path: Path) -> None:
     ("position,CORN", "holding,CORN", r"line 3, column record: not a kind of record \(value 'holding'\)"),
     ("1890.2", "inf", r"line 5, column price: not a number \(value 'inf'\)"),
     ("1890.2", "", r"line 5, column price: not a number \(value ''\)"),
+    ("GC,202204,1,1890.2", "GC,202204,0,1890.2", r"line 5, column quantity: a trade of nothing \(value '0'\)"),
     ("8811", "8812", r"line 6, column trade_id: a trade twice \(value '8812'\)"),
     ("8811", "", r"line 6, column trade_id: a trade without an id"),
     ("2022-02-25T15:02:11Z", "noon", r"line 5, column executed_at: not a time \(value 'noon'\)"),

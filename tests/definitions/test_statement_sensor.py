@@ -136,6 +136,16 @@ def test_what_is_wrong_with_the_files_is_told_once(tmp_path: Path) -> None:
     assert desk.tick() == ["2024-03-11"]  # nothing was forgotten meanwhile
 
 
+def test_files_that_were_wrong_at_first_do_not_make_history_news(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, closed(THU, FRI, MON))
+    put(tmp_path, THU, name="thursday.csv")
+    assert "no session in the file name" in desk.tick()
+    (tmp_path / "statements" / "thursday.csv").unlink()
+    for session in (THU, FRI, MON):
+        put(tmp_path, session)
+    assert desk.tick() == ["2024-03-11"]
+
+
 def test_many_changes_have_their_turn_tick_by_tick(tmp_path: Path) -> None:
     days = [stamp.date() for stamp in pd.bdate_range("2024-01-02", periods=MOST_AT_ONCE + 3)]
     desk = Desk(tmp_path, closed(*days))
