@@ -253,6 +253,26 @@ def test_all_causes_together_are_the_change_of_the_account() -> None:
     )
 
 
+def test_a_point_value_that_changed_is_no_profit() -> None:
+    """Two bought at 1890 when a point was worth 100, marked 1900; a point is worth 10 now, and it rose by one."""
+    mini = {**INSTRUMENTS, "GOLD": replace(GOLD, point_value_local=10.0)}
+    today = moves(
+        before={GOLD_MAR: 2}, marks_before={("GOLD", MAR): 1900.0}, marks={("GOLD", MAR): 1901.0}, instruments=mini
+    )
+    (gold,) = attribution_rows(MON, causes(today), total([fill(2, 1890.0)], today), mini)
+    assert (gold["price_base"], gold["total_base"], gold["residual_base"]) == (20.0, 20.0, 0.0)
+
+
+def test_what_was_sold_out_keeps_what_it_earned_and_moves_no_more() -> None:
+    """Bought at 1890 and sold at 1895 before today: flat and untraded, it has no row."""
+    accounts = PositionAccounts()
+    for each in (fill(1, 1890.0), fill(-1, 1895.0)):
+        accounts.apply(each)
+    assert accounts.gained([], {}, {}, INSTRUMENTS, {"USD": 1.0}) == {}
+    again = accounts.gained([fill(1, 1900.0, 2.0)], {}, {("GOLD", MAR): 1903.0}, INSTRUMENTS, {"USD": 1.0})
+    assert again == {("trend", "GOLD", MAR, "USD"): Decimal("298.0")}
+
+
 def test_what_only_one_side_knows_is_residual() -> None:
     """A fill of 2 at 1900 that the session's fills lack; the account has it, and it gained 400."""
     today = moves(fills=[fill(2, 1900.0)], marks={("GOLD", MAR): 1902.0})
