@@ -16,6 +16,7 @@ from trading.book.fold import folded
 from trading.book.journal import BOOK_KINDS, Event, Head, Scalar
 from trading.book.signature import (
     NOT_HASHED,
+    NOT_HASHED_COLUMNS,
     Circumstances,
     Document,
     Pin,
@@ -114,9 +115,11 @@ def pinned(session: date, frames: FrameStore) -> tuple[dict[str, Pin], dict[str,
         version = frames.versions(dataset)[-1].number
         rows = frames.history(dataset, through=session, as_of=version)
         stored = frames.stored_hash(dataset, version)
-        pins[dataset.name] = Pin(version, content_of(rows, dataset), dataset.content, stored)
+        content = content_of(rows, dataset)
+        pins[dataset.name] = Pin(version, content, dataset.content, stored)
         if rows.num_rows and dataset.name not in NOT_HASHED:
-            hashes[dataset.name] = substance_hash(rows, dataset)
+            whole = NOT_HASHED_COLUMNS.isdisjoint(dataset.content)
+            hashes[dataset.name] = content if whole else substance_hash(rows, dataset)
     return pins, hashes
 
 

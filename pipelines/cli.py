@@ -261,7 +261,7 @@ def _restated(where: Place, session: Any) -> Answer:
     if session is None:
         raise UsageError("name the session that was corrected: `daybook close --restate --session 2022-02-25`.")
     found = signing.restate(where, session.date())
-    return Answer(found, lambda: _show_close(found), found["exit_code"])
+    return Answer(found, lambda: _show_restated(found), found["exit_code"])
 
 
 @main.command()
@@ -737,6 +737,107 @@ def _show_open(found: Mapping[str, Any]) -> None:
         _out(f"locked against new orders: {', '.join(found['locked'])}")
 
 
+@main.group()
+def book() -> None:
+    """Enter into the journal what no broker delivers, under your name and with a reason."""
+
+
+def of_the_book(command: Command) -> Command:
+    """The options of everything a person enters."""
+    for option in (
+        click.option("--by", help="Who says so; without it, who is logged in."),
+        click.option("--session", type=DAY, help="The session it counts in; without it, the first one not closed."),
+        click.option("--reason", required=True, help="Why: it stands in the journal."),
+    ):
+        command = option(command)
+    return command
+
+
+@book.command()
+@click.option("--strategy", required=True, help="Whose position.")
+@click.option("--instrument", required=True, help="Of what.")
+@click.option("--contract", type=int, required=True, help="Contract id, like 20220600.")
+@click.option("--quantity", type=int, required=True, help="Contracts more (or less, negative).")
+@click.option("--price", type=float, required=True, help="At which price, points.")
+@of_the_book
+@answering
+def adjust(
+    where: Place, strategy: str, instrument: str, contract: int, quantity: int, price: float, **given: Any
+) -> Answer:
+    """Change a position by some contracts at a price."""
+    from pipelines import book as entries
+
+    return _entered(
+        where, lambda **more: entries.adjust(where, (strategy, instrument, contract), quantity, price, **more), given
+    )
+
+
+@book.command()
+@click.option("--currency", required=True, help="Of which currency.")
+@click.option("--amount", type=float, required=True, help="How much; paid out is negative.")
+@click.option("--category", required=True, help="interest, fee, deposit, withdrawal or adjustment.")
+@of_the_book
+@answering
+def cash(where: Place, currency: str, amount: float, category: str, **given: Any) -> Answer:
+    """Book money that is no trade."""
+    from pipelines import book as entries
+
+    return _entered(where, lambda **more: entries.cash(where, currency, amount, category, **more), given)
+
+
+@book.command()
+@click.argument("fill_id")
+@of_the_book
+@answering
+def bust(where: Place, fill_id: str, **given: Any) -> Answer:
+    """Take a fill back."""
+    from pipelines import book as entries
+
+    return _entered(where, lambda **more: entries.bust(where, fill_id, **more), given)
+
+
+@book.command()
+@click.argument("fill_id")
+@click.option("--quantity", type=int, help="The right quantity.")
+@click.option("--price", type=float, help="The right price, points.")
+@click.option("--commission", type=float, help="The right commission, local money.")
+@of_the_book
+@answering
+def correct(
+    where: Place, fill_id: str, quantity: int | None, price: float | None, commission: float | None, **given: Any
+) -> Answer:
+    """Tell a fill anew, with what is given changed."""
+    from pipelines import book as entries
+
+    return _entered(where, lambda **more: entries.correct(where, fill_id, quantity, price, commission, **more), given)
+
+
+def _entered(where: Place, enter: Callable[..., dict[str, Any]], given: Mapping[str, Any]) -> Answer:
+    from pipelines.deployments import sole_run
+    from pipelines.runs import aside
+
+    _refuse_no_desk(where)
+    with sole_run(where, aside):
+        found = enter(**{**given, "session": _day(given["session"])})
+    return Answer(found, lambda: _pairs("Entered", found))
+
+
+@main.group()
+def ledger() -> None:
+    """The ledger's own upkeep."""
+
+
+@ledger.command()
+@answering
+def migrate(where: Place) -> Answer:
+    """Bring a ledger that an older version wrote to this version's schema; take a backup first."""
+    from pipelines import book as entries
+
+    _refuse_no_desk(where)
+    said = entries.migrate(where)
+    return Answer({"ledger": said}, lambda: _out(said))
+
+
 OVER = (
     click.option("--session", type=DAY, help="Which session; without it, the latest closed one."),
     click.option("--month-to-date", is_flag=True, help="All sessions of its month up to it."),
@@ -818,6 +919,14 @@ def _show_signed(found: Mapping[str, Any]) -> None:
     if hidden:
         _out(f"{hidden} earlier rows not shown; --json gives all")
     _pairs("Signed", {name: value for name, value in found.items() if not isinstance(value, list)})
+
+
+def _show_restated(found: Mapping[str, Any]) -> None:
+    shown = ("session", "version", "hash")
+    signatures = [{name: row[name] for name in shown} for row in found.get("signatures", ())]
+    _show_close({**found, "signatures": signatures})
+    for row in found.get("signatures", ()):
+        _out(f"{row['session']}, against signature {row['version_before']}, changed: {row['changed']}")
 
 
 def _show_close(found: Mapping[str, Any]) -> None:

@@ -367,3 +367,14 @@ def test_a_day_that_a_replaced_key_signed_still_opens(home: Path, daybook: Run) 
     keys = {opened(daybook, home, day)["key"] for day in (CORRECTED, AFTER, LAST)}
     assert len(keys) == 2
     assert told(home) == ""
+
+
+def test_a_restored_desk_opens_its_signed_days(home: Path, daybook: Run, tmp_path: Path) -> None:
+    before = opened(daybook, home, CORRECTED)
+    assert daybook("backup", "--home", home).code == 0
+    shutil.rmtree(home)
+    ended = daybook("restore", "latest", "--home", home, "--into", tmp_path / "restored")
+    assert ended.code == 0, ended.err
+    assert opened(daybook, tmp_path / "restored", CORRECTED) == before
+    assert told(tmp_path / "restored") == ""
+    assert not (tmp_path / "restored" / "keys" / "signing.pem").exists()
