@@ -226,6 +226,10 @@ class MemoryLedger:
         """As the port."""
         return Health(True, "memory", f"{self.sequence()} entries, lost with this process")
 
+    def migrate(self) -> str:
+        """As the port: there is nothing older."""
+        return "the ledger in memory is of this version: nothing to do."
+
 
 class _MemoryTransaction:
     """What a batch changes, kept aside until it is committed."""

@@ -208,6 +208,11 @@ class Ledger(Protocol):
         """Whether it answers, is writable and of this version's schema; never raises."""
         ...
 
+    def migrate(self) -> str:
+        """Brings a ledger of an older schema to this version's, keeping what was there, and says what was done. Raises
+        LedgerSchemaError on a newer one, and on one that was changed since it was written."""
+        ...
+
 
 @runtime_checkable
 class Broker(Protocol):
