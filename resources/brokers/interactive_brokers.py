@@ -176,8 +176,9 @@ class InteractiveBrokers:
         return recent and (since < order.session or self._days.remembers_date(order.session, now))
 
     async def _known(self, gateway: Gateway, account: str) -> set[str]:
-        """References of all orders that the gateway knows of: at work, ended, or executed."""
-        orders = [*await gateway.completed_orders(), *await gateway.orders()]
+        """References of all orders that the gateway knows of: at work, ended, or executed. Asked in this order, one
+        that ends meanwhile is in at least one of the answers."""
+        orders = [*await gateway.orders(), *await gateway.completed_orders()]
         executions = await gateway.executions(account)
         return {order.orderRef for order, _ in orders} | {execution.orderRef for _, execution in executions}
 
@@ -209,15 +210,15 @@ class InteractiveBrokers:
             )
         month = str(order.contract // 100)
         asked = Future(
-            future.symbol, month, future.exchange, multiplier=f"{future.multiplier:g}",
+            future.symbol, month, future.exchange, multiplier=f"{future.multiplier:.12g}",
             currency=future.currency, tradingClass=future.trading_class,
         )  # fmt: skip
         fit = [found for found in await gateway.details(asked) if found.contractMonth == month]
         if len(fit) != 1:
             raise BrokerError(
                 f"{NAME} did not take order {order.order_id}: {len(fit)} contracts there are {future.symbol} {month} "
-                f"at {future.exchange} with multiplier {future.multiplier:g}. Nothing was placed. Correct the row of "
-                f"{order.instrument} in reference/brokers/interactive_brokers.csv."
+                f"at {future.exchange} with multiplier {future.multiplier:.12g}. Nothing was placed. Correct the row "
+                f"of {order.instrument} in reference/brokers/interactive_brokers.csv."
             )
         return fit[0].contract, self._as_ours(fit[0], future, now)
 
@@ -245,7 +246,9 @@ class InteractiveBrokers:
                 f"UTC, remembers {self._days.history_days} days and not all of that session. Import the broker's "
                 "statement of it, or use TWS with its trade log set to seven days and broker.history_days to 7."
             )
-        trades = await self._trades(gateway, await gateway.executions(account), session, now)
+        executions = await gateway.executions(account)
+        await gateway.clock()  # commissions follow executions: those that were sent are here after this
+        trades = await self._trades(gateway, executions, session, now)
         ours = [trade for trade, known in trades if trade.fill.strategy and known]
         strange = [trade for trade, known in trades if trade.fill.strategy and not known]
         if strange:
@@ -273,7 +276,7 @@ class InteractiveBrokers:
         fill = Fill(
             f"{root}.01" if root != execution.execId else root, execution.orderRef, self._strategy(execution.orderRef),
             code, held.contract if held else 0, session,
-            _whole(execution.shares, contract) * (1 if execution.side == "BOT" else -1),
+            (_whole(execution.shares, contract) if held else 0) * (1 if execution.side == "BOT" else -1),
             _clean(execution.price * held.points_per_unit) if held else execution.price,
             0.0, execution.time.astimezone(UTC).isoformat(),
         )  # fmt: skip

@@ -159,10 +159,12 @@ def test_prices_quoted_in_cents_become_our_points(gateway: ScriptedGateway) -> N
 
 
 def test_what_nobody_here_knows_is_named(gateway: ScriptedGateway) -> None:
-    gateway.positions = [("DU1", MGC, 1, 18_000.0), ("DU1", SHARE, 100, 430.0)]
+    gateway.positions = [("DU1", MGC, 1, 18_000.0), ("DU1", SHARE, 100.5, 430.0)]
+    gateway.executions = [replace(BOUGHT, contract=SHARE, quantity=0.5, reference="")]
     statement = broker(gateway).statement(TUE)
     assert statement is not None
     assert statement.positions == {}
+    assert statement.trades == ()
     assert statement.unknown == ("MGC202206", "SPY")
 
 
@@ -315,6 +317,14 @@ def test_an_order_is_a_market_order_for_the_day_with_our_reference(gateway: Scri
     assert first == ScriptedOrder(first.number, 1, GC, "BUY", 2, "MKT", "", "DAY", "DU1", ID)
     assert (second.action, second.quantity, second.reference) == ("SELL", 3, ID + ":2")
     assert first.number != second.number
+
+
+def test_a_large_multiplier_is_written_out(gateway: ScriptedGateway) -> None:
+    gateway.contracts = [ScriptedContract(17, "JPY", "202203", "20220314", "CME", "USD", "12500000")]
+    yen = {"JPY": instrument("JPY", 12_500_000.0)}
+    asked = broker(gateway, futures=listed_futures([ROOT / "reference"]), instruments=lambda _: yen)
+    asked.place([replace(ORDER, instrument="JPY", contract=20220300)])
+    assert [message[9] for message in gateway.asked if message[0] == CONTRACT] == ["12500000"]
 
 
 @pytest.mark.parametrize(("order", "limit"), [
