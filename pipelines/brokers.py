@@ -89,7 +89,7 @@ def statements_of(home: Path, chosen: BrokerSettings, found: ReferenceStore) -> 
     folder = statement_folder(home, chosen)
     symbols = Symbols(symbols_of(home, chosen), found.instruments, found.roll_parameters, _sizes(home))
     if chosen.statement_format == "flex":
-        return FlexStatements(folder, chosen.account, symbols)
+        return FlexStatements(folder, chosen.account, symbols, chosen.timezone)
     return CsvStatements(folder, chosen.columns, symbols)
 
 

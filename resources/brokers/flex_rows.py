@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import defusedxml.sax  # type: ignore[import-untyped]
 from defusedxml import DefusedXmlException
 
 from resources.brokers.listing import Wrong
-from trading.errors import BadInput
+from trading.errors import BadInput, ConfigError
 
 EASTERN = "America/New_York"
 _OFFSETS = {"EST": timedelta(hours=-5), "EDT": timedelta(hours=-4), "UTC": timedelta(0), "GMT": timedelta(0)}
@@ -87,6 +87,14 @@ class Section:
     """A section of a statement, perhaps empty."""
 
     rows: list[FlexRow] = field(default_factory=list)
+
+
+def known_zone(name: str) -> str:
+    """The name of a time zone. Raises ConfigError where there is none of that name."""
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError) as cause:
+        raise ConfigError(f"broker.timezone {name!r} is no time zone. Write one like {EASTERN}.") from cause
 
 
 def instant(text: str, zone: str, wrong: Wrong) -> datetime:

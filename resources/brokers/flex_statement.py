@@ -31,7 +31,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from resources.brokers.flex_rows import EASTERN, FlexRow, Head, Section, heads, instant, sections
+from resources.brokers.flex_rows import EASTERN, FlexRow, Head, Section, heads, instant, known_zone, sections
 from resources.brokers.listing import (
     Contract,
     Listing,
@@ -53,10 +53,11 @@ CANCELS, CORRECTIONS = ("TradeCancel", "Ca"), ("TradeCorrect", "Co")
 
 
 class FlexStatements:
-    """Statements in a folder of Flex XML files. `account` chooses among several; `zone` is that of the files' times."""
+    """Statements in a folder of Flex XML files. `account` chooses among several; `zone` is that of the files' times.
+    Raises ConfigError where there is no such zone."""
 
     def __init__(self, folder: Path, account: str | None, symbols: Symbols, zone: str = EASTERN) -> None:
-        self._folder, self._account, self._symbols, self._zone = Path(folder), account, symbols, zone
+        self._folder, self._account, self._symbols, self._zone = Path(folder), account, symbols, known_zone(zone)
         self._heads: dict[Path, tuple[str, tuple[Head, ...]]] = {}
 
     def sessions(self) -> Mapping[date, str]:

@@ -28,7 +28,7 @@ from trading.book.reconciliation import Asked, Ours, reconcile
 from trading.book.statements import Statement
 from trading.book.trade_matching import Trades
 from trading.config.models import ReconciliationSettings
-from trading.errors import BadInput, BrokerError
+from trading.errors import BadInput, BrokerError, ConfigError
 from trading.market.instruments import Instrument, RollParameters
 
 SAMPLE = Path(__file__).with_name("flex_sample.xml").read_text()
@@ -385,6 +385,15 @@ def test_a_file_that_is_no_statement_is_never_flat(tmp_path: Path, content: byte
     for ask in asked:
         with pytest.raises(BadInput, match=said):
             ask()
+
+
+def test_times_are_of_the_zone_that_is_set_and_it_has_to_be_one(tmp_path: Path) -> None:
+    symbols, place = Symbols(SYMBOLS, instruments, rolls), folder(tmp_path, daily=SAMPLE)
+    found = FlexStatements(place, None, symbols, "Europe/Zurich").listing(FRI)
+    assert found is not None
+    assert found.as_of == datetime(2022, 2, 26, 3, 15, 30, tzinfo=UTC)
+    with pytest.raises(ConfigError, match=r"broker\.timezone 'New York' is no time zone"):
+        FlexStatements(place, None, symbols, "New York")
 
 
 def test_a_folder_that_is_not_there_is_no_answer(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ class BrokerSettings(Settings):
     port: int = Field(4002, ge=1, le=65535, description="port of that gateway")
     client_id: int = Field(1, ge=0, le=2**31 - 1, description="client id at that gateway")
     timeout_seconds: float = Field(20.0, gt=0, le=600, description="how long the gateway may take, seconds")
-    timezone: str = Field("America/New_York", description="time zone of that gateway, in which its days end")
+    timezone: str = Field("America/New_York", description="time zone of its days, and of Flex files")
     session_ends: Annotated[time | None, BeforeValidator(lambda given: given or None)] = Field(
         None, description="time of its day after which trades belong to the next session; empty: at midnight"
     )
