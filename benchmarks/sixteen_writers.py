@@ -75,7 +75,7 @@ def write(ledger: Ledger, writer: int, told: Told, over: threading.Event) -> Non
             size = rolled.randint(1, LARGEST)
             batch = [fill(writer, rolled) for _ in range(size)]
             with told.lock:
-                again = rolled.sample(list(told.recent), min(5, len(told.recent))) if rolled.random() < 0.2 else []
+                again = rolled.sample(list(told.recent), min(5, len(told.recent))) if told.batches % 5 == 4 else []
             recorded = ledger.record([*batch, *again])
             assert (recorded.new, recorded.repeated) == (size, len(again))
             with told.lock:
