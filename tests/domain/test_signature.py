@@ -211,14 +211,14 @@ def test_the_journal_that_was_signed_is_found_whole_also_after_it_went_on() -> N
 def test_a_changed_missing_moved_or_added_entry_is_named() -> None:
     entries = journal(2, 3, 1)
     head = Head(5, str(entries[4].link))
-    changed = [*entries[:3], replace(entries[3], event=event(77)), *entries[4:]]
+    changed = [*entries[:3], Entry("cash", 4, event(77)), *entries[4:]]
     assert "one of entries 3 to 5 was changed" in wrong(changed, head)
     assert "entry 4 is not where it was" in wrong([*entries[:2], *entries[3:]], head)
-    moved = [replace(entries[0], number=0), *entries[1:]]
+    moved = [Entry("cash", 0, entries[0].event), *entries[1:]]
     assert "entry 0 is not where it was" in wrong(moved, head)
     assert wrong(entries[:4], head) != ""
     assert wrong([], head) != ""
-    assert wrong([*entries[:5], replace(entries[5], event=event(77))], head) == ""  # after the signed head
+    assert wrong([*entries[:5], Entry("cash", 6, event(77), entries[5].link)], head) == ""  # after the signed head
 
 
 def test_a_journal_written_anew_with_all_its_links_is_found() -> None:

@@ -16,15 +16,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
-from trading.book.journal import NO_HEAD, Event, Head, Scalar, link
+from trading.book.audit import Entry
+from trading.book.journal import NO_HEAD, Head, Scalar, link
 from trading.errors import SignatureError
 from trading.frames import DATASETS, Dataset, content_hash
 
 FORMAT = 1
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=str).encode
 Row = Mapping[str, Scalar]
 
 # Datasets that the one hash leaves out. Results of backtests are about runs. Violations are what rules found when they
@@ -104,8 +106,7 @@ class Document:
 
 def canonical(value: Any) -> bytes:
     """JSON in one form only: sorted keys, no spaces, dates as ISO text. Raises ValueError on numbers not finite."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
-    return text.encode()
+    return _CANONICAL(value).encode()
 
 
 def document_of(content: bytes) -> Document:
@@ -175,8 +176,15 @@ def book_hashes(tables: Mapping[str, Iterable[Row]]) -> dict[str, str]:
     place of such a one under the next number (`...:2`) has its first name: a close that was run again, with the
     decision taken anew, has the book of one that was not.
     """
-    rows = {name: [_named(row, BOOK[name]) for row in tables.get(name, ()) if _counts(name, row)] for name in BOOK}
-    return {name: hashlib.sha256(canonical(sorted(found, key=canonical))).hexdigest() for name, found in rows.items()}
+    return {
+        name: _hashed(canonical(_named(row, BOOK[name])) for row in tables.get(name, ()) if _counts(name, row))
+        for name in BOOK
+    }
+
+
+def _hashed(lines: Iterable[bytes]) -> str:
+    """SHA-256 of lines in order."""
+    return hashlib.sha256(b"\n".join(sorted(lines))).hexdigest()
 
 
 def _counts(table: str, row: Row) -> bool:
@@ -220,30 +228,6 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 # --- the journal ------------------------------------------------------------------------------------------------------
-class Entry(Protocol):
-    """An event with its place in the journal, as `trading.ports.Entry`."""
-
-    @property
-    def stream(self) -> str:
-        """The stream it is in."""
-        ...
-
-    @property
-    def number(self) -> int:
-        """Its number there, from 1."""
-        ...
-
-    @property
-    def event(self) -> Event:
-        """What happened."""
-        ...
-
-    @property
-    def link(self) -> str | None:
-        """The link of its batch, on the last entry of it."""
-        ...
-
-
 @dataclass(slots=True)
 class Chain:
     """One stream as far as it was read: its last number, the link that its events come to, the records since it, the
