@@ -4,9 +4,10 @@ Belongs here: statements, transactions and what is asked of the server. Does not
 (`postgres_schema.py`), connections and the meaning of errors (`postgres_connections.py`), or what an event does to a
 projection (`trading/book/fold.py`).
 
-Writers of a stream take turns by its row in `heads`, which each locks first; those of different streams never meet. A
-batch travels as one JSON document a table, in two round trips and the commit; what was read stays in memory with the
-head of its stream, and is not read again while the head is still that one.
+A batch travels as one JSON document a table. A writer that met no other lately believes the head of the stream that it
+left: all goes in one round trip, the head moves only from where it was believed to be, and who was wrong comes again.
+Writers that met take turns by the stream's row in `heads`, which each locks first. Those of different streams never
+meet.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ from trading.ports import Entry, Health, Recorded
 _ENTRY = "stream, number, event_id, kind, session, at, actor, cause, correlation, payload::text, link"
 _PAGE = 1_000
 _ATTEMPTS = 5
+_MET = (  # another writer
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DivisionByZero,
+    psycopg.errors.DeadlockDetected,
+)
+_WARY = 50  # batches that lock heads first, after one that met another writer
 _MAKING = 7305214418  # the advisory lock of whoever makes or migrates the tables
 
 
@@ -40,6 +47,7 @@ class PostgresLedger:
         self._connections = Connections(uri, timeout_s)
         self._kept = Kept()
         self._ready = False
+        self._wary = 0
 
     # --- writing ---
     def record(self, events: Sequence[Event]) -> Recorded:
@@ -50,7 +58,7 @@ class PostgresLedger:
             try:
                 return self._attempt(events, careful=attempt > 0)
             except Repeated:
-                continue
+                self._wary = _WARY
         raise StoreBusy(
             f"{_ATTEMPTS} times another writer recorded the same events in {self._connections.place} meanwhile. "
             "Nothing of the batch was recorded. Run the same command again."
@@ -60,10 +68,11 @@ class PostgresLedger:
         streams = {event.stream for event in events}
         with self._kept.guard(streams), self._database() as database:
             try:
-                batch = _entered(database, events, self._kept, careful)
+                batch = _entered(_Batch(database, believing=not self._wary), events, self._kept, careful)
             except BaseException:
                 self._kept.forget(streams)
                 raise
+            self._wary = max(0, self._wary - 1)
             return batch.settle(self._kept)
 
     # --- reading ---
@@ -249,15 +258,15 @@ def _execute(database: Connection, statements: Iterable[str]) -> None:
 
 
 # --- a batch ----------------------------------------------------------------------------------------------------------
-def _entered(database: Connection, events: Sequence[Event], kept: Kept, careful: bool) -> Batch:
+def _entered(writing: _Batch, events: Sequence[Event], kept: Kept, careful: bool) -> Batch:
     """One transaction, sent as a pipeline: the server is waited for where something is read, and at the end. Raises
     Repeated, LedgerError and what `enter` raises; nothing was recorded then."""
     try:
-        with database.pipeline():
-            database.execute("begin")
-            batch = enter(_Batch(database), events, kept, careful)
-            ended = database.execute("commit")
-    except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected) as cause:
+        with writing.database.pipeline():
+            writing.database.execute("begin")
+            batch = enter(writing, events, kept, careful)
+            ended = writing.database.execute("commit")
+    except _MET as cause:
         raise Repeated from cause
     if ended.statusmessage != "COMMIT":
         raise LedgerError("the server did not commit the batch, and did not say why. Run the same command again.")
@@ -266,17 +275,19 @@ def _entered(database: Connection, events: Sequence[Event], kept: Kept, careful:
 
 class _Batch:
     """What a batch reads and writes, as `journal_batch.Transaction` says. Writes are sent and not waited for: what the
-    server says of them is raised at the end."""
+    server says of them is raised at the end. `believing`: heads that are known are not asked for."""
 
-    def __init__(self, database: Connection) -> None:
-        self._database = database
+    def __init__(self, database: Connection, believing: bool = False) -> None:
+        self.database, self._believing = database, believing
 
     def heads(self, streams: Sequence[str], believed: Mapping[str, Head]) -> Mapping[str, Head]:
-        """As the transaction: always locked, so that writers of a stream take turns."""
+        """As the transaction. Heads that are not believed are locked, so that writers of a stream take turns."""
+        if self._believing and all(stream in believed for stream in streams):
+            return {stream: believed[stream] for stream in streams}
         found = self._locked(streams)
         missing = [stream for stream in streams if stream not in found]
         if missing:
-            self._database.execute(
+            self.database.execute(
                 "insert into heads (stream) select unnest(%s::text[]) on conflict do nothing", (missing,)
             )
             found = self._locked(streams)
@@ -284,12 +295,12 @@ class _Batch:
 
     def _locked(self, streams: Sequence[str]) -> dict[str, Head]:
         query = "select stream, number, link from heads where stream = any(%s) order by stream for update"
-        return {stream: Head(number, link) for stream, number, link in self._database.execute(query, (list(streams),))}
+        return {stream: Head(number, link) for stream, number, link in self.database.execute(query, (list(streams),))}
 
     def contents(self, event_ids: Sequence[str]) -> Mapping[str, str]:
         """As the transaction."""
         query = f"select {_ENTRY} from journal where event_id = any(%s)"
-        found = [_entry(row).event for row in self._database.execute(query, (list(event_ids),))]
+        found = [_entry(row).event for row in self.database.execute(query, (list(event_ids),))]
         return {event.event_id: event.content() for event in found}
 
     def rows(self, projection: str, keys: Sequence[RowKey]) -> Iterable[Row]:
@@ -298,30 +309,34 @@ class _Batch:
         columns = [[key[place] for key in keys] for place in range(len(declared.key))]
         asked = _list([f"%s::{schema.PLAIN_TYPES[declared.columns[name]]}[]" for name in declared.key])
         query = f"{_select(declared)} where ({_list(declared.key)}) in (select * from unnest({asked}))"
-        return _rows(self._database, declared, query, columns)
+        return _rows(self.database, declared, query, columns)
 
     def fills_of(self, strategy: str, instrument: str, contract: int) -> list[Row]:
         """As the transaction."""
         declared = PROJECTIONS["fills"]
         query = f"{_select(declared)} where strategy = %s and instrument = %s and contract = %s"
-        return _rows(self._database, declared, query, (strategy, instrument, contract))
+        return _rows(self.database, declared, query, (strategy, instrument, contract))
 
     def insert(self, written: Sequence[Written]) -> None:
         """As the transaction."""
-        self._database.execute(_INSERT, (json.dumps([_document(each) for each in written]),))
+        self.database.execute(_INSERT, (_JSON([_document(each) for each in written]),))
 
     def write(self, projection: str, rows: Sequence[Row], fresh: bool) -> None:
         """As the transaction."""
-        whole = PROJECTIONS[projection].columns
-        given = [dict(row) for row in rows]
-        for row in given:
-            row.update({name: int(value) for name, value in row.items() if value.__class__ is bool and name in whole})
-        self._database.execute(_WRITES[projection, fresh], (json.dumps(given, allow_nan=False),))
+        given = _JSON(rows)
+        if "true" in given or "false" in given:  # PostgreSQL counts neither as a number
+            given = _JSON([{name: int(v) if isinstance(v, bool) else v for name, v in row.items()} for row in rows])
+        self.database.execute(_WRITES[projection, fresh], (given,))
 
     def advance(self, moves: Mapping[str, tuple[Head, Head]]) -> None:
-        """As the transaction: the heads were locked when they were read, so that none can have moved."""
-        values = [(stream, after.number, after.link) for stream, (_, after) in moves.items()]
-        self._database.execute(_ADVANCE, [list(column) for column in zip(*values, strict=True)])
+        """As the transaction. Where a head is not what it was believed to be, the server divides by zero."""
+        values = [(stream, *_move(*heads)) for stream, heads in moves.items()]
+        self.database.execute(_ADVANCE, (*(list(column) for column in zip(*values, strict=True)), len(values)))
+
+
+def _move(before: Head, after: Head) -> tuple[int, str, int, str]:
+    """A move of a head as the statement wants it."""
+    return after.number, after.link, before.number, before.link
 
 
 def _document(written: Written) -> dict[str, object]:
@@ -337,6 +352,7 @@ def _document(written: Written) -> dict[str, object]:
 
 # --- statements -------------------------------------------------------------------------------------------------------
 _NO_END = 2**63 - 1
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _SETTINGS = (
     "select name, setting from pg_settings "
     "where name in ('transaction_read_only', 'fsync', 'full_page_writes', 'server_version')"
@@ -372,8 +388,11 @@ _INSERT = (
     f"from json_to_recordset(%s::json) as given({_JOURNAL[1]})"
 )
 _ADVANCE = (
-    "update heads set number = given.number, link = given.link "
-    "from unnest(%s::text[], %s::bigint[], %s::text[]) as given(stream, number, link) where heads.stream = given.stream"
+    "with moved as (update heads set number = given.number, link = given.link "
+    "from unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::text[]) "
+    "as given(stream, number, link, was, was_link) "
+    "where heads.stream = given.stream and heads.number = given.was and heads.link = given.was_link returning 1) "
+    "select 1 / (count(*) = %s)::int from moved"
 )
 
 
