@@ -21,6 +21,7 @@ from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from assets.pictures import image
 from trading.book.booking import Entered
+from trading.book.breaks import locked
 from trading.book.close import Decided, all_fills, decide, decision_rows, replay, roll, settle, wanted
 from trading.book.entries import Step
 from trading.book.state import BookState, SessionInputs
@@ -116,10 +117,17 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
     if is_history:
         decided = Decided(Step(), wanted(state, inputs, desk.settings), [])
     else:
-        decided = decide(state, inputs, desk.settings, settled.loss_base, entry, recorded)
+        decided = decide(
+            state, inputs, desk.settings, settled.loss_base, entry, recorded, locks_of(inputs.session, desk.ledger)
+        )
         hand_over(decided.step, desk)
     events = [*recorded, *booked, *decided.step.events]
     return settled.rows | decision_rows(decided.targets, inputs, events)
+
+
+def locks_of(session: date, ledger: Ledger) -> dict[str, str]:
+    """Instruments that take no orders of a session: an open break says that it is not known what is held of them."""
+    return locked(ledger.rows("breaks"), ledger.rows("overrides", {"scope": "instrument"}), session)
 
 
 def hand_over(step: Step, desk: Desk) -> None:

@@ -5,14 +5,14 @@ here: how orders are proposed, checked or entered (`trading/book/close.py`; the 
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
 
-from assets.book import Desk, hand_over
+from assets.book import Desk, hand_over, locks_of
 from assets.book_inputs import opening, session_inputs
 from assets.partitions import SESSIONS
 from trading.book.booking import Entered
@@ -50,6 +50,7 @@ class Draft:
     rolled: Step
     proposal: Proposed
     loss_base: float
+    locks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def drafted(
     start.state.see(inputs)
     start.state.apply(event for event in recorded if event.kind in MOVEMENT_KINDS)
     proposal = proposed(start.state, inputs, desk, entry)
-    return Draft(start.state, inputs, entry, recorded, rolled, proposal, _loss(frames, session))
+    locks = locks_of(session, ledger)
+    return Draft(start.state, inputs, entry, recorded, rolled, proposal, _loss(frames, session), locks)
 
 
 def _loss(frames: FrameStore, session: date) -> float:
@@ -107,7 +109,7 @@ def propose(
 @dg.op(description="Position, gross exposure and daily loss limits.", tags={"daybook/step": "risk"})
 def check_risk(context: dg.OpExecutionContext, draft: Draft, desk: dg.ResourceParam[DeskSettings]) -> Checked:
     """What passes and what is refused; refusals are recorded by the next op, and fail nothing."""
-    approved, refused = checked(draft.proposal.orders, draft.state, draft.inputs, desk, draft.loss_base)
+    approved, refused = checked(draft.proposal.orders, draft.state, draft.inputs, desk, draft.loss_base, draft.locks)
     context.add_output_metadata(
         {
             "approved": len(approved),

@@ -22,6 +22,7 @@ from resources.brokers.quotes import DailyQuotes
 from resources.frame_panels import FramePanels
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
 from trading.backtest.engine import bench_of, evaluate
+from trading.book.journal import Event
 from trading.config.models import Capital, DeskSettings, Limits
 from trading.config.strategies import CostSettings, PortfolioSettings, RuleSettings, StrategySettings
 from trading.errors import BrokerError, UsageError
@@ -340,6 +341,24 @@ def test_a_lost_fill_is_a_break_and_no_answer_stops_the_close() -> None:
     assert kinds["GOLD/20220400"] == "missing_here"
     with pytest.raises(BrokerError):
         desk.run(date(2022, 3, 2), broker=desk.paper(PaperFaults(unavailable=True)))
+
+
+def test_an_instrument_with_an_open_break_takes_no_orders_until_it_is_overridden_or_healed() -> None:
+    desk = Desk(faults=PaperFaults(drop_fill=frozenset({"GOLD"})))
+    desk.run(FIRST)
+    desk.run(date(2022, 3, 1))
+    desk.settings = DESK.model_copy(update={"capital": Capital(capital_base=2_500_000.0)})  # wants other positions
+    desk.run(date(2022, 3, 2))
+    orders = desk.rows(ORDERS, date(2022, 3, 2)).set_index("instrument")
+    assert orders["status"].to_dict() == {"GOLD": "refused", "BUND": "sent"}
+    assert "GOLD" in orders.loc["GOLD", "refusal"]
+    said = Event("override:1", "override_set", date(2022, 3, 3), datetime(2022, 3, 3, tzinfo=UTC), "ann",
+                 {"override_id": "1", "scope": "instrument", "item": "GOLD", "session": None,
+                  "reason": "the broker confirmed by phone"})  # fmt: skip
+    desk.ledger.record([said])
+    desk.run(date(2022, 3, 3))
+    freed = desk.rows(ORDERS, date(2022, 3, 3)).set_index("instrument")
+    assert freed.loc["GOLD", "status"] == "sent"
 
 
 def test_orders_over_a_limit_are_refused_and_recorded() -> None:

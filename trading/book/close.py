@@ -14,7 +14,7 @@ has later ones in the journal is only valued again: its orders are history.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from trading.book.booking import Entered
@@ -29,7 +29,7 @@ from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Before, Row, equity_of, fill_rows, notional_base, pnl_of, positions_of
 from trading.config.models import DeskSettings
 from trading.risk.breach import Breach
-from trading.risk.limits import check_orders
+from trading.risk.limits import NO_LOCKS, check_orders
 from trading.strategies.targets import NOTHING_KNOWN, Candidate, TargetRow, closing_targets, held_by_instrument, targets
 
 
@@ -131,10 +131,11 @@ def decide(
     loss_base: float,
     entry: Entered,
     recorded: Sequence[Event],
+    locks: Mapping[str, str] = NO_LOCKS,
 ) -> Decided:
-    """Targets, orders and the risk decision on each; the state takes the step's events in."""
+    """Targets, orders and the risk decision on each; the state takes the step's events in. `locks` as `checked`."""
     proposal = proposed(state, inputs, desk, entry)
-    approved, refused = checked(proposal.orders, state, inputs, desk, loss_base)
+    approved, refused = checked(proposal.orders, state, inputs, desk, loss_base, locks)
     step = decision(proposal, approved, refused, inputs, entry, recorded)
     state.apply(step.events)
     return Decided(step, proposal.targets, refused)
@@ -160,15 +161,17 @@ def checked(
     inputs: SessionInputs,
     desk: DeskSettings,
     loss_base: float,
+    locks: Mapping[str, str] = NO_LOCKS,
 ) -> tuple[list[Order], list[tuple[Order, Breach]]]:
-    """What risk says of a session's orders, given the book and the orders already at work: approved, refused."""
+    """What risk says of a session's orders, given the book and the orders already at work: approved, refused. `locks`
+    are instruments that take no new orders, each with the reason (`trading.book.breaks.locked`)."""
     positions = by_contract(state.positions)
     for order in _earlier(state, inputs):
         key = (order.instrument, order.contract)
         positions[key] = positions.get(key, 0) + order.quantity_contracts
     keys: set[Contract] = {*positions, *((order.instrument, order.contract) for order in orders)}
     notionals = {key: notional_base(key, state, inputs) for key in keys if key in state.marks}
-    return check_orders(orders, positions, notionals, desk.limits, desk.capital.capital_base, loss_base)
+    return check_orders(orders, positions, notionals, desk.limits, desk.capital.capital_base, loss_base, locks)
 
 
 def decision_rows(decided: Iterable[TargetRow], inputs: SessionInputs, events: Iterable[Event]) -> dict[str, list[Row]]:
