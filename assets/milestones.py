@@ -93,15 +93,24 @@ def moves(sessions: Sequence[date], to: str, ledger: Ledger, run: Run, used: Ite
 
 def _move(session: date, there: Standing | None, to: str, ledger: Ledger, run: Run) -> str | None:
     """What the move of a session is called; None where it is made already."""
+    name = _legal(session, there, to, run.run_id, restating=run.restating is not None)
+    if name == SIGNED and not ledger.rows("signatures", {"session": session.isoformat()}):
+        raise CloseRefused(f"{session} is not signed: it has no signature. Sign it: daybook sign --session {session}")
+    return name
+
+
+def _legal(session: date, there: Standing | None, to: str, run_id: str, *, restating: bool = False) -> str | None:
     try:
-        name = next_move(there, to, run.run_id, restating=run.restating is not None)
+        return next_move(there, to, run_id, restating=restating)
     except IllegalMove as cause:
         raise CloseRefused(
             f"{session} is not {to}: {cause} Close it from the start: daybook close --session {session}"
         ) from cause
-    if name == SIGNED and not ledger.rows("signatures", {"session": session.isoformat()}):
-        raise CloseRefused(f"{session} is not signed: it has no signature. Sign it: daybook sign --session {session}")
-    return name
+
+
+def refuse_to_sign(session: date, ledger: Ledger) -> None:
+    """Raises CloseRefused where the close of a session has not come as far as `reconciled`."""
+    _legal(session, standings(ledger).get(session.isoformat()), SIGNED, "")
 
 
 def standings(ledger: Ledger) -> dict[str, Standing]:

@@ -22,6 +22,7 @@ from pipelines.runs import aside, finished, run
 from pipelines.settings import Place
 from pipelines.signed_days import Stores, document_findings, findings, newest_rows, signature_row
 from pipelines.wiring import closing_version, utc_now
+from trading.book.close_state import SIGNED
 from trading.book.restatement import TOTAL, Change, changes
 from trading.book.signature import Document, differences
 from trading.errors import CloseRefused, SignatureError, UsageError
@@ -47,15 +48,28 @@ def verify_signatures(where: Place) -> list[str]:
 # --- signing ----------------------------------------------------------------------------------------------------------
 def sign(where: Place, session: date | None) -> dict[str, Any]:
     """Signs a closed session (default: the latest) as it stands now; one that is signed keeps its signature. Raises
-    CloseRefused where it is signed and its numbers are stored otherwise now."""
+    CloseRefused where it is signed and its numbers are stored otherwise now, or its close did not come so far."""
+    from assets.milestones import refuse_to_sign
+
     refuse_no_desk(where)
     with sole_run(where, aside):
         desk = Desk.open(where)
-        signed = sign_session(desk.closed_session(session), _signing(desk), getpass.getuser(), BY_HAND)
+        day = desk.closed_session(session)
+        refuse_to_sign(day, desk.adapters.ledger)
+        signed = sign_session(day, _signing(desk), getpass.getuser(), BY_HAND)
+        _moved([day], desk, f"{BY_HAND}, {utc_now().isoformat()}")
     if signed.numbers_differ:
         raise CloseRefused(changed_since(signed))
     how = {"signed": "now" if signed.is_new else "before", "changed_since": ", ".join(signed.differs) or None}
     return {**told(signed.document, signed.digest), **how}
+
+
+def _moved(days: Sequence[date], desk: Desk, run_id: str) -> None:
+    """Records that the closes of sessions that were signed outside a run came to `signed`."""
+    from assets.milestones import Run, moves
+
+    book, by_hand = desk.adapters.ledger, Run(run_id, "sign", getpass.getuser(), utc_now())
+    book.record(list(moves(days, SIGNED, book, by_hand)))
 
 
 def changed_since(signed: Signed) -> str:
@@ -160,6 +174,7 @@ def _restate(where: Place, session: date) -> dict[str, Any]:
         return {**found, "session": str(session), "stopped": "nothing is signed anew: the run stopped before its end"}
     desk = Desk.open(where)
     again = [sign_session(day, _signing(desk), getpass.getuser(), outcome.run_id, anew=True) for day in sorted(before)]
+    _moved(sorted(before), desk, outcome.run_id)
     changed = [change for day in sessions for change in changes(day, was[day], _pnl(desk.adapters.frames, day))]
     return {**found, **_restated(desk, session, sessions, changed), "signatures": _compared(before, again)}
 

@@ -75,6 +75,11 @@ def test_of_a_range_the_last_session_is_published_and_the_others_are_reconciled(
     assert ended.code == 0, ended.err
     for session, through in (("2021-03-24", 5), ("2021-03-25", 5), ("2021-03-26", 7)):
         assert [move["to_state"] for move in moves(home, session)] == STATES[:through]
+    assert daybook("sign", "--home", home, "--session", "2021-03-24").code == 0
+    assert [move["to_state"] for move in moves(home, "2021-03-24")] == STATES[:6]
+    restated = daybook("close", "--home", home, "--restate", "--session", "2021-03-25", "--json")
+    assert restated.code == 0, restated.err
+    assert [move["to_state"] for move in moves(home, "2021-03-26")] == [*STATES, *STATES]
 
 
 def test_changed_limits_are_journaled_with_the_configuration(home: Path, daybook: Run) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from assets.milestones import Run, changed_limits, moves, standings, step_begun
+from assets.milestones import Run, changed_limits, moves, refuse_to_sign, standings, step_begun
 from resources.memory import MemoryLedger
 from trading.book.close_state import STATES
 from trading.book.journal import Event
@@ -102,6 +102,16 @@ def test_nothing_is_signed_without_a_signature(ledger: MemoryLedger) -> None:
     close(ledger, A, "reconciled")
     with pytest.raises(CloseRefused, match=r"it has no signature\..* daybook sign --session 2022-02-25"):
         list(moves([DAY], "signed", ledger, A))
+
+
+def test_a_close_that_did_not_come_so_far_is_not_signed_by_hand(ledger: MemoryLedger) -> None:
+    with pytest.raises(CloseRefused, match="was not begun cannot go to signed"):
+        refuse_to_sign(DAY, ledger)
+    close(ledger, A, "explained")
+    with pytest.raises(CloseRefused, match="stands at explained cannot go to signed"):
+        refuse_to_sign(DAY, ledger)
+    close(ledger, A, "published")
+    refuse_to_sign(DAY, ledger)
 
 
 def test_ten_years_are_one_batch_a_step_and_fast(ledger: MemoryLedger) -> None:
