@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "DAYBOOK_HOME": "the desk's folder; `--home` wins over it; default `./var`",
     "DAYBOOK_DEPLOYMENT": "`local` (default: files only) or `services` (Redis is the cache); `--deployment` wins",
     "DAYBOOK_BACKUPS": "where snapshots go; default: the home's name with `-backups`, beside it",
+    "DAYBOOK_SIGNING_KEY": "the key that signs closes; default: `keys/signing.pem` in the home, made when first used",
     "REDIS_URL": "where Redis is, for deployment `services`, like `redis://host:6379/0`",
 }
 
