@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from pipelines.settings import Place
+    from trading.ports import Ledger
 
 OPEN = ("started", "step")
 KEPT_DETAIL = 2000  # characters
@@ -71,6 +72,25 @@ def settle(where: Place, instance: dg.DagsterInstance, dead: Collection[str]) ->
     if events:
         book.record(events)
     return crashed
+
+
+def end_elsewhere(book: Ledger, run: dg.DagsterRun, state: str) -> None:
+    """Records how a run of the UI, a schedule or a sensor ended; commands of this package say it themselves, and a run
+    that made no step of a close is not in the journal."""
+    from pipelines.dead_runs import DIED_TAG
+
+    rows = [row for row in book.rows("process_runs", {"run_id": run.run_id}) if row["state"] in OPEN]
+    if not rows or is_a_command(run):
+        return
+    process = Process(str(rows[0]["process"]), run.run_id, date.fromisoformat(str(rows[0]["session"])))
+    book.record([process.event("crashed" if DIED_TAG in run.tags else state, "as Dagster says", found_by="sensor")])
+
+
+def is_a_command(run: dg.DagsterRun) -> bool:
+    """Whether a `daybook` command carries the run out, and no launcher of Dagster's."""
+    from pipelines.dead_runs import LAUNCHED_TAG, PID_TAG
+
+    return PID_TAG in run.tags and LAUNCHED_TAG not in run.tags
 
 
 def _became(row: dict[str, Any], instance: dg.DagsterInstance, dead: Collection[str]) -> str | None:

@@ -13,9 +13,10 @@ import dagster as dg
 
 from pipelines.jobs import INGEST, JOBS
 from pipelines.orders import orders
+from pipelines.processes import end_elsewhere
 from pipelines.quality import QUALITY
 from trading.config.models import DeskSettings
-from trading.ports import Notice, Notifier
+from trading.ports import Ledger, Notice, Notifier
 
 WATCHED = [*JOBS, orders, QUALITY]
 SETTLED_S = 10.0  # a file younger than this may still be written
@@ -59,12 +60,26 @@ def drop_folder(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Tells people that a run failed: in the log, and at the webhook where one is configured.",
 )
-def run_failed(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
-    """One notice for each failed run."""
+def run_failed(
+    context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier], ledger: dg.ResourceParam[Ledger]
+) -> None:
+    """One notice for each failed run, and its end in the journal."""
     run = context.dagster_run
+    end_elsewhere(ledger, run, "failed")
     session = run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_end") or "none"
     facts = {"job": run.job_name, "run": run.run_id, "session": session}
     notifier.notify(Notice("error", f"{run.job_name} failed", context.failure_event.message or "", facts))
 
 
-SENSORS = [drop_folder, run_failed]
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=WATCHED,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Records in the journal that a run which the UI, a schedule or a sensor started has ended well.",
+)
+def run_done(context: dg.RunStatusSensorContext, ledger: dg.ResourceParam[Ledger]) -> None:
+    """The end of each run that no command of ours carried out."""
+    end_elsewhere(ledger, context.dagster_run, "done")
+
+
+SENSORS = [drop_folder, run_failed, run_done]

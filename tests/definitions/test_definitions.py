@@ -189,7 +189,7 @@ def test_the_close_runs_our_checks_and_not_the_second_layer() -> None:
 
 
 def test_names_of_sensors_and_schedules() -> None:
-    told = {"run_failed", "risk_limits", "broker_statements"}
+    told = {"run_failed", "run_done", "risk_limits", "broker_statements"}
     assert {sensor.name for sensor in defs.sensors or []} == {"drop_folder"} | told
     on = {sensor.name for sensor in defs.sensors or [] if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
     assert on == told  # who hears of nothing would never switch them on

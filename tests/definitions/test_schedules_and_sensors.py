@@ -11,13 +11,16 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
+from assets.milestones import Run as Maker
+from assets.milestones import step_begun
 from pipelines import sensors
+from pipelines.dead_runs import PID_TAG
 from pipelines.definitions import defs
 from pipelines.deployments import reference
 from pipelines.orders import risk_limits
 from pipelines.schedules import AFTER_CLOSE, Tick, close_schedule, last_to_close, overhang
 from pipelines.settings import place
-from resources.memory import MemoryFrames, MemoryNotifier
+from resources.memory import MemoryFrames, MemoryLedger, MemoryNotifier
 from resources.vendors.simulated import SimulatedVendor
 from trading.config.models import DeskSettings, VendorSettings
 from trading.market.instruments import ExchangeGroup
@@ -219,12 +222,36 @@ def test_a_failed_run_is_told_with_its_job_and_session() -> None:
             dagster_instance=instance,
             dagster_run=run.dagster_run,
             dagster_event=run.get_run_failure_event(),
-            resources={"notifier": notifier},
+            resources={"notifier": notifier, "ledger": MemoryLedger()},
         ).for_run_failure()
         sensors.run_failed(context)
     (notice,) = notifier.told
     assert (notice.level, notice.title) == ("error", "close failed")
     assert notice.facts == {"job": "close", "run": run.run_id, "session": "2024-03-08"}
+
+
+@pytest.mark.parametrize(("tags", "state"), [({}, "done"), ({PID_TAG: "1"}, "step")])
+def test_the_end_of_a_run_of_the_ui_is_journaled(tags: dict[str, str], state: str) -> None:
+    """And not that of a command, which says it itself."""
+
+    @dg.job(name="close")
+    def fine() -> None: ...
+
+    ledger = MemoryLedger()
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = fine.execute_in_process(instance=instance, tags=tags)
+        maker = Maker(run.run_id, "close", "dagster", datetime(2024, 3, 8, tzinfo=UTC))
+        ledger.record([step_begun("published", date(2024, 3, 8), maker)])
+        context = dg.build_run_status_sensor_context(
+            sensor_name="run_done",
+            dagster_instance=instance,
+            dagster_run=run.dagster_run,
+            dagster_event=run.get_run_success_event(),
+            resources={"ledger": ledger},
+        )
+        sensors.run_done(context)
+    (row,) = ledger.rows("process_runs")
+    assert (row["process"], row["state"], row["step"]) == ("close", state, "published")
 
 
 def test_every_job_that_works_unwatched_tells_when_it_fails() -> None:
