@@ -83,7 +83,7 @@ def initiate(ports: Sequence[int], election_ms: int = 10_000) -> None:
     members = [{"_id": number, "host": f"{HOST}:{port}"} for number, port in enumerate(ports)]
     asked = {"_id": SET_NAME, "members": members, "settings": {"electionTimeoutMillis": election_ms}}
     try:
-        with direct(ports[0]) as client:
+        with direct(ports[0], _READY_S) as client:
             client.admin.command("replSetInitiate", asked)
     except OperationFailure as cause:
         if cause.code != _ALREADY_INITIALIZED:
@@ -127,11 +127,11 @@ def _says(port: int) -> dict[str, Any]:
         return {}
 
 
-def direct(port: int) -> Any:
-    """A connection to one member, whatever it is a member of."""
+def direct(port: int, timeout_s: float = 3.0) -> Any:
+    """A connection to one member, whatever it is a member of; it has so long for each answer."""
     from pymongo import MongoClient
 
-    return MongoClient(HOST, port, directConnection=True, serverSelectionTimeoutMS=5_000, connectTimeoutMS=5_000)
+    return MongoClient(HOST, port, directConnection=True, timeoutMS=int(timeout_s * 1000))
 
 
 @dataclass

@@ -161,8 +161,11 @@ def _data_of_redis(port: int) -> str | None:
 
 def _redis(port: int) -> Any:
     from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
-    return Redis(HOST, port, socket_timeout=5.0, socket_connect_timeout=5.0, decode_responses=True)
+    once = Retry(NoBackoff(), 0)
+    return Redis(HOST, port, socket_timeout=3.0, socket_connect_timeout=3.0, retry=once, decode_responses=True)
 
 
 # --- starting and stopping --------------------------------------------------------------------------------------------
@@ -194,7 +197,7 @@ def _ask_to_end(server: Server) -> None:
 
     try:
         if server.name == "mongodb":
-            with mongod.direct(server.port) as client:
+            with mongod.direct(server.port, _WAIT_S) as client:
                 client.admin.command("shutdown", force=True, timeoutSecs=1)
         else:
             with _redis(server.port) as client:

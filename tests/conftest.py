@@ -100,6 +100,12 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def redis_server() -> str:
+    """A redis-server to start."""
+    return required_program()
+
+
+@pytest.fixture(scope="session")
 def mongod_program() -> str:
     """A mongod to start; without one the test is skipped, and fails where CI=true."""
     program = mongod.mongod_program()
