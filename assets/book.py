@@ -110,7 +110,8 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
     tell(state, desk.broker)
     if not is_history:
         desk.broker.place(list(state.working.values()))
-    moving = all_fills(state, recorded, desk.broker.fills(inputs.session), entry)
+    told, corrected = desk.broker.fills(inputs.session), desk.broker.corrections(inputs.session)
+    moving = all_fills(state, recorded, told, corrected, entry)
     booked = [*rolled.events, *moving]
     desk.ledger.record(booked)
     settled = settle(earlier, state, inputs, moving, desk.settings.capital.base_currency)

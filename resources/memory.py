@@ -44,6 +44,7 @@ from trading.market.sessions import SessionCalendar
 from trading.ports import (
     AsOf,
     CacheStatistics,
+    Correction,
     Delivery,
     Entry,
     Failure,
@@ -328,6 +329,10 @@ class MemoryBroker:
         """As the port."""
         self._answer()
         return [fill for fill in self._fills if fill.session == session]
+
+    def corrections(self, session: date) -> list[Correction]:
+        """As the port: none, a fill is what it was."""
+        return []
 
     def statement(self, session: date) -> Statement | None:
         """As the port."""

@@ -214,6 +214,13 @@ class Ledger(Protocol):
         ...
 
 
+class Correction(NamedTuple):
+    """A fill told anew, under the id it was first told by, and which version of it this is: 1, 2, ..."""
+
+    fill: Fill
+    version: int
+
+
 @runtime_checkable
 class Broker(Protocol):
     """Who executes. A failed answer raises BrokerError and is never an empty statement."""
@@ -230,6 +237,10 @@ class Broker(Protocol):
 
     def fills(self, session: date) -> list[Fill]:
         """The broker's fills of a session, in order, the same each time it is asked."""
+        ...
+
+    def corrections(self, session: date) -> list[Correction]:
+        """Fills of a session that the broker has told anew since it first told them, if it does that."""
         ...
 
     def statement(self, session: date) -> Statement | None:

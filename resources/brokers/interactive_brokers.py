@@ -27,6 +27,7 @@ from trading.book.orders import Fill, Order
 from trading.book.statements import Statement
 from trading.errors import BrokerError, UnknownInstrument
 from trading.market.instruments import Instrument
+from trading.ports import Correction
 
 OrderType = Literal["market", "limit"]
 OURS = re.compile(r"\d{4}-\d\d-\d\d:([^:]+):")  # trading.book.orders.order_id: the strategy comes second
@@ -122,12 +123,11 @@ class InteractiveBrokers:
         trades = self._converse(lambda gateway: self._ours(gateway, session))
         return [trade.fill for trade in trades if trade.version <= FIRST]
 
-    def corrections(self, session: date) -> list[tuple[str, Fill, int]]:
-        """Corrected fills of a session as (id of the fill, what it is now, version from 1): the broker corrects an
-        execution by another with a higher number after the last dot of its id. The fill itself may not be told any
-        more. Raises BrokerError as `fills`."""
+    def corrections(self, session: date) -> list[Correction]:
+        """As the port: the broker corrects an execution by another with a higher number after the last dot of its id.
+        The fill itself may not be told any more. Raises BrokerError as `fills`."""
         trades = self._converse(lambda gateway: self._ours(gateway, session))
-        return [(trade.fill.fill_id, trade.fill, trade.version - FIRST) for trade in trades if trade.version > FIRST]
+        return [Correction(trade.fill, trade.version - FIRST) for trade in trades if trade.version > FIRST]
 
     def statement(self, session: date) -> Statement | None:
         """As the port: positions and the cash ledger as they are now, with the time of the gateway's clock. None for

@@ -25,6 +25,7 @@ from trading.book.rolls import ROLL
 from trading.book.statements import Statement
 from trading.errors import BrokerError, UnknownInstrument
 from trading.market.instruments import Instrument
+from trading.ports import Correction
 
 Quotes = Callable[[date], Mapping[tuple[str, int], float]]
 Costs = Callable[[date], Mapping[str, Instrument]]
@@ -141,6 +142,10 @@ class PaperBroker:
                 self._execute(books, session)
             reported = [_fill(row) for row in books.execute(_FILLS, (session.isoformat(),))]
         return [fill for fill in reported if fill.instrument not in self._faults.drop_fill]
+
+    def corrections(self, session: date) -> list[Correction]:
+        """As the port: none, what is filled on paper stays."""
+        return []
 
     def statement(self, session: date) -> Statement | None:
         """As the port: from this broker's own fills, with the session's trades; None for a session it has not come

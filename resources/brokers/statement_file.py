@@ -17,6 +17,7 @@ from resources.brokers.listing import Statements
 from resources.brokers.order_files import OrderFiles
 from trading.book.orders import Fill, Order
 from trading.book.statements import Statement
+from trading.ports import Correction
 
 
 class StatementFileBroker:
@@ -40,6 +41,10 @@ class StatementFileBroker:
         listing = self._statements.listing(session)
         trades = (listing.trades or ()) if listing is not None else ()
         return [fill for fill in self._orders.fills(session, trades) if fill.order_id]
+
+    def corrections(self, session: date) -> list[Correction]:
+        """As the port: none, statements state what they take back as trades of their own."""
+        return []
 
     def statement(self, session: date) -> Statement | None:
         """As the port, with all trades, also those of nobody's order."""

@@ -258,8 +258,8 @@ def test_a_correction_leaves_the_fill_and_is_told_apart(gateway: ScriptedGateway
     gateway.executions += [corrected(BOUGHT, 3, 1799.5, 4.6), corrected(BOUGHT, 2, 1799.9, None)]
     assert asked.fills(TUE) == first
     assert asked.corrections(TUE) == [
-        ("0000e0d5.6214f1a2.01.01", replace(first[0], price_points=1799.9), 1),
-        ("0000e0d5.6214f1a2.01.01", replace(first[0], price_points=1799.5, commission_local=4.6), 2),
+        (replace(first[0], price_points=1799.9), 1),
+        (replace(first[0], price_points=1799.5, commission_local=4.6), 2),
     ]
 
 
@@ -267,7 +267,7 @@ def test_a_correction_whose_fill_is_not_told_any_more_is_no_second_fill(gateway:
     gateway.executions = [corrected(BOUGHT, 2, 1799.9, 4.7)]
     asked = broker(gateway)
     assert asked.fills(TUE) == []
-    assert [(name, fill.price_points, version) for name, fill, version in asked.corrections(TUE)] == [
+    assert [(fill.fill_id, fill.price_points, version) for fill, version in asked.corrections(TUE)] == [
         ("0000e0d5.6214f1a2.01.01", 1799.9, 1)
     ]
 

@@ -31,6 +31,7 @@ from trading.frames import (
     CLEAN_FX_RATES,
     DAILY_PRICES,
     EQUITY,
+    FILLS,
     FX_RATES,
     MULTIPLE_PRICES,
     OPTIMAL_POSITIONS,
@@ -43,7 +44,7 @@ from trading.frames import (
     to_table,
 )
 from trading.market.instruments import Instrument
-from trading.ports import Span
+from trading.ports import Correction, Span
 from trading.strategies.closing import sizing
 
 SESSIONS = [day.date() for day in pd.bdate_range("2022-01-03", "2022-03-11")]
@@ -359,6 +360,38 @@ def test_an_instrument_with_an_open_break_takes_no_orders_until_it_is_overridden
     desk.run(date(2022, 3, 3))
     freed = desk.rows(ORDERS, date(2022, 3, 3)).set_index("instrument")
     assert freed.loc["GOLD", "status"] == "sent"
+
+
+class Correcting:
+    """A broker that tells its fills of GOLD anew in the session after, a point dearer, and again in the next."""
+
+    name = "paper"
+
+    def __init__(self, broker: PaperBroker) -> None:
+        self._broker = broker
+
+    def corrections(self, session: date) -> list[Correction]:
+        later = {date(2022, 3, 2): 1, date(2022, 3, 3): 1}.get(session)
+        fills = self._broker.fills(date(2022, 3, 1)) if later else []
+        return [Correction(replace(f, price_points=f.price_points + 1.0), 1) for f in fills if f.instrument == "GOLD"]
+
+    def __getattr__(self, name: str):
+        return getattr(self._broker, name)
+
+
+def test_a_fill_told_anew_moves_the_book_in_the_session_it_is_told_in(whole: Desk) -> None:
+    """A point dearer costs 100 USD a contract, once; what the session before earned stays what it was."""
+    desk = Desk()
+    desk.run(FIRST, LAST, broker=Correcting(desk.broker))
+    day = date(2022, 3, 2)
+    (bought,) = [fill for fill in desk.broker.fills(date(2022, 3, 1)) if fill.instrument == "GOLD"]
+    for session in (date(2022, 3, 1), day):
+        change = [d.rows(EQUITY, session).set_index("currency").loc["USD", "change_local"] for d in (desk, whole)]
+        assert change[0] - change[1] == pytest.approx(-100.0 * bought.quantity_contracts if session == day else 0.0)
+    assert set(desk.rows(FILLS, day)["fill_id"]) >= {f"{bought.fill_id}~1-", f"{bought.fill_id}~1"}
+    corrected = [entry.event for entry in desk.ledger.entries(kinds=["fill_corrected"])]
+    assert [(event.session, event.payload["version"]) for event in corrected] == [(day, 1)]
+    assert desk.rows(POSITIONS, LAST)["quantity_contracts"].equals(whole.rows(POSITIONS, LAST)["quantity_contracts"])
 
 
 def test_orders_over_a_limit_are_refused_and_recorded() -> None:

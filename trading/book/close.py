@@ -78,12 +78,24 @@ def replay(state: BookState, recorded: Sequence[Event]) -> None:
 
 
 # --- 2. fills and values ----------------------------------------------------------------------------------------------
-def all_fills(state: BookState, recorded: Iterable[Event], reported: Iterable[Fill], entry: Entered) -> list[Event]:
+def all_fills(
+    state: BookState,
+    recorded: Iterable[Event],
+    reported: Iterable[Fill],
+    corrected: Iterable[tuple[Fill, int]],
+    entry: Entered,
+) -> list[Event]:
     """What moves the book in the session, as events: all that was recorded of it (fills, corrections, busts,
-    adjustments), and those fills that the broker reports and nobody recorded yet, in this session or before."""
+    adjustments), and those fills and corrections (with their version) that the broker reports and nobody recorded yet,
+    in this session or before."""
     moving = [event for event in recorded if event.kind in MOVEMENT_KINDS]
-    known = {event.payload.get("fill_id") for event in moving} | set(state.blotter.told)
-    return [*moving, *(entry.filled(fill) for fill in reported if fill.fill_id not in known)]
+    told = {name: known.version for name, known in state.blotter.told.items() if known.fill is not None}
+    for event in moving:
+        name, version = str(event.payload.get("fill_id")), event.payload.get("version", 0)
+        told[name] = max(told.get(name, 0), int(str(version)))
+    new = [entry.filled(fill) for fill in reported if fill.fill_id not in told]
+    newer = [entry.corrected(fill, version) for fill, version in corrected if version > told.get(fill.fill_id, 0)]
+    return [*moving, *new, *newer]
 
 
 def settle(
