@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import pytest
 from pipelines.desk import Desk
 from pipelines.settings import place
 from pipelines.signing import verify_signatures
+from trading.book.journal import Event
 from trading.errors import SignatureError, UsageError
 from trading.frames import PNL, Dataset
 
@@ -147,6 +148,18 @@ def test_signing_again_keeps_the_signature(home: Path, daybook: Run) -> None:
     before = opened(daybook, home, CORRECTED)["hash"]
     ended = daybook("sign", "--home", home, "--session", CORRECTED, "--json")
     assert (ended.document["hash"], ended.document["signed"]) == (before, "before")
+
+
+def test_a_close_that_did_not_come_to_its_end_is_not_signed(home: Path, daybook: Run) -> None:
+    payload = {
+        "session": str(AFTER), "from_state": "published", "to_state": "collecting", "run_id": "another",
+        "overridden": None, "detail": "reopened",
+    }  # fmt: skip
+    at = datetime(2021, 3, 25, 22, tzinfo=UTC)
+    Desk.open(str(home)).adapters.ledger.record([Event("moved", "close_moved", AFTER, at, "anna", payload)])
+    ended = daybook("sign", "--home", home, "--session", AFTER)
+    assert ended.code == 1
+    assert "a close that stands at collecting cannot go to signed" in ended.err
 
 
 WRONG = {
