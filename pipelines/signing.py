@@ -8,6 +8,7 @@ Does not belong here: finding and verifying what was signed (`signed_days.py`), 
 from __future__ import annotations
 
 import getpass
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
@@ -49,13 +50,11 @@ def verify_signatures(where: Place) -> list[str]:
 def sign(where: Place, session: date | None) -> dict[str, Any]:
     """Signs a closed session (default: the latest) as it stands now; one that is signed keeps its signature. Raises
     CloseRefused where it is signed and its numbers are stored otherwise now, or its close did not come so far."""
-    from assets.milestones import refuse_to_sign
-
     refuse_no_desk(where)
     with sole_run(where, aside):
         desk = Desk.open(where)
         day = desk.closed_session(session)
-        refuse_to_sign(day, desk.adapters.ledger)
+        _milestones().refuse_to_sign(day, desk.adapters.ledger)
         signed = sign_session(day, _signing(desk), getpass.getuser(), BY_HAND)
         _moved([day], desk, f"{BY_HAND}, {utc_now().isoformat()}")
     if signed.numbers_differ:
@@ -66,10 +65,17 @@ def sign(where: Place, session: date | None) -> dict[str, Any]:
 
 def _moved(days: Sequence[date], desk: Desk, run_id: str) -> None:
     """Records that the closes of sessions that were signed outside a run came to `signed`."""
-    from assets.milestones import Run, moves
+    milestones, book = _milestones(), desk.adapters.ledger
+    by_hand = milestones.Run(run_id, "sign", getpass.getuser(), utc_now())
+    book.record(list(milestones.moves(days, SIGNED, book, by_hand)))
 
-    book, by_hand = desk.adapters.ledger, Run(run_id, "sign", getpass.getuser(), utc_now())
-    book.record(list(moves(days, SIGNED, book, by_hand)))
+
+def _milestones() -> Any:
+    """The milestones of a close, loaded without Dagster's warnings that parts of it are still preview."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from assets import milestones
+    return milestones
 
 
 def changed_since(signed: Signed) -> str:
