@@ -75,7 +75,7 @@ class MongoLedger:
 
     # --- writing ---
     def record(self, events: Sequence[Event]) -> Recorded:
-        """As the port."""
+        """As the port. What arrived although its answer was lost on the way counts as repeated."""
         streams = sorted({event.stream for event in events})
         if not streams:
             return Recorded(0, 0, 0)
