@@ -12,13 +12,12 @@ from assets.materialized import OWNERS, by_session, session_result
 from assets.milestones import ACTOR_TAG, RESTATE_TAG
 from assets.partitions import session_range
 from assets.signed_session import Desk, Signed, sign_session
+from trading.book.close_state import RECONCILED
 from trading.config.models import DeskSettings
-from trading.frames import DATASETS
 from trading.ports import BlobStore, FrameStore, Ledger, ReferenceStore, Signer
 
 ACTOR = "close"
 STANDS = "still_as_signed"
-DEPENDS_ON = [name for name, dataset in DATASETS.items() if dataset.layer != "backtests"]
 
 
 def facts(signed: Signed) -> dict[str, object]:
@@ -43,7 +42,7 @@ def facts(signed: Signed) -> dict[str, object]:
     owners=OWNERS,
     kinds={"python"},
     tags={"daybook/layer": "book"},
-    deps=[*DEPENDS_ON, "reconciled"],
+    deps=[RECONCILED],  # which comes after every dataset and its blocking checks
     check_specs=[
         dg.AssetCheckSpec(STANDS, asset="signature", description="What is stored now is what the signature says.")
     ],
