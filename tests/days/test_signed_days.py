@@ -382,6 +382,21 @@ def test_a_day_that_a_replaced_key_signed_still_opens(home: Path, daybook: Run) 
     assert told(home) == ""
 
 
+def test_the_environment_names_a_key(home: Path, daybook: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from resources.ed25519_signer import PRIVATE, Ed25519Signer
+
+    elsewhere = Ed25519Signer(tmp_path / "safe")
+    name = elsewhere.key_id
+    monkeypatch.setenv("DAYBOOK_SIGNING_KEY", str(tmp_path / "nowhere.pem"))
+    ended = daybook("sign", "--home", home, "--session", AFTER)
+    assert (ended.code, "DAYBOOK_SIGNING_KEY" in ended.err) == (1, True)
+    monkeypatch.setenv("DAYBOOK_SIGNING_KEY", str(tmp_path / "safe" / PRIVATE))
+    assert daybook("sign", "--home", home, "--session", AFTER).code == 0
+    monkeypatch.delenv("DAYBOOK_SIGNING_KEY")
+    assert opened(daybook, home, AFTER)["key"] == name
+    assert told(home) == ""
+
+
 def test_a_restored_desk_opens_its_signed_days(home: Path, daybook: Run, tmp_path: Path) -> None:
     before = opened(daybook, home, CORRECTED)
     assert daybook("backup", "--home", home).code == 0
