@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-OURS = ("DAYBOOK_HOME", "DAYBOOK_DEPLOYMENT", "DAYBOOK_BACKUPS", "DAGSTER_HOME", "REDIS_URL")
+OURS = ("DAYBOOK_HOME", "DAYBOOK_DEPLOYMENT", "DAYBOOK_BACKUPS", "DAYBOOK_SIGNING_KEY", "DAGSTER_HOME", "REDIS_URL")
 FOUR = ("BUND", "CRUDE_W", "GOLD", "US10")
 
 
