@@ -319,7 +319,7 @@ class _Batch:
 
     def insert(self, written: Sequence[Written]) -> None:
         """As the transaction."""
-        self.database.execute(_INSERT, (_JSON([_document(each) for each in written]),))
+        self.database.execute(_INSERT, (f"[{','.join(map(_document, written))}]",))
 
     def write(self, projection: str, rows: Sequence[Row], fresh: bool) -> None:
         """As the transaction."""
@@ -339,19 +339,22 @@ def _move(before: Head, after: Head) -> tuple[int, str, int, str]:
     return after.number, after.link, before.number, before.link
 
 
-def _document(written: Written) -> dict[str, object]:
+def _document(written: Written) -> str:
+    """An entry as JSON, by hand: half the time of a dict and its encoding. What is nothing is left out."""
     entry, payload_text = written
-    event = entry.event
-    return {
-        "stream": entry.stream, "number": entry.number, "event_id": event.event_id, "kind": event.kind,
-        "session": event.session.isoformat(), "at": event.at.isoformat(), "actor": event.actor, "cause": event.cause,
-        "correlation": event.correlation, "payload": payload_text, "link": entry.link,
-        "words": searchable(event) or None,
-    }  # fmt: skip
+    event, said = entry.event, searchable(entry.event)
+    more = {"cause": event.cause, "correlation": event.correlation, "link": entry.link, "words": said or None}
+    rest = "".join(f',"{name}":{_JSON(value)}' for name, value in more.items() if value is not None)
+    return (
+        f'{{"stream":{_TEXT(entry.stream)},"number":{entry.number},"event_id":{_TEXT(event.event_id)},'
+        f'"kind":{_TEXT(event.kind)},"session":"{event.session}","at":"{event.at}","actor":{_TEXT(event.actor)},'
+        f'"payload":{_TEXT(payload_text)}{rest}}}'
+    )
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
 _NO_END = 2**63 - 1
+_TEXT = json.encoder.encode_basestring_ascii
 _JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _SETTINGS = (
     "select name, setting from pg_settings "
