@@ -91,7 +91,7 @@ def test_a_second_backup_reuses_the_first(home: Path, daybook: Command) -> None:
     second = daybook("backup", "--home", home, "--json").document
     assert second["files_reused"] == second["files"] - 1  # the ledger, in which the first one was recorded
     assert second["files"] == first["files"]
-    assert second["bytes_added"] < first["bytes"] / 10
+    assert second["bytes_added"] < first["bytes"] / 3  # that ledger, whole
 
 
 def test_what_cannot_be_restored_is_said(home: Path, tmp_path: Path, daybook: Command) -> None:
