@@ -78,6 +78,10 @@ class PinnedLedger:
         """As the port: of the ledger it reads."""
         return self._ledger.health()
 
+    def migrate(self) -> str:
+        """Refuses: UsageError."""
+        raise UsageError(f"the book of {self._session} is signed and cannot be changed. Migrate the desk's own book.")
+
 
 def _sortable(value: Scalar) -> tuple[bool, Scalar]:
     return (value is not None, value)

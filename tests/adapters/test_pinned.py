@@ -150,6 +150,8 @@ def test_what_came_later_is_neither_found_nor_hashed(book: tuple[PinnedLedger, L
 def test_the_ledger_refuses_recording(book: tuple[PinnedLedger, Ledger]) -> None:
     with pytest.raises(UsageError, match="signed"):
         book[0].record([cash(5, MONDAY, 1.0)])
+    with pytest.raises(UsageError, match="signed"):
+        book[0].migrate()
     assert book[1].sequence() == 4
 
 
