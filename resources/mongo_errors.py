@@ -171,6 +171,6 @@ def _said(cause: BaseException) -> str:
     details = getattr(cause, "details", None)
     refused = details.get("writeErrors") if isinstance(details, Mapping) else None
     text = str(refused[0].get("errmsg") if refused else cause) or type(cause).__name__
-    for mark in ("\n", ", full error:", ", Topology Description:", ", Timeout:"):
+    for mark in ("\n", ", full error:", ", Topology Description:", ", Timeout:", " (configured"):
         text = text.partition(mark)[0]
     return text.strip().rstrip(".")
