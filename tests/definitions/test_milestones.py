@@ -17,7 +17,7 @@ from resources.memory import MemoryLedger
 from trading.book.close_state import STATES
 from trading.book.journal import Event
 from trading.config.models import DeskSettings, Limits
-from trading.errors import CloseRefused
+from trading.errors import CloseRefused, IllegalMove
 
 DAY = date(2022, 2, 25)
 AT = datetime(2022, 2, 25, 22, tzinfo=UTC)
@@ -146,3 +146,12 @@ def test_limits_are_recorded_where_they_changed(ledger: MemoryLedger) -> None:
     (changed,) = changed_limits(second, ledger, DAY, B)
     assert (changed.payload["name"], changed.payload["value"], changed.actor) == ("max_position_contracts", "30", "bob")
     assert changed.payload["reason"] == f"500 -> 30 by configuration {second.content_hash()[:12]}"
+
+
+def test_the_ledger_refuses_a_move_that_the_table_does_not_have(ledger: MemoryLedger) -> None:
+    close(ledger, A, "collecting")
+    payload = {"session": str(DAY), "from_state": "collecting", "to_state": "signed", "run_id": "x"}
+    before = ledger.sequence()
+    with pytest.raises(IllegalMove, match="stands at collecting cannot go to signed"):
+        ledger.record([Event("forged", "close_moved", DAY, AT, "eve", payload)])
+    assert ledger.sequence() == before

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from trading.book import order_life
+from trading.book import close_state, order_life
 from trading.book.fills import adjustment_of
 from trading.book.journal import PROJECTIONS, Event, Scalar
 
@@ -322,6 +322,8 @@ def _override_cleared(view: View, event: Event) -> None:
 
 
 def _close_moved(view: View, event: Event) -> None:
+    was = view.get("closes", (event.payload["session"],))
+    close_state.move(None if was is None else _text(was["state"]), str(event.payload["to_state"]))
     values = {**_known("closes", event.payload), "state": event.payload["to_state"]}
     _set(view, "closes", (event.payload["session"],), values)
 
