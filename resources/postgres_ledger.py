@@ -111,7 +111,8 @@ class PostgresLedger:
         equal = [f"{name} is null" if value is None else f"{name} = %s" for name, value in asked.items()]
         query = f"{_select(declared)} where {' and '.join(equal) or 'true'} order by {_list(declared.key)}"
         with self._database() as database:
-            return [dict(row) for row in _rows(database, declared, query, [v for v in asked.values() if v is not None])]
+            found = database.execute(query, [value for value in asked.values() if value is not None]).fetchall()
+        return [dict(row) for row in _named(declared, found)]
 
     def heads(self) -> Mapping[str, Head]:
         """As the port."""
@@ -247,7 +248,7 @@ def _fold_anew(database: Connection) -> int:
     _execute(database, schema.projections())
     found = database.execute(f"select {_ENTRY} from journal order by stream, number").fetchall()
     for name, rows in folded(_entry(row).event for row in found).tables.items():
-        _Batch(database).write(name, list(rows.values()), fresh=True)
+        database.execute(_WRITES[name, True], (_rows_document(list(rows.values())),))
     database.execute("update meta set schema = %s, declaration = %s", (SCHEMA, schema.declaration()))
     return len(found)
 
@@ -259,26 +260,43 @@ def _execute(database: Connection, statements: Iterable[str]) -> None:
 
 # --- a batch ----------------------------------------------------------------------------------------------------------
 def _entered(writing: _Batch, events: Sequence[Event], kept: Kept, careful: bool) -> Batch:
-    """One transaction, sent as a pipeline: the server is waited for where something is read, and at the end. Raises
+    """One transaction: its writes are one statement, and where nothing had to be read or locked, all of it. Raises
     Repeated, LedgerError and what `enter` raises; nothing was recorded then."""
     try:
         with writing.database.pipeline():
-            writing.database.execute("begin")
             batch = enter(writing, events, kept, careful)
-            ended = writing.database.execute("commit")
+            writing.send()
+            ended = writing.database.execute("commit") if writing.begun else None
     except _MET as cause:
         raise Repeated from cause
-    if ended.statusmessage != "COMMIT":
+    if ended is not None and ended.statusmessage != "COMMIT":
         raise LedgerError("the server did not commit the batch, and did not say why. Run the same command again.")
     return batch
 
 
 class _Batch:
-    """What a batch reads and writes, as `journal_batch.Transaction` says. Writes are sent and not waited for: what the
-    server says of them is raised at the end. `believing`: heads that are known are not asked for."""
+    """What a batch reads and writes, as `journal_batch.Transaction` says. `begun`: a transaction was, because something
+    had to be read; a single statement is one by itself. `believing`: heads that are known are not asked for."""
 
     def __init__(self, database: Connection, believing: bool = False) -> None:
         self.database, self._believing = database, believing
+        self.begun = False
+        self._statements: list[str] = []
+        self._values: list[object] = []
+
+    def send(self) -> None:
+        """Sends all writes."""
+        if self._statements:
+            *parts, last = self._statements
+            named = [f"part{number} as ({part})" for number, part in enumerate(parts)]
+            self.database.execute(f"with {_list([*named, last])}", self._values)
+
+    def _asked(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """What the server answers within the transaction."""
+        if not self.begun:
+            self.database.execute("begin")
+            self.begun = True
+        return self.database.execute(query, values).fetchall()
 
     def heads(self, streams: Sequence[str], believed: Mapping[str, Head]) -> Mapping[str, Head]:
         """As the transaction. Heads that are not believed are locked, so that writers of a stream take turns."""
@@ -287,20 +305,18 @@ class _Batch:
         found = self._locked(streams)
         missing = [stream for stream in streams if stream not in found]
         if missing:
-            self.database.execute(
-                "insert into heads (stream) select unnest(%s::text[]) on conflict do nothing", (missing,)
-            )
+            self._asked(_NEW_HEADS, (missing,))
             found = self._locked(streams)
         return {stream: head for stream, head in found.items() if head.number}
 
     def _locked(self, streams: Sequence[str]) -> dict[str, Head]:
         query = "select stream, number, link from heads where stream = any(%s) order by stream for update"
-        return {stream: Head(number, link) for stream, number, link in self.database.execute(query, (list(streams),))}
+        return {stream: Head(number, link) for stream, number, link in self._asked(query, (list(streams),))}
 
     def contents(self, event_ids: Sequence[str]) -> Mapping[str, str]:
         """As the transaction."""
         query = f"select {_ENTRY} from journal where event_id = any(%s)"
-        found = [_entry(row).event for row in self.database.execute(query, (list(event_ids),))]
+        found = [_entry(row).event for row in self._asked(query, (list(event_ids),))]
         return {event.event_id: event.content() for event in found}
 
     def rows(self, projection: str, keys: Sequence[RowKey]) -> Iterable[Row]:
@@ -309,29 +325,37 @@ class _Batch:
         columns = [[key[place] for key in keys] for place in range(len(declared.key))]
         asked = _list([f"%s::{schema.PLAIN_TYPES[declared.columns[name]]}[]" for name in declared.key])
         query = f"{_select(declared)} where ({_list(declared.key)}) in (select * from unnest({asked}))"
-        return _rows(self.database, declared, query, columns)
+        return _named(declared, self._asked(query, columns))
 
     def fills_of(self, strategy: str, instrument: str, contract: int) -> list[Row]:
         """As the transaction."""
         declared = PROJECTIONS["fills"]
         query = f"{_select(declared)} where strategy = %s and instrument = %s and contract = %s"
-        return _rows(self.database, declared, query, (strategy, instrument, contract))
+        return _named(declared, self._asked(query, (strategy, instrument, contract)))
 
     def insert(self, written: Sequence[Written]) -> None:
         """As the transaction."""
-        self.database.execute(_INSERT, (f"[{','.join(map(_document, written))}]",))
+        self._write(_INSERT, f"[{','.join(map(_document, written))}]")
 
     def write(self, projection: str, rows: Sequence[Row], fresh: bool) -> None:
         """As the transaction."""
-        given = _JSON(rows)
-        if "true" in given or "false" in given:  # PostgreSQL counts neither as a number
-            given = _JSON([{name: int(v) if isinstance(v, bool) else v for name, v in row.items()} for row in rows])
-        self.database.execute(_WRITES[projection, fresh], (given,))
+        self._write(_WRITES[projection, fresh], _rows_document(rows))
 
     def advance(self, moves: Mapping[str, tuple[Head, Head]]) -> None:
         """As the transaction. Where a head is not what it was believed to be, the server divides by zero."""
         values = [(stream, *_move(*heads)) for stream, heads in moves.items()]
-        self.database.execute(_ADVANCE, (*(list(column) for column in zip(*values, strict=True)), len(values)))
+        self._write(_ADVANCE, *(list(column) for column in zip(*values, strict=True)), len(values))
+
+    def _write(self, statement: str, *values: object) -> None:
+        self._statements.append(statement)
+        self._values += values
+
+
+def _rows_document(rows: Sequence[Row]) -> str:
+    given = _JSON(rows)
+    if "true" in given or "false" in given:  # PostgreSQL counts neither as a number
+        return _JSON([{name: int(v) if isinstance(v, bool) else v for name, v in row.items()} for row in rows])
+    return given
 
 
 def _move(before: Head, after: Head) -> tuple[int, str, int, str]:
@@ -390,8 +414,9 @@ _INSERT = (
     f"insert into journal ({_JOURNAL[0]}, payload) select {_JOURNAL[0]}, payload::json "
     f"from json_to_recordset(%s::json) as given({_JOURNAL[1]})"
 )
-_ADVANCE = (
-    "with moved as (update heads set number = given.number, link = given.link "
+_NEW_HEADS = "insert into heads (stream) select unnest(%s::text[]) on conflict do nothing returning stream"
+_ADVANCE = (  # the last part of a statement
+    "moved as (update heads set number = given.number, link = given.link "
     "from unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::text[]) "
     "as given(stream, number, link, was, was_link) "
     "where heads.stream = given.stream and heads.number = given.was and heads.link = given.was_link returning 1) "
@@ -416,10 +441,8 @@ def _comparable(value: object, kind: str) -> bool:
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
-def _rows(database: Connection, declared: Projection, query: str, values: Sequence[object]) -> list[Row]:
-    names = tuple(declared.columns)
-    found = database.execute(query, values).fetchall()
-    return [dict(zip(names, row, strict=True)) for row in found]
+def _named(declared: Projection, found: Iterable[tuple[Any, ...]]) -> list[Row]:
+    return [dict(zip(declared.columns, row, strict=True)) for row in found]
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
