@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from trading.book.account import ZERO, value_local, valued
-from trading.book.booking import BOOK_KINDS
+from trading.book.booking import BOOK_KINDS, ORDER_KINDS
 from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.marks import Contract, Mark, marks
@@ -26,23 +26,26 @@ from trading.strategies.targets import Wanted
 MARK_DAYS = 400
 DAY = timedelta(days=1)
 Rows = list[dict[str, Any]]
+CLOSING = frozenset({*ORDER_KINDS, "fill"})  # what only a close, or the order job, records
 
 
 @dataclass(slots=True)
 class Opening:
     """Where a range of sessions starts: the last session closed before it and the account's value then by currency as
-    it was written, the state then, the journal's events of each session from the first on, and sessions in between that
-    have fills in the journal but were never valued."""
+    it was written, the state then, the journal's events of each session from the first on, sessions in between that
+    have fills in the journal but were never valued, and the newest session that has orders or fills."""
 
     closed: date | None
     values_local: dict[str, float]
     state: BookState
     recorded: dict[date, list[Event]]
     unvalued: list[date]
+    newest: date | None = None
 
     def has_later(self, session: date) -> bool:
-        """Whether the journal knows a later session: then the orders of this one are history."""
-        return max(self.recorded, default=session) > session
+        """Whether the journal knows a later session that was closed: then the orders of this one are history. What a
+        person entered for a later one closes nothing."""
+        return self.newest is not None and self.newest > session
 
 
 def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date) -> Opening:
@@ -53,7 +56,7 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
     state = BookState(account)
     recorded: dict[date, list[Event]] = {}
     filled: set[date] = set()
-    for entry in ledger.entries(kinds=BOOK_KINDS):
+    for entry in ledger.entries(kinds=(*BOOK_KINDS, "cash_booked")):
         if entry.event.session < first:
             state.apply([entry.event])
             filled |= {entry.event.session} if entry.event.kind in MOVEMENT_KINDS else set()
@@ -64,7 +67,8 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
     state.held_contracts |= _held(known)
     unvalued = sorted(day for day in filled if day > (closed or date.min))
     values = {row["currency"]: row["value_local"] for row in last_equity if row["session"] == closed}
-    return Opening(closed, values, state, recorded, unvalued)
+    newest = max((day for day, events in recorded.items() if any(e.kind in CLOSING for e in events)), default=None)
+    return Opening(closed, values, state, recorded, unvalued, newest)
 
 
 def revalued(start: Opening, reference: ReferenceStore) -> list[str]:

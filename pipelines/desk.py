@@ -20,12 +20,12 @@ from typing import Any, ClassVar, Literal, get_args
 import pandas as pd
 import pyarrow as pa
 
+from assets.book_inputs import CLOSING
 from assets.stitched import stitched
 from pipelines.deployments import Adapters, adapters
 from pipelines.settings import Place, place
 from pipelines.wiring import utc_now
 from trading.analytics import correlation
-from trading.book.booking import BOOK_KINDS
 from trading.config.models import DeskSettings
 from trading.errors import DatasetNotFound, NotASession, UsageError
 from trading.frames import (
@@ -232,7 +232,7 @@ class Desk:
 
     def book_sessions(self) -> list[date]:
         """Sessions of which the journal has orders or fills, ascending."""
-        return sorted({entry.event.session for entry in self.adapters.ledger.entries(kinds=BOOK_KINDS)})
+        return sorted({entry.event.session for entry in self.adapters.ledger.entries(kinds=sorted(CLOSING))})
 
     def refuse_non_session(self, day: date) -> None:
         """Raises NotASession on a weekend, and on a day on which no followed exchange group trades."""

@@ -300,7 +300,9 @@ EQUITY = Dataset(
                column("change_local", REAL, "since the session before", required=True),
                column("rate", REAL, "base currency for one unit", required=True),
                column("change_base", REAL, "change_local x rate", required=True),
-               column("account_base", REAL, "capital + all changes so far, all currencies", required=True)]),
+               column("booked_base", REAL, "interest and fees booked in the session x rate", required=True),
+               column("account_base", REAL, "capital + all changes and all that was booked, all currencies",
+                      required=True)]),
     ("currency",),
 )  # fmt: skip
 ATTRIBUTION = Dataset(

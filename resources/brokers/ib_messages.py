@@ -126,8 +126,9 @@ class Messages:
         if self.failure:
             return
         self.failure = kind(f"{NAME} did not answer: {found} (gateway {self.address}). {cure}.")
-        waiting = [*self.answers.values(), *self.placing.values(), *self.cancelling.values()]
-        for future in (*(each.done for each in waiting), self.failed):
+        waiting: list[asyncio.Future[Any]] = [answer.done for answer in self.answers.values()]
+        waiting += [order.done for told in (self.placing, self.cancelling) for order in told.values()]
+        for future in (*waiting, self.failed):
             if not future.done():
                 future.set_exception(self.failure)
         self.new_commission.set()

@@ -264,6 +264,13 @@ def test_a_fill_of_an_order_nobody_knows_counts_and_one_that_was_withdrawn_too(l
     assert statuses(ledger)["o7"] == "filled"
 
 
+def test_a_fill_of_another_books_order_is_refused(ledger: Ledger) -> None:
+    ledger.record(placed(1))
+    with pytest.raises(IllegalMove, match="fill f1 of strategy carry names order o1, which is of strategy trend"):
+        ledger.record([filled(2), filled(1, strategy="carry")])
+    assert ledger.rows("fills") == []
+
+
 # --- fills and positions ----------------------------------------------------------------------------------------------
 def test_profit_is_realised_against_the_average_price(ledger: Ledger) -> None:
     """By hand: 2 at 100 and 2 at 110 average 105; 3 sold at 120 realise 45; 3 sold at 90 close 1 for -15 and open -2
@@ -291,7 +298,8 @@ def test_fills_in_another_order_come_to_the_same(make: Callable[[], Ledger]) -> 
 def test_a_bust_and_a_correction_before_or_after_their_fill(make: Callable[[], Ledger]) -> None:
     events = [
         *placed(1), *placed(2), filled(1, 2, 100.0), filled(2, 2, 110.0),
-        ENTRY.busted(fill(1), "error trade"), ENTRY.corrected(fill(2, 2, 112.0), 2), ENTRY.corrected(fill(2, 1, 111.0), 1),
+        ENTRY.busted(fill(1), "error trade"), ENTRY.corrected(fill(2, 2, 112.0), 2),
+        ENTRY.corrected(fill(2, 1, 111.0), 1),
     ]  # fmt: skip
     straight, reverse = make(), make()
     for event in events:

@@ -362,6 +362,24 @@ def test_an_instrument_with_an_open_break_takes_no_orders_until_it_is_overridden
     assert freed.loc["GOLD", "status"] == "sent"
 
 
+def test_interest_and_fees_are_the_accounts_and_no_price_moved_for_them(whole: Desk) -> None:
+    desk, day = Desk(), date(2022, 3, 2)
+    for number, (currency, amount, category) in enumerate([("EUR", 50.0, "interest"), ("EUR", -8.0, "fee"),
+                                                           ("USD", 9_000.0, "deposit")]):  # fmt: skip
+        payload = {"cash_id": str(number), "currency": currency, "amount_local": amount, "category": category,
+                   "session": day.isoformat(), "reason": "monthly statement"}  # fmt: skip
+        at = datetime(2022, 3, 2, tzinfo=UTC)
+        desk.ledger.record([Event(f"cash:{number}", "cash_booked", day, at, "ann", payload)])
+    desk.run(FIRST, LAST)
+    mine, theirs = (found.rows(EQUITY).set_index(["currency", "session"]).sort_index() for found in (desk, whole))
+    assert (mine["change_base"] == theirs["change_base"]).all()
+    booked = mine["booked_base"]
+    assert booked[booked != 0.0].to_dict() == {("EUR", pd.Timestamp(day)): pytest.approx(42.0 * 1.102)}
+    after = mine["account_base"] - theirs["account_base"]
+    assert after.xs("USD")[LAST.isoformat()] == pytest.approx(42.0 * 1.102)
+    assert after.xs("USD")["2022-03-01"] == 0.0
+
+
 class Correcting:
     """A broker that tells its fills of GOLD anew in the session after, a point dearer, and again in the next."""
 

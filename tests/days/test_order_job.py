@@ -102,7 +102,7 @@ def test_a_refused_order_is_recorded_and_fails_nothing(stores: dict) -> None:
 
 def test_a_losing_session_stops_new_orders(stores: dict) -> None:
     lost = {"currency": "USD", "session": FRI, "value_local": 0.0, "change_local": -80_001.0, "rate": 1.0,
-            "change_base": -80_001.0, "account_base": 1_519_999.0}  # fmt: skip
+            "change_base": -80_001.0, "booked_base": 0.0, "account_base": 1_519_999.0}  # fmt: skip
     put(stores, EQUITY, lost)  # 5 % of 1,600,000 is 80,000
     launch(stores)
     assert stores["ledger"].rows("orders")[0]["status"] == "refused"
@@ -130,7 +130,7 @@ def test_the_sensor_tells_each_breach_once_and_again_what_was_not_taken(stores: 
     assert tick(stores, notifier, None) is None  # nothing closed yet
     row = {"strategy": "trend", "instrument": "GOLD", "contract": JUN, "session": FRI}
     put(stores, EQUITY, {"currency": "USD", "session": FRI, "value_local": 0.0, "change_local": 0.0, "rate": 1.0,
-                         "change_base": 0.0, "account_base": 1.0})  # fmt: skip
+                         "change_base": 0.0, "booked_base": 0.0, "account_base": 1.0})  # fmt: skip
     put(stores, POSITIONS, row | {"quantity_contracts": 501, "notional_base": 501 * 1000.0})
     put(stores, PNL, row | {"asset_class": "metals", "currency": "USD", "held_base": -80_001.0, "traded_base": 0.0,
                             "commission_base": 0.0, "total_base": -80_001.0})  # fmt: skip

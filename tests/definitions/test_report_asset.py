@@ -40,8 +40,8 @@ def frames() -> MemoryFrames:
     store(
         found,
         EQUITY,
-        ("USD", FRIDAY, 0.0, 100.0, 1.0, 100.0, 1_000_100.0),
-        ("USD", MONDAY, 0.0, -30.0, 1.0, -30.0, 1_000_070.0),
+        ("USD", FRIDAY, 0.0, 100.0, 1.0, 100.0, 0.0, 1_000_100.0),
+        ("USD", MONDAY, 0.0, -30.0, 1.0, -30.0, 0.0, 1_000_070.0),
     )
     return found
 

@@ -74,9 +74,9 @@ def busy_day() -> DailyReport:
         month=frame(PNL, yesterday, *today),
         equity=frame(
             EQUITY,
-            ("USD", BEFORE, 0.0, 1000.0, 1.0, 1000.0, 1001000.0),
-            ("USD", SESSION, 0.0, 115.0, 1.0, 115.0, 1000815.0),
-            ("EUR", SESSION, 0.0, -250.0, 1.2, -300.0, 1000815.0),
+            ("USD", BEFORE, 0.0, 1000.0, 1.0, 1000.0, 0.0, 1001000.0),
+            ("USD", SESSION, 0.0, 115.0, 1.0, 115.0, 0.0, 1000815.0),
+            ("EUR", SESSION, 0.0, -250.0, 1.2, -300.0, 0.0, 1000815.0),
         ),
         positions=frame(
             POSITIONS,

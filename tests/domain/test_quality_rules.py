@@ -98,21 +98,25 @@ PNL = by_session(
     {**CONTRACT, "held_base": 100.0, "traded_base": -20.0, "commission_base": -2.5, "total_base": 77.5},
     {**CONTRACT, "contract": 20240700, "held_base": 0.0, "traded_base": 0.0, "commission_base": 0.0, "total_base": 0.0},
 )
-EQUITY = by_session({"currency": "USD", "change_base": 87.5}, {"currency": "EUR", "change_base": -10.0})
-# 95 - 20 + 5 - 2.5 = 77.5, what the account changed by; a fee of 5 is not in it.
+EQUITY = by_session(
+    {"currency": "USD", "change_base": 87.5, "booked_base": -5.0},
+    {"currency": "EUR", "change_base": -10.0, "booked_base": 0.0},
+)
+# 95 - 20 + 5 - 2.5 = 77.5, what fills and marks changed the account by; a fee of 5 was booked beside it.
 ATTRIBUTION = by_session(
     {**CONTRACT, **dict.fromkeys(COLUMNS, 0.0), "price_base": 95.0, "carry_base": -20.0, "fx_base": 5.0,
      "commission_base": -2.5, "explained_base": 77.5, "total_base": 77.5, "residual_base": 0.0},
     {"strategy": "", "instrument": "", "contract": 0, **dict.fromkeys(COLUMNS, 0.0), "financing_base": -5.0,
      "explained_base": -5.0, "total_base": -5.0, "residual_base": 0.0},
 )  # fmt: skip
-# 1000, then + 7 + 1 = 1008, then - 3 = 1005: a wrong middle breaks with both neighbours.
+# 1000, then + 7 + 1 + 2 - 2 = 1008, then - 3 = 1005: a wrong middle breaks with both neighbours.
 ACCOUNT = pd.DataFrame(
     {
         "currency": ["USD", "USD", "EUR", "USD"],
         "session": pd.to_datetime(["2024-03-06", "2024-03-07", "2024-03-07", "2024-03-08"]),
         "account_base": [1000.0, 1008.0, 1008.0, 1005.0],
         "change_base": [0.0, 7.0, 1.0, -3.0],
+        "booked_base": [0.0, 2.0, -2.0, 0.0],
     }
 )
 FX_RATES = by_session({"currency": "EUR", "rate": 1.1, "quoted_on": pd.Timestamp(2024, 2, 27)})
@@ -410,7 +414,7 @@ def test_attributed_totals_are_the_change_of_the_account_to_1e_9() -> None:
     assert judged("attribution_total", put("total_base", float("nan"), 0)(ATTRIBUTION)).outcome == "failed"
     lost = judged("attribution_total", ATTRIBUTION.iloc[:0], earlier=ATTRIBUTION)
     assert (lost.outcome, lost.findings) == ("failed", 1)
-    flat = {"equity": put("change_base", 0.0, 0)(put("change_base", 0.0, 1)(EQUITY))}
+    flat = {"equity": EQUITY.assign(change_base=0.0, booked_base=0.0)}
     assert judged("attribution_total", ATTRIBUTION.iloc[:0], earlier=ATTRIBUTION, companions=flat).outcome == "passed"
 
 

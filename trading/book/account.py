@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 
+from trading.book.journal import Event
 from trading.book.marks import Contract, Mark
 from trading.book.orders import Fill
 from trading.errors import CalculationError
@@ -105,6 +106,19 @@ def change_local(before: Valuation, now: Valuation, instruments: Mapping[str, In
 def to_base(local: Decimal, rate: float) -> Decimal:
     """Local money in base currency at a rate (base for one local unit)."""
     return _times(local, Decimal(rate))
+
+
+PROFIT = ("interest", "fee")  # categories of booked cash that are profit or loss; deposits and withdrawals are not
+
+
+def booked(events: Iterable[Event]) -> Cash:
+    """Interest and fees among events, by currency."""
+    found: Cash = {}
+    for event in events:
+        if event.kind == "cash_booked" and event.payload["category"] in PROFIT:
+            name, amount = str(event.payload["currency"]), Decimal(float(str(event.payload["amount_local"])))
+            found[name] = _add(found.get(name, ZERO), amount)
+    return found
 
 
 def cash_of(fill: Fill, instrument: Instrument) -> Decimal:

@@ -30,11 +30,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from trading.book.account import ZERO
+from trading.book.account import PROFIT, ZERO
 from trading.book.fills import is_correction
 from trading.book.marks import Contract
 from trading.book.orders import Fill
-from trading.book.position_accounts import NOBODY, PROFIT, Booked, CashKey
+from trading.book.position_accounts import NOBODY, Booked, CashKey
 from trading.book.positions import Key
 from trading.book.rolls import ROLL
 from trading.errors import CalculationError

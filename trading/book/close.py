@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from trading.book.account import booked
 from trading.book.booking import Entered
 from trading.book.entries import Known, Step, entered, known_orders, known_parents, order_rows
 from trading.book.fills import MOVEMENT_KINDS
@@ -86,9 +87,9 @@ def all_fills(
     entry: Entered,
 ) -> list[Event]:
     """What moves the book in the session, as events: all that was recorded of it (fills, corrections, busts,
-    adjustments), and those fills and corrections (with their version) that the broker reports and nobody recorded yet,
-    in this session or before."""
-    moving = [event for event in recorded if event.kind in MOVEMENT_KINDS]
+    adjustments, cash), and those fills and corrections (with their version) that the broker reports and nobody
+    recorded yet, in this session or before."""
+    moving = [event for event in recorded if event.kind in (*MOVEMENT_KINDS, "cash_booked")]
     told = {name: known.version for name, known in state.blotter.told.items() if known.fill is not None}
     for event in moving:
         name, version = str(event.payload.get("fill_id")), event.payload.get("version", 0)
@@ -103,17 +104,18 @@ def settle(
 ) -> Settled:
     """Books what moves the book in the session, and its prices, into the state and values it against `earlier`."""
     for event in moving:
-        inputs.instrument(str(event.payload["instrument"]))
+        if event.kind in MOVEMENT_KINDS:
+            inputs.instrument(str(event.payload["instrument"]))
     state.see(inputs)
     fills = state.apply(moving)
-    equity = equity_of(earlier, state, inputs, base_currency)
+    equity = equity_of(earlier, state, inputs, base_currency, booked(moving))
     rows = {
         "fills": fill_rows(fills, inputs.session),
         "positions": positions_of(state, inputs),
         "pnl": pnl_of(earlier, state, inputs, fills),
         "equity": equity,
     }
-    return Settled(rows, max(0.0, -math.fsum(row["change_base"] for row in equity)))
+    return Settled(rows, max(0.0, -math.fsum(row["change_base"] + row["booked_base"] for row in equity)))
 
 
 # --- 3. targets and orders --------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from trading.book import close_state, order_life
 from trading.book.fills import adjustment_of
 from trading.book.journal import PROJECTIONS, Event, Scalar
+from trading.errors import IllegalMove
 
 Row = Mapping[str, Scalar]
 RowKey = tuple[Scalar, ...]
@@ -216,7 +217,7 @@ def _replace_fill(view: View, key: RowKey, was: Row | None, row: Row) -> None:
     before, now, contract = _counted(was), _counted(row), _contract(row)
     view.put("fills", key, row)
     view.fills.setdefault(contract, {})[key] = None
-    if row["order_id"] is not None:
+    if row["order_id"]:
         _fill_order(view, row, now - before)
     if was is None:
         if now:
@@ -231,6 +232,11 @@ def _fill_order(view: View, fill: Row, more: int) -> None:
     if was is None:
         was = {**_EMPTY["orders"], "order_id": key[0], "strategy": fill["strategy"], "filled_contracts": 0,
                "open_children": 0, "status": order_life.UNKNOWN}  # fmt: skip
+    elif was["strategy"] != fill["strategy"]:
+        raise IllegalMove(
+            f"fill {fill['fill_id']} of strategy {fill['strategy']} names order {key[0]}, which is of strategy "
+            f"{was['strategy']}. Nothing of the batch was recorded. Find out whose the trade is."
+        )
     elif not more:
         return
     _put_order(view, key, was, {**was, "filled_contracts": _whole(was["filled_contracts"]) + more})

@@ -1,8 +1,8 @@
 """What each position gained in a session, valued from cash and marks alone, in exact arithmetic.
 
 Belongs here: the account of the book (`account.py`) taken apart by strategy and contract, and cash that was booked.
-Does not belong here: where profit came from (`attribution.py`), which this must not use: the two are calculated apart so
-that their agreement means something.
+Does not belong here: where profit came from (`attribution.py`), which this must not use: the two are calculated apart
+so that their agreement means something.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from trading.book.account import EXACT, ZERO, to_base
+from trading.book.account import EXACT, PROFIT, ZERO, to_base
 from trading.book.marks import Contract
 from trading.book.orders import Fill
 from trading.book.positions import Key
 from trading.errors import CalculationError
 from trading.market.instruments import Instrument
 
-PROFIT = ("interest", "fee")  # categories of booked cash that are profit or loss
 NOBODY: Key = ("", "", 0)
 CashKey = tuple[str, str, int, str]  # strategy, instrument, contract (those of NOBODY for cash), and the currency
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from trading.book.account import ZERO, Valuation, change_local, to_base, value_local, valued
+from trading.book.account import ZERO, Cash, Valuation, change_local, to_base, value_local, valued
 from trading.book.marks import Contract, Mark
 from trading.book.orders import Fill
 from trading.book.pnl import pnl_rows
@@ -45,15 +45,18 @@ def pnl_of(earlier: Before, state: BookState, inputs: SessionInputs, fills: Sequ
     return [asdict(row) for row in rows]
 
 
-def equity_of(earlier: Before, state: BookState, inputs: SessionInputs, base_currency: str) -> list[Row]:
-    """Rows of `equity`, one for the base currency and each currency ever traded; moves `state.account_base` on."""
+def equity_of(earlier: Before, state: BookState, inputs: SessionInputs, base_currency: str, booked: Cash) -> list[Row]:
+    """Rows of `equity`, one for the base currency and each currency ever traded or now booked; moves
+    `state.account_base` on. `booked` are interest and fees of the session, by currency."""
     now = valued(state.account, state.marks)
     for code in now.points:
         inputs.instrument(code)
     values = value_local(now, inputs.instruments)
     moved = change_local(earlier.valuation, now, inputs.instruments)
-    changes = {name: to_base(moved.get(name, ZERO), inputs.rate(name)) for name in sorted({*values, base_currency})}
-    state.account_base += float(sum(changes.values(), ZERO))
+    names = sorted({*values, *booked, base_currency})
+    changes = {name: to_base(moved.get(name, ZERO), inputs.rate(name)) for name in names}
+    paid = {name: to_base(booked.get(name, ZERO), inputs.rate(name)) for name in names}
+    state.account_base += float(sum((*changes.values(), *paid.values()), ZERO))
     return [
         {
             "currency": name,
@@ -62,6 +65,7 @@ def equity_of(earlier: Before, state: BookState, inputs: SessionInputs, base_cur
             "change_local": float(moved.get(name, ZERO)),
             "rate": inputs.rate(name),
             "change_base": float(change),
+            "booked_base": float(paid[name]),
             "account_base": state.account_base,
         }
         for name, change in changes.items()

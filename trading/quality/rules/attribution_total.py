@@ -1,8 +1,8 @@
 """Rule: the totals that are attributed are the change of account equity.
 
 Each position's total is folded from the journal by itself, the account by instrument, and they meet here: to 1e-9 of
-the money that moved, |sum of totals - sum of changes| <= 1e-9 x max(1, sum of |rows| of both). Interest and fees that
-were booked are attributed too, but `equity` is fills and marks alone, so that they are left out here.
+the money that moved, |sum of totals - sum of changes| <= 1e-9 x max(1, sum of |rows| of both). Interest and fees count
+on both sides.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ def attribution_total(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame
     equity = context.companions["equity"]
     days = pd.to_datetime(equity["session"])
     within = (days >= pd.Timestamp(context.first)) & (days <= pd.Timestamp(context.last))
-    changes = equity[within].set_index("session")["change_base"]
-    totals = frame[frame["instrument"] != ""].set_index("session")["total_base"]
+    moved = equity[within].set_index("session")
+    changes = moved["change_base"] + moved["booked_base"]
+    totals = frame.set_index("session")["total_base"]
     scale = pd.concat([totals, changes]).abs().groupby(level=0).sum().clip(lower=1.0)
     sums = pd.DataFrame({name: _by_session(each, scale.index) for name, each in (("a", totals), ("e", changes))})
     off = sums[~((sums["a"] - sums["e"]).abs() <= TOLERANCE * scale)]
