@@ -126,18 +126,18 @@ def aside(line: str) -> None:
 
 
 def finished(place: Place, process: str, outcome: Outcome, span: tuple[date | None, date | None]) -> dict[str, Any]:
-    """Records how a run ended, in the ledger, the structured log and the metrics, and returns it for printing."""
+    """Records how a run ended, in the structured log, the metrics and the ledger, and returns it for printing. One that
+    cannot be written to keeps nothing from the others, and is raised."""
     from pipelines.deployments import utc_now
 
     session = span[1] or utc_now().date()
     state = "done" if outcome.exit_code == 0 else "failed"
     reasons = {**outcome.failed_steps, **outcome.failed_checks}
     detail = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    processes.end(place, processes.Process(process, outcome.run_id, session), state, detail)
-    with structured_log(place.home, run=outcome.run_id, session=str(session), process=process) as log:
-        log.info("run ended", state=state, seconds=round(outcome.seconds, 2), failed=reasons)
-    figures = {"run_seconds": outcome.seconds, "run_ok": float(outcome.exit_code == 0)}
-    write_metrics(place.home, process, {**figures, "run_ended_timestamp_seconds": utc_now().timestamp()})
+    try:
+        _watched(place, process, outcome, session, state)
+    finally:
+        processes.end(place, processes.Process(process, outcome.run_id, session), state, detail)
     return {
         "run_id": outcome.run_id,
         "state": state,
@@ -146,6 +146,17 @@ def finished(place: Place, process: str, outcome: Outcome, span: tuple[date | No
         "failed_checks": dict(outcome.failed_checks),
         "exit_code": outcome.exit_code,
     }
+
+
+def _watched(place: Place, process: str, outcome: Outcome, session: date, state: str) -> None:
+    """Tells whoever watches the log and the metrics how a run ended."""
+    from pipelines.deployments import utc_now
+
+    failed = {**outcome.failed_steps, **outcome.failed_checks}
+    with structured_log(place.home, run=outcome.run_id, session=str(session), process=process) as log:
+        log.info("run ended", state=state, seconds=round(outcome.seconds, 2), failed=failed)
+    figures = {"run_seconds": outcome.seconds, "run_ok": float(outcome.exit_code == 0)}
+    write_metrics(place.home, process, {**figures, "run_ended_timestamp_seconds": utc_now().timestamp()})
 
 
 def _run_config(config: Mapping[str, Any] | None, quiet: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib import util
 from pathlib import Path
@@ -297,9 +297,9 @@ def postgres_programs() -> Path:
 
 
 @contextmanager
-def postgres_server() -> Iterator[OwnPostgres]:
-    """A server that is gone afterwards, with its files."""
-    server = OwnPostgres(postgres_programs())
+def postgres_server(**given: Any) -> Iterator[OwnPostgres]:
+    """A server that is gone afterwards, with its files. `given`: as OwnPostgres has them."""
+    server = OwnPostgres(postgres_programs(), **given)
     try:
         server.make()
         server.start()
@@ -323,6 +323,19 @@ def postgres_uri() -> Iterator[str]:
 @pytest.fixture
 def own_postgres() -> Iterator[OwnPostgres]:
     """A server that a test may stop, started."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_in() -> Callable[[Path], AbstractContextManager[OwnPostgres]]:
+    """Starts a server with its files in a folder, which is gone afterwards."""
+    return lambda folder: postgres_server(folder=folder)
+
+
+@pytest.fixture(scope="module")
+def module_postgres() -> Iterator[OwnPostgres]:
+    """A server that the tests of a file may stop, started; each leaves it running."""
     with postgres_server() as server:
         yield server
 
