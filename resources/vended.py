@@ -76,7 +76,17 @@ class SqliteLedgerResource(Vended):
         return SqliteLedger(Path(self.path))
 
 
-class MongoLedgerResource(Vended):
+class ServerLedgerResource(Vended):
+    """A ledger on a server. A run that has lost it does not wait for it again at every step."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Ledger:
+        """What Dagster gives to an asset."""
+        from resources.lost_ledger import LosableLedger
+
+        return LosableLedger(self.adapter())
+
+
+class MongoLedgerResource(ServerLedgerResource):
     """The ledger in the database that an address of MongoDB names, on a replica set."""
 
     uri: str
@@ -89,7 +99,7 @@ class MongoLedgerResource(Vended):
         return MongoLedger(self.uri, self.timeout_seconds)
 
 
-class PostgresLedgerResource(Vended):
+class PostgresLedgerResource(ServerLedgerResource):
     """The ledger in the database that an address of PostgreSQL names."""
 
     uri: str

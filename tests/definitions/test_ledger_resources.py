@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.deployments import LedgerResource, resources
 from pipelines.settings import place
+from resources.lost_ledger import LosableLedger
 from resources.mongo_ledger import MongoLedger
 from resources.postgres_ledger import PostgresLedger
 from resources.sqlite_ledger import SqliteLedger
@@ -33,11 +34,12 @@ def shown(home: Path, deployment: str, store: str | None) -> object:
 
 
 def vended(resource: object) -> object:
-    """What Dagster hands to an asset that asks for it."""
+    """What Dagster hands to an asset that asks for it: of one on a server, what is behind the run's own."""
 
     @dg.op(required_resource_keys={"ledger"})
     def look(context: dg.OpExecutionContext) -> str:
-        return type(context.resources.ledger).__name__
+        given = context.resources.ledger
+        return type(given.of if isinstance(given, LosableLedger) else given).__name__
 
     @dg.job(resource_defs={"ledger": resource})  # type: ignore[dict-item]
     def looking() -> None:
