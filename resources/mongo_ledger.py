@@ -513,7 +513,9 @@ def _entry(document: Document) -> Entry:
         datetime.fromisoformat(document["at"]), document["actor"], payload, document.get("cause"),
         document.get("correlation"),
     )  # fmt: skip
-    return Entry(document["stream"], int(document["number"]), event, document.get("link"))
+    as_written = (event.session.isoformat(), event.at.isoformat()) == (document["session"], document["at"])
+    text = None if as_written else f"stored as {document['session']}, {document['at']}"
+    return Entry(document["stream"], int(document["number"]), event, document.get("link"), text)
 
 
 def _old(document: Document) -> Document:

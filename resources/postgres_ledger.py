@@ -449,7 +449,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     stream, number, event_id, kind, session, at, actor, cause, correlation, payload, link = row
     when: datetime = at.replace(tzinfo=UTC)
     event = Event(event_id, kind, session, when, actor, json.loads(payload), cause, correlation)
-    return Entry(stream, number, event, link)
+    return Entry(stream, number, event, link, event.record_text(payload))
 
 
 def _require_utc(event: Event) -> None:

@@ -446,4 +446,5 @@ def _conditions(kinds: Sequence[str] | None, through: date | None) -> tuple[str,
 def _entry(row: tuple[str, int, str, str, str, str, str, str | None, str | None, str, str | None]) -> Entry:
     stream, number, event_id, kind, session, at, actor, cause, correlation, payload, link = row
     day, when = date.fromisoformat(session), datetime.fromisoformat(at)
-    return Entry(stream, number, Event(event_id, kind, day, when, actor, json.loads(payload), cause, correlation), link)
+    event = Event(event_id, kind, day, when, actor, json.loads(payload), cause, correlation)
+    return Entry(stream, number, event, link, event.stored_text(session, at, payload))

@@ -138,12 +138,18 @@ class Recorded:
 
 class Entry(NamedTuple):
     """An event with its place in the journal: its number in its stream, counted from 1 without gaps. The last entry of
-    a batch has the batch's link (trading.book.journal.link), the others none."""
+    a batch has the batch's link (trading.book.journal.link), the others none. `text` is its record text as the store
+    holds it, where that may say the same in other bytes; None where it is what the event's is."""
 
     stream: str
     number: int
     event: Event
     link: str | None = None
+    text: str | None = None
+
+    def record_text(self) -> str:
+        """The bytes that the chain covers. Raises ValueError on a number that is not finite."""
+        return self.event.record_text() if self.text is None else self.text
 
 
 @dataclass(frozen=True, slots=True)

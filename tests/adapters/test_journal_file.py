@@ -59,7 +59,8 @@ def written(ledger: Ledger) -> Ledger:
 def told(ledger: Ledger) -> dict[str, Any]:
     """All that a ledger says."""
     rows = {name: ledger.rows(name) for name in PROJECTIONS}
-    return {"entries": list(ledger.entries()), "heads": dict(ledger.heads()), "hash": ledger.content_hash(), **rows}
+    entries = [(*entry[:4], entry.record_text()) for entry in ledger.entries()]
+    return {"entries": entries, "heads": dict(ledger.heads()), "hash": ledger.content_hash(), **rows}
 
 
 @pytest.fixture

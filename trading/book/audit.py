@@ -43,6 +43,10 @@ class Entry(Protocol):
         """The link of the batch that it ends, else None."""
         ...
 
+    def record_text(self) -> str:
+        """The bytes that the chain covers."""
+        ...
+
 
 Rows = Mapping[str, Iterable[Mapping[str, object]]]
 
@@ -91,7 +95,7 @@ class _Audit:
         stream.number = max(number, stream.number)
 
     def _chained(self, stream: _Stream, entry: Entry) -> None:
-        stream.since.append(_text(entry.event))
+        stream.since.append(_text(entry))
         if entry.link is None:
             return
         comes_to = link(stream.link, stream.since)
@@ -168,10 +172,10 @@ def _differences(name: str, kept: Iterable[Mapping[str, object]], audit: _Audit)
     return found
 
 
-def _text(event: Event) -> str:
+def _text(entry: Entry) -> str:
     """The bytes the chain covers; for a payload no ledger would have written, something it cannot equal."""
     try:
-        return event.record_text()
+        return entry.record_text()
     except (TypeError, ValueError) as cause:
         return f"not writable: {cause}"
 

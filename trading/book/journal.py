@@ -68,6 +68,13 @@ class Event:
         return f'{self.content(payload_text)}["{stamp(self.at)}",{said}]'
 
 
+    def stored_text(self, session: str, at: str, payload: str) -> str:
+        """The record text out of the texts a store holds: that of the event only if they are what was written, to the
+        byte."""
+        as_written = (day_text(self.session), stamp(self.at)) == (session, at)
+        return self.record_text(payload) if as_written else f"{self.record_text(payload)} stored as {session}, {at}"
+
+
 @lru_cache(maxsize=1024)
 def stamp(at: datetime) -> str:
     """An instant as text. Events of a batch share theirs."""

@@ -243,7 +243,7 @@ class Chain:
     def read(self, entry: Entry) -> None:
         """Takes the next entry in. The link is what the events come to, whatever link is stored with them."""
         began = self.number - len(self.since) + 1
-        self.since.append(entry.event.record_text())
+        self.since.append(entry.record_text())
         if entry.number != self.number + 1 or entry.event.stream != entry.stream:
             self.spoilt(f"entry {entry.number} is not where it was", entry.number)
         self.number = entry.number
