@@ -56,6 +56,7 @@ IMPORTED = [
     "pipelines.cli", "pipelines.definitions", "pipelines.closing", "pipelines.signing", "deltalake", "rich.table",
     "matplotlib.figure", "matplotlib.dates", "matplotlib.backends.backend_agg", "sqlalchemy.dialects.sqlite",
     "resources.mongo_ledger", "resources.postgres_ledger", "resources.sqlite_ledger", "pymongo",
+    "pipelines.event_log", "pipelines.desk", "numba", "alembic.command", "pygments.lexers",
 ]  # fmt: skip
 PROGRAM = """
 import os
