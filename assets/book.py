@@ -22,7 +22,7 @@ from assets.partitions import session_range
 from assets.pictures import image
 from trading.book.booking import Entered
 from trading.book.breaks import locked
-from trading.book.close import Decided, all_fills, decide, decision_rows, replay, roll, settle, wanted
+from trading.book.close import Decided, all_fills, decide, decision_rows, ended, replay, roll, settle, wanted
 from trading.book.entries import Step
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Row, before
@@ -118,6 +118,10 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
     if is_history:
         decided = Decided(Step(), wanted(state, inputs, desk.settings), [])
     else:
+        over = ended(state, desk.broker.ended(sorted(state.working), inputs.session), entry)
+        if over:
+            desk.ledger.record(over)
+        booked += over
         decided = decide(
             state, inputs, desk.settings, settled.loss_base, entry, recorded, locks_of(inputs.session, desk.ledger)
         )

@@ -35,7 +35,7 @@ from resources.single_flight import Channels, SingleFlight
 from trading.book.fold import Place, Row, RowKey, Tables, View
 from trading.book.journal import PROJECTIONS, Event, Head, Scalar, searchable, words
 from trading.book.journal import content_hash as events_hash
-from trading.book.orders import Fill, Order
+from trading.book.orders import Ended, Fill, Order
 from trading.book.statements import Statement
 from trading.errors import BrokerError, DatasetNotFound, StoreError, VendorError
 from trading.frames import Dataset, content_hash
@@ -303,6 +303,7 @@ class MemoryBroker:
         self.orders: dict[str, Order] = {}
         self._fill = fill or filled_at_reference
         self._fills = list(fills)
+        self.ends: list[Ended] = []
         self._cancelled: set[str] = set()
 
     def place(self, orders: Sequence[Order]) -> None:
@@ -333,6 +334,11 @@ class MemoryBroker:
     def corrections(self, session: date) -> list[Correction]:
         """As the port: none, a fill is what it was."""
         return []
+
+    def ended(self, order_ids: Sequence[str], session: date) -> list[Ended]:
+        """As the port: those of `ends`."""
+        self._answer()
+        return [end for end in self.ends if end.order_id in order_ids]
 
     def statement(self, session: date) -> Statement | None:
         """As the port."""

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import pyarrow as pa
 
 from trading.book.journal import Event, Head
-from trading.book.orders import Fill, Order
+from trading.book.orders import Ended, Fill, Order
 from trading.book.statements import Statement
 from trading.continuity.manifest import Identity, Manifest
 from trading.continuity.retention import Retention
@@ -247,6 +247,11 @@ class Broker(Protocol):
 
     def corrections(self, session: date) -> list[Correction]:
         """Fills of a session that the broker has told anew since it first told them, if it does that."""
+        ...
+
+    def ended(self, order_ids: Sequence[str], session: date) -> list[Ended]:
+        """Which of these orders it holds no longer, as of the session, without having filled all of them. An order it
+        cannot tell about is not among them."""
         ...
 
     def statement(self, session: date) -> Statement | None:

@@ -22,8 +22,8 @@ from resources.brokers.ib_days import GatewayDays
 from resources.brokers.ib_futures import ListedFuture, renamed
 from resources.brokers.ib_gateway import Gateway, converse
 from resources.brokers.ib_messages import NAME, Address
-from resources.brokers.ib_orders import SENDING, SentOrders
-from trading.book.orders import Fill, Order
+from resources.brokers.ib_orders import KNOWN, SENDING, SentOrders
+from trading.book.orders import Ended, Fill, Order
 from trading.book.statements import Statement
 from trading.errors import BrokerError, UnknownInstrument
 from trading.market.instruments import Instrument
@@ -128,6 +128,12 @@ class InteractiveBrokers:
         The fill itself may not be told any more. Raises BrokerError as `fills`."""
         trades = self._converse(lambda gateway: self._ours(gateway, session))
         return [Correction(trade.fill, trade.version - FIRST) for trade in trades if trade.version > FIRST]
+
+    def ended(self, order_ids: Sequence[str], session: date) -> list[Ended]:
+        """As the port. Our orders are for one day: one that is neither at work nor among those completed today has
+        expired, if it was certainly handed over on an earlier date. Raises BrokerError as `fills`."""
+        wanted = list(dict.fromkeys(order_ids))
+        return self._converse(lambda gateway: self._ended(gateway, wanted)) if wanted else []
 
     def statement(self, session: date) -> Statement | None:
         """As the port: positions and the cash ledger as they are now, with the time of the gateway's clock. None for
@@ -235,6 +241,22 @@ class InteractiveBrokers:
                 f"{NAME} did not answer for order {foreign[0].orderRef}: API client {foreign[0].clientId} placed it, "
                 f"and we are client {mine}. Withdraw it in the gateway, or set broker.client_id to that."
             )
+
+    async def _ended(self, gateway: Gateway, names: Sequence[str]) -> list[Ended]:
+        gateway.account(self._account)
+        today = self._days.date_of(await gateway.clock())
+        at_work = {order.orderRef for order, _ in await gateway.orders()}
+        completed = {order.orderRef: status for order, status in await gateway.completed_orders()}
+        found: list[Ended] = []
+        for name in (each for each in names if each not in at_work):
+            was, status = self._sent.sent(name), completed.get(name)
+            if status is not None and status != "Filled":
+                found.append(
+                    Ended(name, "rejected" if status == "Inactive" else "cancelled", f"its status is {status}")
+                )
+            elif status is None and was is not None and was.state == KNOWN and was.on < today:
+                found.append(Ended(name, "expired", f"it was for {was.on} and is not at work any more"))
+        return found
 
     # --- what was traded ----------------------------------------------------------------------------------------------
     async def _ours(self, gateway: Gateway, session: date) -> list[_Trade]:

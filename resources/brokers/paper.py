@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from trading.book.costs import commission_local, filled_price
-from trading.book.orders import Fill, Order
+from trading.book.orders import Ended, Fill, Order
 from trading.book.rolls import ROLL
 from trading.book.statements import Statement
 from trading.errors import BrokerError, UnknownInstrument
@@ -145,6 +145,10 @@ class PaperBroker:
 
     def corrections(self, session: date) -> list[Correction]:
         """As the port: none, what is filled on paper stays."""
+        return []
+
+    def ended(self, order_ids: Sequence[str], session: date) -> list[Ended]:
+        """As the port: none, orders on paper work until they are filled or withdrawn."""
         return []
 
     def statement(self, session: date) -> Statement | None:

@@ -15,7 +15,7 @@ from datetime import date
 
 from resources.brokers.listing import Statements
 from resources.brokers.order_files import OrderFiles
-from trading.book.orders import Fill, Order
+from trading.book.orders import Ended, Fill, Order
 from trading.book.statements import Statement
 from trading.ports import Correction
 
@@ -44,6 +44,10 @@ class StatementFileBroker:
 
     def corrections(self, session: date) -> list[Correction]:
         """As the port: none, statements state what they take back as trades of their own."""
+        return []
+
+    def ended(self, order_ids: Sequence[str], session: date) -> list[Ended]:
+        """As the port: none, what becomes of an order, whoever executes it says by its trades."""
         return []
 
     def statement(self, session: date) -> Statement | None:

@@ -107,6 +107,7 @@ QUESTIONS: dict[str, Callable[[InteractiveBrokers], object]] = {
     "cancel": lambda asked: asked.cancel([ID]),
     "fills": lambda asked: asked.fills(TUE),
     "corrections": lambda asked: asked.corrections(TUE),
+    "ended": lambda asked: asked.ended([ID], TUE),
     "statement": lambda asked: asked.statement(TUE),
 }
 asks = pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
@@ -200,6 +201,25 @@ def test_trades_are_listed_whoever_ordered_them_in_their_newest_version(gateway:
         Fill("0000e0d5.6214f1a2.01.01", ID, "trend", "GOLD", 20220600, TUE, 2, 1799.9, 4.7, first),
         Fill("0000e0d5.1.01.01", "", "", "CRUDE_W", 20221200, TUE, -1, 91.5, 0.0, second),
     )
+
+
+# --- orders that ended ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("status", "how"), [("Submitted", None), ("Filled", None), ("Inactive", "rejected"), ("ApiCancelled", "cancelled")]
+)
+def test_what_became_of_an_order_today(gateway: ScriptedGateway, status: str, how: str | None) -> None:
+    asked = broker(gateway)
+    asked.place([ORDER])
+    gateway.orders[0].status = status
+    found = [(end.order_id, end.how, end.reason) for end in asked.ended([ID, "never placed"], TUE)]
+    assert found == ([] if how is None else [(ID, how, f"its status is {status}")])
+
+
+def test_an_order_of_an_earlier_day_that_is_not_at_work_has_expired(gateway: ScriptedGateway) -> None:
+    asked = broker(gateway)
+    asked.place([ORDER])
+    gateway.now, gateway.orders = at(WED), []  # forgotten at midnight
+    assert [(end.order_id, end.how) for end in asked.ended([ID, "never placed"], WED)] == [(ID, "expired")]
 
 
 # --- fills and corrections ------------------------------------------------------------------------------------------

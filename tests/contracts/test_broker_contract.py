@@ -181,6 +181,11 @@ def test_an_order_id_is_not_placed_twice(broker: Broker) -> None:
     assert sum(fill.quantity_contracts for fill in all_fills(broker)) == 2
 
 
+def test_what_was_never_placed_did_not_end_and_nothing_is_told_anew_for_nothing(broker: Broker) -> None:
+    assert broker.ended(["never placed"], MON) == []
+    assert broker.corrections(MON) == []
+
+
 def test_fills_are_the_same_each_time(broker: Broker) -> None:
     broker.place([order("b"), order("a", -1)])
     first = all_fills(broker)

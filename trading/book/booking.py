@@ -57,6 +57,11 @@ class Entered:
         payload: dict[str, Scalar] = {"order_id": order.order_id, "strategy": order.strategy}
         return self._event(f"cancelled:{order.order_id}", "order_cancelled", payload, f"created:{order.order_id}")
 
+    def ended(self, order: Order, how: str, reason: str) -> Event:
+        """The broker ended the order: it was cancelled there, expired, or rejected, and why."""
+        payload: dict[str, Scalar] = {"order_id": order.order_id, "strategy": order.strategy, "refusal": reason}
+        return self._event(f"{how}:{order.order_id}", f"order_{how}", payload, f"sent:{order.order_id}")
+
     def filled(self, fill: Fill) -> Event:
         """The broker's fill was booked."""
         return self._event(f"fill:{fill.fill_id}", "fill", _payload(fill), f"sent:{fill.order_id}")

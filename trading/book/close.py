@@ -23,7 +23,7 @@ from trading.book.entries import Known, Step, entered, known_orders, known_paren
 from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.marks import Contract
-from trading.book.orders import TARGET, Fill, Order, Target, propose
+from trading.book.orders import TARGET, Ended, Fill, Order, Target, propose
 from trading.book.positions import by_contract
 from trading.book.rolls import roll_orders
 from trading.book.state import BookState, SessionInputs
@@ -32,6 +32,8 @@ from trading.config.models import DeskSettings
 from trading.risk.breach import Breach
 from trading.risk.limits import NO_LOCKS, check_orders
 from trading.strategies.targets import NOTHING_KNOWN, Candidate, TargetRow, closing_targets, held_by_instrument, targets
+
+ENDED_KINDS = ("order_cancelled", "order_expired", "order_rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def roll(state: BookState, inputs: SessionInputs, entry: Entered, recorded: Sequ
     known = {name: was for name, was in uncancelled.items() if not _decided_in(was.order, inputs)}
     step = entered(rolled.orders, [], rolled.cancelled, known, entry, known_parents(recorded))
     state.apply(step.events)
-    state.apply(event for event in recorded if event.kind == "order_cancelled")
+    state.apply(event for event in recorded if event.kind in ENDED_KINDS)
     return step
 
 
@@ -116,6 +118,15 @@ def settle(
         "equity": equity,
     }
     return Settled(rows, max(0.0, -math.fsum(row["change_base"] + row["booked_base"] for row in equity)))
+
+
+def ended(state: BookState, told: Iterable[Ended], entry: Entered) -> list[Event]:
+    """The orders at work that the broker ended, as events; the state takes them in."""
+    events = [
+        entry.ended(state.working[end.order_id], end.how, end.reason) for end in told if end.order_id in state.working
+    ]
+    state.apply(events)
+    return events
 
 
 # --- 3. targets and orders --------------------------------------------------------------------------------------------

@@ -51,6 +51,16 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """An order that the broker does not hold any more and did not fill whole: `cancelled`, `expired` or `rejected`, and
+    what the broker says of it."""
+
+    order_id: str
+    how: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What a strategy wants to hold of an instrument: contracts (long positive) of one contract month."""
 
