@@ -1,7 +1,7 @@
 """`daybook backtest`: from what was typed to a backtest, and from its outcome to an answer and files.
 
 Belongs here: choosing strategy, source and capital, and writing curves and positions. Does not belong here: running
-(`backtesting.py`), or printing (`cli.py`). Nothing here imports pandas or Dagster: the answer must come at once.
+(`backtesting.py`), or printing (`commands/`). Nothing here imports pandas or Dagster: the answer must come at once.
 """
 
 from __future__ import annotations

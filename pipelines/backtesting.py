@@ -1,7 +1,7 @@
 """The backtest factory: whoever asks for a backtest gets its result, computed once for all who ask.
 
 Belongs here: finding parts, keys, looking for a result before computing it, limits, retries and the audit. Does not
-belong here: computing (`trading/backtest`), keeping (`resources/result_store.py`), or what people type (`cli.py`).
+belong here: computing (`trading/backtest`), keeping (`resources/result_store.py`), or what people type (`commands/`).
 
     with Factory.open(place(), Choice(name="csv", parameters={"folder": "futures"})) as factory:
         outcome = factory.run(Backtest(strategy=strategy, capital_base=250_000.0))

@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.deployments import ledger, snapshots, sole_run
 from pipelines.desk import Desk, records
 from pipelines.runs import Outcome, aside, finished, run
-from pipelines.settings import Place, read_settings
+from pipelines.settings import Place, read_settings, refuse_no_desk
 from trading.book.close_state import refusals
 from trading.continuity.progress import told
 from trading.errors import BackupError, UsageError
@@ -27,15 +27,6 @@ def close(where: Place, session: date | None) -> dict[str, Any]:
     refuse_no_desk(where)
     with sole_run(where, aside):
         return _close(where, session)
-
-
-def refuse_no_desk(where: Place) -> None:
-    """A mistyped --home must not trade a market nobody asked for."""
-    if not where.desk_file.exists() and not (where.home / "frames").is_dir():
-        raise UsageError(
-            f"there is no desk in {where.home}. Correct --home or DAYBOOK_HOME; a new desk begins with `daybook load` "
-            "or `daybook demo`."
-        )
 
 
 def _close(where: Place, session: date | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Runs a job in this process, shows its steps, and says how it ended.
 
 Belongs here: the Dagster instance of a home, running a job, and reading its outcome. Does not belong here: what the
-jobs are (`definitions.py`) or what people type (`cli.py`).
+jobs are (`definitions.py`) or what people type (`commands/`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from trading.config.models import DeskSettings
 from trading.config.refusals import did_you_mean, refusal, refusals
 from trading.config.strategies import StrategySettings
-from trading.errors import ConfigError
+from trading.errors import ConfigError, UsageError
 
 DEPLOYMENTS = ("local", "services")
 PROJECT = Path(__file__).resolve().parents[1]
@@ -64,6 +64,15 @@ def place(home: str | Path | None = None, deployment: str | None = None) -> Plac
     servers = (os.environ.get(name) for name in ("REDIS_URL", "MONGODB_URI", "POSTGRES_URI"))
     key = os.environ.get("DAYBOOK_SIGNING_KEY")
     return Place(folder, chosen, Path(backups).resolve(), *servers, signing_key=Path(key).resolve() if key else None)
+
+
+def refuse_no_desk(where: Place) -> None:
+    """A mistyped --home must not trade a market nobody asked for."""
+    if not where.desk_file.exists() and not (where.home / "frames").is_dir():
+        raise UsageError(
+            f"there is no desk in {where.home}. Correct --home or DAYBOOK_HOME; a new desk begins with `daybook load` "
+            "or `daybook demo`."
+        )
 
 
 def read_settings(where: Place) -> DeskSettings:

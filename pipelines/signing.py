@@ -16,11 +16,10 @@ from typing import Any
 
 from assets.signed_session import Desk as SigningDesk
 from assets.signed_session import Signed, sign_session
-from pipelines.closing import refuse_no_desk
 from pipelines.deployments import Adapters, adapters, signed_frames, sole_run
 from pipelines.desk import Desk, records
 from pipelines.runs import aside, finished, run
-from pipelines.settings import Place
+from pipelines.settings import Place, refuse_no_desk
 from pipelines.signed_days import Stores, document_findings, findings, newest_rows, signature_row
 from pipelines.wiring import closing_version, utc_now
 from trading.book.close_state import SIGNED

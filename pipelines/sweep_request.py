@@ -1,7 +1,7 @@
 """`daybook sweep`: from what was typed to a sweep, and from what it found to an answer, a table and a picture.
 
 Belongs here: reading axes and space files, choosing the cluster, and writing tables and heat maps. Does not belong
-here: running (`sweeping.py`), or printing (`cli.py`).
+here: running (`sweeping.py`), or printing (`commands/`).
 """
 
 from __future__ import annotations
