@@ -271,6 +271,31 @@ def test_a_fill_of_another_books_order_is_refused(ledger: Ledger) -> None:
     assert ledger.rows("fills") == []
 
 
+def test_an_event_of_another_book_changes_no_row_of_this_one(ledger: Ledger) -> None:
+    ledger.record([*placed(1), filled(1)])
+    theirs = replace(ENTRY.cancelled(order(1)), payload={"order_id": "o1", "strategy": "carry"})
+    parent = ENTRY.created(order(8, strategy="carry"), "instrument")
+    for event in (theirs, ENTRY.busted(fill(1, strategy="carry"), "error trade"),
+                  ENTRY.corrected(fill(1, strategy="carry"), 1)):  # fmt: skip
+        with pytest.raises(IllegalMove, match="is of strategy trend"):
+            ledger.record([event])
+    with pytest.raises(IllegalMove, match="names parent o8, which is of strategy carry"):
+        ledger.record([parent, ENTRY.created(order(9, parent="o8"))])
+    assert (position(ledger)[0], statuses(ledger)) == (2, {"o1": "filled"})
+
+
+def test_an_instrument_order_hears_of_fills_that_came_before_their_order(ledger: Ledger) -> None:
+    ledger.record([ENTRY.created(order(8), "instrument"), filled(1)])
+    ledger.record(ENTRY.placed(order(1, parent="o8")))
+    assert (statuses(ledger)["o8"], ledger.rows("orders", {"order_id": "o8"})[0]["filled_contracts"]) == ("filled", 2)
+
+
+def test_a_fill_that_is_corrected_to_be_of_another_order(ledger: Ledger) -> None:
+    ledger.record([*placed(1), *placed(2), filled(1)])
+    ledger.record([ENTRY.corrected(fill(1, of=2), 1)])
+    assert (position(ledger)[0], statuses(ledger)) == (2, {"o1": "sent", "o2": "filled"})
+
+
 # --- fills and positions ----------------------------------------------------------------------------------------------
 def test_profit_is_realised_against_the_average_price(ledger: Ledger) -> None:
     """By hand: 2 at 100 and 2 at 110 average 105; 3 sold at 120 realise 45; 3 sold at 90 close 1 for -15 and open -2

@@ -114,16 +114,18 @@ def _set(view: View, projection: str, key: RowKey, values: Mapping[str, Any]) ->
 def _order_created(view: View, event: Event) -> None:
     payload = event.payload
     key = (payload["order_id"],)
-    was = view.get("orders", key)  # fills may have come before their order
+    was = view.get("orders", key)  # fills may have come before their order; its parent did not hear of them
+    _refuse_other_book("order", key, was, event)
     row = {**(was or _blank("orders")), **_known("orders", payload), "moved": order_life.NEW}
     row["filled_contracts"] = row["filled_contracts"] or 0
     row["open_children"] = row["open_children"] or 0
-    _put_order(view, key, was if was is not None else {**row, "status": None, "filled_contracts": 0}, row)
+    _put_order(view, key, {**row, "status": None, "filled_contracts": 0}, row)
 
 
 def _order_moved(view: View, event: Event) -> None:
     key = (event.payload["order_id"],)
     was = view.get("orders", key)
+    _refuse_other_book("order", key, was, event)
     if was is None or was["moved"] is None:
         was, state, so_far = was or _EMPTY["orders"], order_life.UNKNOWN, order_life.UNKNOWN
     else:
@@ -137,6 +139,17 @@ def _order_moved(view: View, event: Event) -> None:
         if name in event.payload:
             row[name] = event.payload[name]
     _put_order(view, key, was, row)
+
+
+def _refuse_other_book(what: str, key: RowKey, was: Row | None, event: Event) -> None:
+    """Raises IllegalMove where an event is of another strategy than the row it would change: a row is guarded by the
+    head of its own stream alone."""
+    strategy = event.payload.get("strategy")
+    if was is not None and was["strategy"] != strategy:
+        raise IllegalMove(
+            f"{what} {key[0]} is of strategy {was['strategy']}, and {event.kind} {event.event_id} of {strategy}. "
+            "Nothing of the batch was recorded. Find out whose it is."
+        )
 
 
 def _put_order(view: View, key: RowKey, was: Row, row: dict[str, Scalar]) -> None:
@@ -159,6 +172,11 @@ def _pass_up(view: View, key: RowKey, was: Row, child: Row) -> None:
     parent = view.get("orders", key)
     if parent is None:
         return
+    if parent["strategy"] != child["strategy"]:
+        raise IllegalMove(
+            f"order {child['order_id']} of strategy {child['strategy']} names parent {key[0]}, which is of strategy "
+            f"{parent['strategy']}. Nothing of the batch was recorded."
+        )
     row, status = dict(parent), str(child["status"])
     row["filled_contracts"] = (
         _whole(parent["filled_contracts"]) + _whole(child["filled_contracts"]) - _whole(was["filled_contracts"])
@@ -192,6 +210,7 @@ def _tell(view: View, event: Event, version: int) -> None:
     payload = event.payload
     key = (payload["fill_id"],)
     was = view.get("fills", key)
+    _refuse_other_book("fill", key, was, event)
     if was is not None and was["version"] is not None and _whole(was["version"]) >= version:
         return
     row = _fill_row(payload)
@@ -202,6 +221,7 @@ def _tell(view: View, event: Event, version: int) -> None:
 def _fill_busted(view: View, event: Event) -> None:
     key = (event.payload["fill_id"],)
     was = view.get("fills", key)
+    _refuse_other_book("fill", key, was, event)
     row: Row = {**(was or _fill_row(event.payload)), "state": "busted"}
     _replace_fill(view, key, was, row)
 
@@ -210,14 +230,19 @@ def _position_adjusted(view: View, event: Event) -> None:
     fill = adjustment_of(event.payload)
     key = (fill.fill_id,)
     values = {**event.payload, "fill_id": fill.fill_id, "commission_local": 0.0, "version": 0, "state": "live"}
-    _replace_fill(view, key, view.get("fills", key), _fill_row(values))
+    was = view.get("fills", key)
+    _refuse_other_book("fill", key, was, event)
+    _replace_fill(view, key, was, _fill_row(values))
 
 
 def _replace_fill(view: View, key: RowKey, was: Row | None, row: Row) -> None:
     before, now, contract = _counted(was), _counted(row), _contract(row)
     view.put("fills", key, row)
     view.fills.setdefault(contract, {})[key] = None
-    if row["order_id"]:
+    if was is not None and was["order_id"] and was["order_id"] != row["order_id"]:
+        _fill_order(view, was, -before)  # corrected: it filled another order
+        _fill_order(view, row, now)
+    elif row["order_id"]:
         _fill_order(view, row, now - before)
     if was is None:
         if now:
