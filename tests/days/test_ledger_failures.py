@@ -49,7 +49,7 @@ ADJUST = ("book", "adjust", "--strategy", "trend", "--instrument", "CORN", "--co
           "--price", "500", "--reason", "a rehearsal", "--session", SESSIONS[0])  # fmt: skip
 STEP = re.compile(r"^  [a-z_]+ +[0-9.]+ s", re.MULTILINE)
 TIMEOUT_S = 3
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0  # a few seconds where nobody else uses the machine
 STORES = ("mongodb", "postgresql")
 VARIABLES = {"mongodb": "MONGODB_URI", "postgresql": "POSTGRES_URI"}
 IMPORTED = [
@@ -66,7 +66,7 @@ for number, file in ((1, out), (2, err)):
 from pipelines.cli import main
 main(words)
 """
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
@@ -409,6 +409,12 @@ def refused(desk: Desk, *sentence: str, secret: str = "") -> None:
         assert kept == []
 
 
+def states_of_runs(desk: Desk) -> list[str]:
+    """What `daybook runs` says of the closes, the newest first."""
+    said = desk.run("--json", "runs")
+    return [row["state"] for row in json.loads(said.out)["runs"] if row["process"] == "backfill"]
+
+
 def again(desk: Desk, expected: Undisturbed) -> None:
     """The same command comes to what it comes to where nothing happens."""
     said = desk.run(*CLOSE)
@@ -440,7 +446,9 @@ def test_a_server_that_is_down_and_then_dies_in_the_middle_of_a_close(
     finally:
         server.start()
     assert all(words in said for words in (*DOWN[store], AGAIN)), said
+    assert states_of_runs(desk) == ["crashed"], "the ledger never heard of its end"
     again(desk, expected)
+    assert states_of_runs(desk) == ["done", "failed"], "what the next run found out"
 
 
 @pytest.mark.parametrize("store", STORES)
