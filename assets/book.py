@@ -80,8 +80,9 @@ def close_range(
     start = opening(frames, desk.ledger, desk.settings, sessions[0])
     if start.unvalued:
         raise UsageError(
-            f"the journal has fills of {start.unvalued[0]} that were never valued: a run died before it wrote the book."
-            f" Close the sessions from {start.unvalued[0]} on again, then {sessions[0]}."
+            f"the journal has fills or cash of {start.unvalued[0]} that were never valued: a run died before it wrote"
+            f" the book, or they were entered since. Close the sessions from {start.unvalued[0]} on again, then"
+            f" {sessions[0]}."
         )
     changed = revalued(start, reference)
     if changed:

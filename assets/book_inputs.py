@@ -4,17 +4,18 @@ Belongs here: reading and laying out. Does not belong here: any step of the clos
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from trading.book.account import ZERO, value_local, valued
+from trading.book.account import ZERO, booked, to_base, value_local, valued
 from trading.book.booking import BOOK_KINDS, ORDER_KINDS
 from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.marks import Contract, Mark, marks
+from trading.book.positions import Key
 from trading.book.rolls import Roll
 from trading.book.state import BookState, SessionInputs
 from trading.config.models import DeskSettings
@@ -31,12 +32,14 @@ CLOSING = frozenset({*ORDER_KINDS, "fill"})  # what only a close, or the order j
 
 @dataclass(slots=True)
 class Opening:
-    """Where a range of sessions starts: the last session closed before it and the account's value then by currency as
-    it was written, the state then, the journal's events of each session from the first on, sessions in between that
-    have fills in the journal but were never valued, and the newest session that has orders or fills."""
+    """Where a range of sessions starts: the last session closed before it, the account's value then by currency and the
+    contracts then held as they were written, the state then, the journal's events of each session from the first on,
+    earlier sessions whose fills or cash in the journal were never valued, and the newest session that has orders or
+    fills."""
 
     closed: date | None
     values_local: dict[str, float]
+    held: dict[Key, int]
     state: BookState
     recorded: dict[date, list[Event]]
     unvalued: list[date]
@@ -56,33 +59,62 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
     state = BookState(account)
     recorded: dict[date, list[Event]] = {}
     filled: set[date] = set()
+    paid: dict[date, list[Event]] = {}
     for entry in ledger.entries(kinds=(*BOOK_KINDS, "cash_booked")):
         if entry.event.session < first:
             state.apply([entry.event])
             filled |= {entry.event.session} if entry.event.kind in MOVEMENT_KINDS else set()
+            if entry.event.kind == "cash_booked":
+                paid.setdefault(entry.event.session, []).append(entry.event)
         else:
             recorded.setdefault(entry.event.session, []).append(entry.event)
     known = _rows(frames, DAILY_PRICES, closed or first - DAY, first - MARK_DAYS * DAY)
     state.marks |= _last_marks(frames, closed) | marks(known)
     state.held_contracts |= _held(known)
-    unvalued = sorted(day for day in filled if day > (closed or date.min))
+    unvalued = sorted({day for day in filled if day > (closed or date.min)} | _unbooked(paid, frames))
     values = {row["currency"]: row["value_local"] for row in last_equity if row["session"] == closed}
     newest = max((day for day, events in recorded.items() if any(e.kind in CLOSING for e in events)), default=None)
-    return Opening(closed, values, state, recorded, unvalued, newest)
+    held = {(row["strategy"], row["instrument"], row["contract"]): row["quantity_contracts"]
+            for row in _rows_of(frames, POSITIONS, closed)}  # fmt: skip
+    return Opening(closed, values, held, state, recorded, unvalued, newest)
+
+
+def _unbooked(paid: Mapping[date, list[Event]], frames: FrameStore) -> set[date]:
+    """Sessions of which interest or fees in the journal are not what the account was changed by."""
+    if not paid:
+        return set()
+    written: dict[date, list[dict[str, Any]]] = {}
+    for row in _rows(frames, EQUITY, max(paid), min(paid)):
+        written.setdefault(row["session"], []).append(row)
+    return {day for day, events in paid.items() if _missing(events, written.get(day, []))}
+
+
+def _missing(events: Iterable[Event], rows: Rows) -> bool:
+    """Whether rows of equity lack interest or fees, to 1e-9 of the larger amount."""
+    known = {row["currency"]: row for row in rows}
+    return any(
+        name not in known
+        or not math.isclose(
+            float(to_base(amount, known[name]["rate"])), known[name]["booked_base"] or 0.0, rel_tol=1e-9
+        )
+        for name, amount in booked(events).items()
+    )
 
 
 def revalued(start: Opening, reference: ReferenceStore) -> list[str]:
-    """Currencies in which the book is worth something else than what was written when the last session was closed:
-    its prices, reference data or fills were corrected since. To 1e-9 of the larger value."""
+    """Currencies in which the book is worth something else than what was written when the last session was closed, and
+    instruments of which it holds something else: its prices, reference data or fills were corrected since. Values to
+    1e-9 of the larger one."""
     if start.closed is None:
         return []
     now = value_local(valued(start.state.account, start.state.marks), reference.instruments(start.closed))
     known = {currency: float(now.get(currency, ZERO)) for currency in {*now, *start.values_local}}
+    moved = {key[1] for key, _ in start.held.items() ^ start.state.positions.items()}
     return sorted(
         currency
         for currency, value in known.items()
         if not math.isclose(value, start.values_local.get(currency, 0.0), rel_tol=1e-9, abs_tol=1e-9)
-    )
+    ) + sorted(moved)
 
 
 def session_inputs(
@@ -122,8 +154,13 @@ def _rows(frames: FrameStore, dataset: Dataset, through: date, since: date) -> R
 
 def _last_marks(frames: FrameStore, closed: date | None) -> dict[Contract, Mark]:
     """What the contracts then held were valued at, for those not quoted for so long that their price is not read."""
-    rows = _rows(frames, POSITIONS, closed, closed) if closed else []
+    rows = _rows_of(frames, POSITIONS, closed)
     return {(row["instrument"], row["contract"]): Mark(row["mark_points"], row["marked_on"]) for row in rows}
+
+
+def _rows_of(frames: FrameStore, dataset: Dataset, session: date | None) -> Rows:
+    """Rows of one session; none of no session."""
+    return _rows(frames, dataset, session, session) if session else []
 
 
 def _latest(frames: FrameStore, dataset: Dataset, through: date) -> Rows:

@@ -5,6 +5,7 @@ here: how orders are proposed, checked or entered (`trading/book/close.py`; the 
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -81,11 +82,11 @@ def drafted(
 
 
 def _loss(frames: FrameStore, session: date) -> float:
-    """What the session lost (positive), base currency; 0 where it is not valued yet."""
+    """What the session lost (positive), base currency, interest and fees included; 0 where it is not valued yet."""
     if EQUITY.name not in frames.written():
         return 0.0
     rows = frames.history(EQUITY, through=session, since=session)
-    return max(0.0, -sum(rows["change_base"].to_pylist()))
+    return max(0.0, -math.fsum(rows["change_base"].to_pylist() + rows["booked_base"].to_pylist()))
 
 
 @dg.op(description="Targets of the session against what is held and at work, as orders.", tags={"daybook/step": "book"})

@@ -22,6 +22,7 @@ from resources.brokers.quotes import DailyQuotes
 from resources.frame_panels import FramePanels
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
 from trading.backtest.engine import bench_of, evaluate
+from trading.book.booking import Entered
 from trading.book.journal import Event
 from trading.config.models import Capital, DeskSettings, Limits
 from trading.config.strategies import CostSettings, PortfolioSettings, RuleSettings, StrategySettings
@@ -378,6 +379,40 @@ def test_interest_and_fees_are_the_accounts_and_no_price_moved_for_them(whole: D
     after = mine["account_base"] - theirs["account_base"]
     assert after.xs("USD")[LAST.isoformat()] == pytest.approx(42.0 * 1.102)
     assert after.xs("USD")["2022-03-01"] == 0.0
+
+
+def paid(day: date) -> Event:
+    payload = {"cash_id": "late", "currency": "USD", "amount_local": 1_000.0, "category": "interest",
+               "session": day.isoformat(), "reason": "monthly statement"}  # fmt: skip
+    return Event("cash:late", "cash_booked", day, datetime(2022, 3, 4, tzinfo=UTC), "ann", payload)
+
+
+@pytest.mark.parametrize("day", [date(2022, 2, 28), date(2022, 3, 1), date(2022, 3, 2)], ids=["old", "last", "skipped"])
+def test_cash_entered_late_or_for_a_skipped_session_is_never_lost(day: date) -> None:
+    desk = Desk()
+    desk.run(FIRST, date(2022, 3, 1))
+    desk.ledger.record([paid(day)])
+    with pytest.raises(UsageError, match=f"fills or cash of {day} that were never valued"):
+        desk.run(date(2022, 3, 3))
+    desk.run(day, date(2022, 3, 3))
+    assert desk.rows(EQUITY)["booked_base"].sum() == 1_000.0
+
+
+def test_contracts_entered_late_at_the_mark_are_noticed() -> None:
+    """They are worth nothing new on their day, and would be in the positions of no session."""
+    desk, day = Desk(), date(2022, 3, 1)
+    desk.run(FIRST, day)
+    gold = desk.rows(POSITIONS, day).set_index("instrument").loc["GOLD"]
+    entry = Entered(day, datetime(2022, 3, 2, tzinfo=UTC), "ann")
+    key = ("trend", "GOLD", int(gold["contract"]))
+    desk.ledger.record([entry.adjusted("a1", key, 3, float(gold["mark_points"]), "given up to us")])
+    with pytest.raises(UsageError, match=r"of 2022-03-01 were corrected since it was closed.*GOLD"):
+        desk.run(date(2022, 3, 2))
+    desk.run(day)
+    desk.run(date(2022, 3, 2))
+    assert desk.rows(POSITIONS, day).set_index("instrument").loc["GOLD", "quantity_contracts"] == (
+        gold["quantity_contracts"] + 3
+    )
 
 
 class Correcting:

@@ -101,8 +101,8 @@ def test_a_refused_order_is_recorded_and_fails_nothing(stores: dict) -> None:
 
 
 def test_a_losing_session_stops_new_orders(stores: dict) -> None:
-    lost = {"currency": "USD", "session": FRI, "value_local": 0.0, "change_local": -80_001.0, "rate": 1.0,
-            "change_base": -80_001.0, "booked_base": 0.0, "account_base": 1_519_999.0}  # fmt: skip
+    lost = {"currency": "USD", "session": FRI, "value_local": 0.0, "change_local": -79_901.0, "rate": 1.0,
+            "change_base": -79_901.0, "booked_base": -100.0, "account_base": 1_519_999.0}  # fmt: skip
     put(stores, EQUITY, lost)  # 5 % of 1,600,000 is 80,000
     launch(stores)
     assert stores["ledger"].rows("orders")[0]["status"] == "refused"
