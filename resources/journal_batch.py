@@ -345,7 +345,7 @@ def refuse_schema(found: int | str, where: str) -> None:
     if int(found) < SCHEMA:
         raise LedgerSchemaError(
             f"the ledger {where} is of schema {found}, and this Daybook keeps schema {SCHEMA}. Nothing was changed. "
-            "Take a backup, then run `daybook ledger migrate`."
+            "Run `daybook ledger migrate`, which keeps the old entries beside the new ones."
         )
     raise LedgerSchemaError(
         f"the ledger {where} is of schema {found}: a newer Daybook wrote it, and this one knows {SCHEMA}. Nothing was "

@@ -110,7 +110,7 @@ def ledger() -> None:
 @ledger.command()
 @answering
 def migrate(where: Place) -> Answer:
-    """Bring a ledger that an older version wrote to this version's schema; take a backup first."""
+    """Bring a ledger that an older version wrote to this version's schema; what was there stays beside it."""
     from pipelines import book as entries
 
     refuse_no_desk(where)

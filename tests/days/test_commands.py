@@ -165,10 +165,13 @@ def test_an_option_given_beats_the_environment(
     assert daybook("--home", closed, "status", "--json").document["home"] == str(closed)
 
 
-def test_services_need_redis(closed: Path, daybook: Run) -> None:
-    ended = daybook("status", "--home", closed, "--deployment", "services")
-    assert ended.code == 2
-    assert "REDIS_URL" in ended.err
+def test_services_need_their_addresses(closed: Path, daybook: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for address, value in (("MONGODB_URI", "mongodb://127.0.0.1:1/daybook"), ("REDIS_URL", "")):
+        monkeypatch.delenv(address, raising=False)
+        ended = daybook("status", "--home", closed, "--deployment", "services")
+        assert ended.code == 2
+        assert address in ended.err
+        monkeypatch.setenv(address, value)
 
 
 def test_status_of_nothing(tmp_path: Path, daybook: Run) -> None:

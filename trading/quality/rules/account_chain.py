@@ -13,11 +13,11 @@ from trading.quality.rule import RuleContext, finding, findings, rule
 TOLERANCE = 1e-9
 
 
-@rule(datasets=("equity",), needs=("account_base", "change_base", "booked_base"), blocking=True)
+@rule(datasets=("equity",), needs=("account_base", "change_base"), blocking=True)
 def account_chain(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
     """The account of every session, also in the weeks before, is the session before's plus its changes and bookings."""
     rows = pd.concat([context.earlier, frame]) if len(context.earlier) else frame
-    rows = rows.assign(change=rows["change_base"] + rows["booked_base"])
+    rows = rows.assign(change=rows["change_base"] + rows["booked_base"].fillna(0.0))
     by_session = rows.groupby("session").agg(account=("account_base", "first"), change=("change", "sum"))
     step = by_session["account"].diff() - by_session["change"]
     off = by_session[step.abs() > TOLERANCE * by_session["account"].abs().clip(lower=1.0)]

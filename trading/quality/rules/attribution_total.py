@@ -21,7 +21,7 @@ def attribution_total(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame
     days = pd.to_datetime(equity["session"])
     within = (days >= pd.Timestamp(context.first)) & (days <= pd.Timestamp(context.last))
     moved = equity[within].set_index("session")
-    changes = moved["change_base"] + moved["booked_base"]
+    changes = moved["change_base"] + moved["booked_base"].fillna(0.0)
     totals = frame.set_index("session")["total_base"]
     scale = pd.concat([totals, changes]).abs().groupby(level=0).sum().clip(lower=1.0)
     sums = pd.DataFrame({name: _by_session(each, scale.index) for name, each in (("a", totals), ("e", changes))})

@@ -17,6 +17,8 @@ def _fits(values: pd.Series, kind: pa.DataType) -> bool:
         return pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return pd.api.types.is_datetime64_any_dtype(values.dtype)
+    if pa.types.is_boolean(kind):
+        return pd.api.types.is_bool_dtype(values.dtype)
     return pd.api.types.is_string_dtype(values.dtype)
 
 
