@@ -294,6 +294,18 @@ def test_schema_finds_a_missing_column_and_a_wrong_type() -> None:
     assert "not double" in judged("schema", bars().assign(close="4.5")).detail
 
 
+def test_schema_knows_yes_and_no() -> None:
+    """An open break has a column of that type; without it no day with a break could be closed, whoever let it pass."""
+    one = {"kind": "quantity", "item": "CORN/20240500", "session": pd.Timestamp(LAST), "break_id": "quantity:CORN"}
+    one |= {"opened": pd.Timestamp(LAST), "age_sessions": 0, "timing": False, "message": "10 here, 11 there"}
+    context = RuleContext(DATASETS["breaks"], FIRST, LAST, NOW)
+    rule = next(rule for rule in all_rules() if rule.name == "schema")
+    frame = pd.DataFrame([one]).reindex(columns=DATASETS["breaks"].schema.names)
+    assert examine(DATASETS["breaks"], frame, context, [rule]).results[0].outcome == "passed"
+    said = examine(DATASETS["breaks"], frame.assign(timing="no"), context, [rule]).results[0]
+    assert said.outcome == "failed" and "not bool" in said.detail
+
+
 def test_schema_leaves_an_optional_column_without_values_alone() -> None:
     assert judged("schema", bars().assign(volume=None)).outcome == "passed"
 
