@@ -338,6 +338,15 @@ def test_a_bust_and_a_correction_before_or_after_their_fill(make: Callable[[], L
         ]  # fmt: skip
 
 
+def test_a_fill_that_is_corrected_to_no_contracts_still_cost_its_commission(make: Callable[[], Ledger]) -> None:
+    events = [filled(1, 2, 100.0), filled(2, 1, 110.0), ENTRY.corrected(fill(1, 0, 100.0), 1)]
+    for told in (events, [events[2], events[1], events[0]]):
+        ledger = make()
+        for event in told:
+            ledger.record([event])
+        assert position(ledger) == (1, 110.0, 0.0, 5.0)
+
+
 def test_a_person_adjusts_a_position_and_says_why(ledger: Ledger) -> None:
     ledger.record([filled(1, 2, 100.0)])
     ledger.record([ENTRY.adjusted("a1", ("trend", "US10", JUN), -1, 104.0, "given up to the other account")])

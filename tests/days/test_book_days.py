@@ -24,6 +24,7 @@ from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
 from trading.backtest.engine import bench_of, evaluate
 from trading.book.booking import Entered
 from trading.book.journal import Event
+from trading.book.orders import Ended, Order
 from trading.config.models import Capital, DeskSettings, Limits
 from trading.config.strategies import CostSettings, PortfolioSettings, RuleSettings, StrategySettings
 from trading.errors import BrokerError, UsageError
@@ -413,6 +414,35 @@ def test_contracts_entered_late_at_the_mark_are_noticed() -> None:
     assert desk.rows(POSITIONS, day).set_index("instrument").loc["GOLD", "quantity_contracts"] == (
         gold["quantity_contracts"] + 3
     )
+
+
+class Rejecting:
+    """A broker that never takes orders for GOLD, and says so in the session after."""
+
+    name = "paper"
+
+    def __init__(self, broker: PaperBroker) -> None:
+        self._broker = broker
+
+    def place(self, orders: Sequence[Order]) -> None:
+        self._broker.place([order for order in orders if order.instrument != "GOLD"])
+
+    def ended(self, order_ids: Sequence[str], session: date) -> list[Ended]:
+        return [Ended(name, "rejected", "no permission") for name in order_ids if ":GOLD:" in name]
+
+    def __getattr__(self, name: str):
+        return getattr(self._broker, name)
+
+
+def test_an_order_that_the_broker_rejected_is_at_work_no_longer_and_decided_anew() -> None:
+    desk, second = Desk(), date(2022, 3, 1)
+    for session in (FIRST, second, second):  # the second one twice: it records nothing new
+        desk.run(session, broker=Rejecting(desk.broker))
+    events = [entry.event for entry in desk.ledger.entries(kinds=["order_rejected"])]
+    assert [(event.session, event.payload["refusal"]) for event in events] == [(second, "no permission")]
+    rows = {row["session"]: row for row in desk.ledger.rows("orders", {"instrument": "GOLD", "level": "contract"})}
+    assert [rows[str(day)]["status"] for day in (FIRST, second)] == ["rejected", "sent"]
+    assert desk.rows(POSITIONS, second)["instrument"].tolist() == ["BUND"]
 
 
 class Correcting:

@@ -28,7 +28,7 @@ LEGAL = {
     ("sent", "cancelled"): "cancelled", ("sent", "expired"): "expired", ("sent", "rejected"): "rejected",
     ("sent", "changed"): "sent",
     ("part_filled", "cancelled"): "cancelled", ("part_filled", "expired"): "expired",
-    ("part_filled", "changed"): "part_filled",
+    ("part_filled", "changed"): "part_filled", ("part_filled", "rejected"): "rejected",
 }  # fmt: skip
 WORDS = ("approved", "refused", "sent", "changed", "cancelled", "expired", "rejected")
 

@@ -98,6 +98,15 @@ def test_a_filled_order_stands() -> None:
     assert fill_of(journal[-1]) == done
 
 
+def test_what_is_left_of_a_part_filled_order_is_withdrawn_where_nobody_wants_it() -> None:
+    part = Fill("f", order().order_id, "trend", "US10", JUN, FRI, 2, 127.0, 1.0)
+    journal = [*entered([order(3)], [], [], {}, ENTRY).events, ENTRY.filled(part)]
+    assert order_rows(journal)[0]["status"] == "part_filled"
+    assert entered([], [], [], known_orders(journal), ENTRY).cancel == (order().order_id,)
+    again = entered([order(5)], [], [], known_orders(journal), ENTRY)
+    assert (again.cancel, [o.quantity_contracts for o in again.place]) == ((), [3])
+
+
 def test_an_order_no_longer_wanted_is_withdrawn_and_one_refused_later_too() -> None:
     journal = entered([order(3)], [], [], {}, ENTRY).events
     assert entered([], [], [], known_orders(journal), ENTRY).cancel == (order().order_id,)

@@ -19,12 +19,14 @@ from trading.book.orders import Order
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A contract order of the journal: its newest status, why it was refused, and the session that entered it."""
+    """A contract order of the journal: its newest status, why it was refused, the session that entered it, and
+    contracts filled (signed)."""
 
     order: Order
     status: str
     refusal: str | None
     entered: date
+    filled_contracts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,12 @@ def _moved(was: Known, event: Event) -> Known:
     if event.kind == "order_changed":
         quantity = int(str(event.payload["quantity_contracts"]))
         return replace(was, order=replace(was.order, quantity_contracts=quantity))
+    if event.kind == "fill":
+        filled = was.filled_contracts + int(str(event.payload["quantity_contracts"]))
+        status = order_life.status(was.status, filled, was.order.quantity_contracts)
+        return replace(was, status=status, filled_contracts=filled)
     refusal = event.payload.get("refusal")
-    status = order_life.FILLED if event.kind == "fill" else event.kind.removeprefix("order_")
+    status = event.kind.removeprefix("order_")
     return replace(was, status=status, refusal=was.refusal if refusal is None else str(refusal))
 
 
@@ -89,7 +95,7 @@ def entered(
     """A step that leaves the session with exactly these orders, whatever was entered for it before.
 
     An order entered before with the same content stays. One entered with other content (the data were corrected since)
-    is withdrawn and placed anew under the next id, `:2`, `:3` ...; but a filled one stands: a trade is never undone.
+    is withdrawn and placed anew under the next id, `:2`, `:3` ...; but one with fills stands: a trade is never undone.
     """
     final = [_final(order, order_life.SENT, None, known) for order in approved]
     final += [_final(order, order_life.REFUSED, why, known) for order, why in refused]
@@ -109,7 +115,7 @@ def _final(order: Order, status: str, why: str | None, known: Mapping[str, Known
     while name in known:
         was = known[name]
         same = (was.status, was.refusal, was.order) == (status, why, replace(order, order_id=name))
-        if same or was.status == order_life.FILLED:
+        if same or was.filled_contracts:
             return was.order, was.refusal
         number += 1
         name = f"{order.order_id}:{number}"

@@ -77,7 +77,7 @@ def apply(view: View, event: Event) -> None:
 def settle(view: View) -> None:
     """Folds those positions again that fills came late to, or were changed of."""
     for contract in view.anew:
-        fills = [fill for fill in view.fills_of(contract) if _counted(fill)]
+        fills = [fill for fill in view.fills_of(contract) if fill["state"] != "busted"]
         row = _flat(contract)
         for fill in sorted(fills, key=_order_of):
             row = _moved_by(row, fill)
@@ -245,7 +245,7 @@ def _replace_fill(view: View, key: RowKey, was: Row | None, row: Row) -> None:
     elif row["order_id"]:
         _fill_order(view, row, now - before)
     if was is None:
-        if now:
+        if row["state"] != "busted":
             _add_to_position(view, contract, row)
         return
     view.anew |= {_contract(was): None, contract: None}
@@ -305,7 +305,9 @@ def _moved_by(position: Row, fill: Row) -> Row:
     contracts), which opening trades move and closing trades leave."""
     held, traded, price = _whole(position["quantity_contracts"]), _counted(fill), _real(fill["price_points"])
     average, realised = _real(position["average_points"]), _real(position["realised_points"])
-    if held * traded >= 0:
+    if not traded:
+        pass  # corrected to no contracts: its commission stays
+    elif held * traded >= 0:
         average = (held * average + traded * price) / (held + traded)
     elif abs(traded) <= abs(held):
         realised -= traded * (price - average)

@@ -67,7 +67,6 @@ class Event:
         said = ",".join(["null" if word is None else _TEXT(word) for word in story])
         return f'{self.content(payload_text)}["{stamp(self.at)}",{said}]'
 
-
     def stored_text(self, session: str, at: str, payload: str) -> str:
         """The record text out of the texts a store holds: that of the event only if they are what was written, to the
         byte."""

@@ -33,7 +33,9 @@ MOVES: Mapping[str, Mapping[str, str]] = {
     SENT: {
         "order_changed": SENT, "order_cancelled": CANCELLED, "order_expired": EXPIRED, "order_rejected": REJECTED,
     },
-    PART_FILLED: {"order_changed": SENT, "order_cancelled": CANCELLED, "order_expired": EXPIRED},
+    PART_FILLED: {  # a broker may refuse what is left
+        "order_changed": SENT, "order_cancelled": CANCELLED, "order_expired": EXPIRED, "order_rejected": REJECTED,
+    },
     FILLED: {}, REFUSED: {}, CANCELLED: {}, EXPIRED: {}, REJECTED: {}, UNKNOWN: {},
 }  # fmt: skip
 
