@@ -94,7 +94,7 @@ class Kept:
         """Drops what is known of streams."""
         for stream in streams:
             self.heads.pop(stream, None)
-            for place in self.places.pop(stream, ()):
+            for place in tuple(self.places.pop(stream, ())):  # its own writer may be adding to it
                 self.rows.pop(place, None)
 
     def keep(self, heads: Mapping[str, Head], rows: Mapping[str, Mapping[Place, Row]]) -> None:
@@ -131,7 +131,7 @@ def enter(database: Transaction, events: Sequence[Event], kept: Kept, careful: b
     streams = sorted(set(of.values()))
     stored = database.contents([event.event_id for event in events]) if careful else {}
     new = new_events(events, stored)
-    before = dict(database.heads(streams, kept.heads))
+    before = dict(database.heads(streams, dict(kept.heads)))  # a writer of other streams may forget them meanwhile
     kept.forget([stream for stream in streams if kept.heads.get(stream) != before.get(stream, NO_HEAD)])
     view = View(_Rows(database, kept))
     fresh = _looked_up(view, new, kept, careful)
