@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,15 @@ SHIPPED = PROJECT / "daybook_data"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a desk lives: its folder, its deployment, and what the environment says of servers."""
+    """Where a desk lives: its folder, its deployment, and what the environment says of servers. Addresses may hold a
+    password: its `repr` leaves them out, so that no log, traceback or notebook shows one."""
 
     home: Path
     deployment: str
     backups: Path
-    redis_url: str | None = None
-    mongodb_uri: str | None = None
-    postgres_uri: str | None = None
+    redis_url: str | None = field(default=None, repr=False)
+    mongodb_uri: str | None = field(default=None, repr=False)
+    postgres_uri: str | None = field(default=None, repr=False)
     signing_key: Path | None = None
 
     @property
