@@ -79,7 +79,7 @@ def _stands(found: Signed) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=STANDS,
         passed=not found.numbers_differ,
-        severity=dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR,  # stops nothing, but whoever closed a signed day again has to know
         description=said,
         metadata={"outcome": "failed" if found.numbers_differ else "passed"},
     )

@@ -11,8 +11,10 @@ their declaration changes, they are folded anew from it on the next opening. A f
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -51,6 +53,7 @@ create virtual table words using fts5(
 )
 """
 _PAGE = 1_000
+_TURN = threading.Event()  # never set: what waiting for a turn waits on
 _COLUMNS = "stream, number, event_id, kind, session, at, actor, cause, correlation, payload, link"
 _INSERT = f"insert into journal ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -179,7 +182,7 @@ class SqliteLedger:
             return f"the ledger {self.path} is of schema {SCHEMA} already: nothing to do."
         if found is None or found > SCHEMA:
             refuse_schema(SCHEMA + 1 if found is None else found, str(self.path))
-        with _immediate(database):
+        with _immediate(database, self._wait_s):
             old = _read_old(database)
             _set_aside(database, found or 0)
             _create(database)
@@ -207,7 +210,7 @@ class SqliteLedger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as database, _immediate(database):
+        with self._reading() as database, _immediate(database, self._wait_s):
             yield database
 
     def _connected(self) -> sqlite3.Connection:
@@ -223,7 +226,7 @@ class SqliteLedger:
             database.execute("pragma journal_mode = wal")
             database.execute("pragma synchronous = full")
             if found is None or not _shaped(database):
-                with _immediate(database):
+                with _immediate(database, self._wait_s):
                     _shape(database)
         except BaseException:
             database.close()
@@ -316,9 +319,17 @@ class _SqliteTransaction:
 
 
 @contextmanager
-def _immediate(database: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that holds the write lock from the start, so that what it reads is still true when it writes."""
-    database.execute("begin immediate")
+def _immediate(database: sqlite3.Connection, wait_s: float = 0.0) -> Iterator[None]:
+    """One transaction that holds the write lock from the start, so that what it reads is still true when it writes.
+
+    Writers ask for the lock every few milliseconds, each after a time of its own: SQLite's own waiting grows to a tenth
+    of a second, in which whoever has just come is served first, and others never.
+    """
+    database.execute("pragma busy_timeout = 0")
+    try:
+        _begin(database, time.monotonic() + wait_s)
+    finally:
+        database.execute(f"pragma busy_timeout = {int(wait_s * 1000)}")
     try:
         yield
         database.execute("commit")
@@ -326,6 +337,17 @@ def _immediate(database: sqlite3.Connection) -> Iterator[None]:
         if database.in_transaction:
             database.execute("rollback")
         raise
+
+
+def _begin(database: sqlite3.Connection, until: float) -> None:
+    while True:
+        try:
+            database.execute("begin immediate")
+            return
+        except sqlite3.OperationalError as cause:
+            if "locked" not in str(cause) or time.monotonic() > until:
+                raise
+        _TURN.wait(random.uniform(0.0005, 0.004))
 
 
 # --- shape ------------------------------------------------------------------------------------------------------------

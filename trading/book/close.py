@@ -67,7 +67,7 @@ def roll(state: BookState, inputs: SessionInputs, entry: Entered, recorded: Sequ
     """The session's rolls as a step; the state takes its events in. `recorded` are the journal's events of the
     session, empty unless it was closed before."""
     rolled = roll_orders(inputs.session, inputs.rolls, state.positions, state.working.values())
-    uncancelled = known_orders(event for event in recorded if event.kind != "order_cancelled")
+    uncancelled = known_orders(event for event in recorded if event.kind not in ENDED_KINDS)
     known = {name: was for name, was in uncancelled.items() if not _decided_in(was.order, inputs)}
     step = entered(rolled.orders, [], rolled.cancelled, known, entry, known_parents(recorded))
     state.apply(step.events)
