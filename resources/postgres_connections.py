@@ -8,6 +8,7 @@ No sentence holds an address as it was given: it may hold a password.
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import threading
@@ -21,6 +22,9 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from trading.errors import ConfigError, LedgerError, LedgerSchemaError, StoreBusy, StoreError, StoreUnavailable
+
+# A batch that has to be tried again leaves its pipeline in the middle, which the driver remarks on at the console.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 Answer = TypeVar("Answer")
 
