@@ -23,6 +23,7 @@ from trading.book.fills import fill_of
 from trading.book.journal import Event
 from trading.book.orders import Fill
 from trading.errors import UsageError
+from trading.frames import FX_RATES
 
 CASH = ("interest", "fee", "deposit", "withdrawal", "adjustment")
 AHEAD = 15  # days in which the next session is looked for
@@ -34,7 +35,7 @@ def adjust(
     """Changes a position (strategy, instrument, contract) by some contracts at a price. Raises UsageError."""
     desk = Desk.open(where)
     session, entry = _entry(desk, reason, **given)
-    desk.adapters.reference.instruments(session)  # raises where reference data cannot be read
+    _refuse_unknown_strategy(desk, key[0])
     if key[1] not in desk.adapters.reference.instruments(session):
         raise UsageError(f"instrument {key[1]} is not in the reference data. Correct the code, or add the instrument.")
     if not quantity or not math.isfinite(price_points):
@@ -52,8 +53,9 @@ def cash(where: Place, currency: str, amount_local: float, category: str, reason
         raise UsageError(f"cash has no category {category!r}. Choose one of: {', '.join(CASH)}.")
     if not math.isfinite(amount_local) or not amount_local:
         raise UsageError("cash is an amount of money: give --amount, not 0; what is paid out is negative.")
+    _refuse_unknown_currency(desk, currency, session)
     number = 1 + len(desk.adapters.ledger.rows("cash"))
-    payload = {
+    payload: dict[str, str | float] = {
         "cash_id": f"{session}:{currency}:{number}", "currency": currency, "amount_local": amount_local,
         "category": category, "session": session.isoformat(), "reason": reason,
     }  # fmt: skip
@@ -89,6 +91,27 @@ def correct(
         raise UsageError(f"fill {fill_id} is that already. Give what is different: --quantity, --price, --commission.")
     event = entry.corrected(changed, version + 1)
     return _recorded(desk, replace(event, payload={**event.payload, "reason": reason}), session)
+
+
+def _refuse_unknown_strategy(desk: Desk, name: str) -> None:
+    """An entry cannot be taken out of the journal again: a misspelt strategy would be a book of its own for good."""
+    booked = {str(row["strategy"]) for row in desk.adapters.ledger.rows("positions")}
+    known = booked | set(desk.adapters.settings.trading)
+    if name not in known:
+        raise UsageError(f"no strategy {name} trades here or has a book. Give one of: {', '.join(sorted(known))}.")
+
+
+def _refuse_unknown_currency(desk: Desk, currency: str, session: date) -> None:
+    """Money without an exchange rate can never be valued: no session from then on could be closed."""
+    frames = desk.adapters.frames
+    rates = frames.history(FX_RATES, through=session, columns=["currency"]) if frames.versions(FX_RATES) else None
+    rated = rates["currency"].to_pylist() if rates is not None else []
+    known = {desk.adapters.settings.capital.base_currency, *map(str, rated)}
+    if currency not in known:
+        raise UsageError(
+            f"this desk has no exchange rate of {currency!r}: no session could be closed with such money in the book. "
+            f"Give one of: {', '.join(sorted(known))}."
+        )
 
 
 def _fill(desk: Desk, fill_id: str) -> tuple[Fill, int]:

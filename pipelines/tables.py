@@ -11,12 +11,13 @@ from typing import Any
 
 
 def show(shown: Any) -> None:
-    """Prints to standard output; where that is no terminal, as wide as the content, so that nothing is cut."""
+    """Prints to standard output; where that is no terminal, as wide as the content, so that nothing is cut. Nothing in
+    it is markup: an id like `trend:CORN:20211200` is text, and so is a reason in square brackets."""
     from rich.console import Console
 
-    console = Console()
+    console = Console(emoji=False, markup=False)
     if not console.is_terminal:
-        console = Console(width=max(200, console.width))
+        console = Console(emoji=False, markup=False, width=max(200, console.width))
     console.print(shown)
 
 
