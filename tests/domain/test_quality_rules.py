@@ -307,6 +307,17 @@ def test_schema_knows_yes_and_no() -> None:
     assert "not bool" in said.detail
 
 
+def test_an_adjustment_is_of_no_order() -> None:
+    """What a person enters has no order id; a day with such an entry can be closed. A fill of a lost order cannot."""
+    rule = next(rule for rule in all_rules() if rule.name == "fills_have_orders")
+    orders = pd.DataFrame({"order_id": ["o1"]})
+    context = RuleContext(DATASETS["fills"], FIRST, LAST, NOW, companions={"orders": orders})
+    fills = by_session(*({**CONTRACT, "fill_id": f"f{n}", "order_id": of} for n, of in enumerate(["o1", "", "o2"])))
+    result = examine(DATASETS["fills"], fills, context, [rule]).results[0]
+    assert result.findings == 1
+    assert "o2" in result.detail
+
+
 def test_schema_leaves_an_optional_column_without_values_alone() -> None:
     assert judged("schema", bars().assign(volume=None)).outcome == "passed"
 
