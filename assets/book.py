@@ -86,9 +86,14 @@ def close_range(
         )
     changed = revalued(start, reference)
     if changed:
+        again = (
+            f"It is signed: run daybook close --restate --session {start.closed}, then close {sessions[0]}."
+            if desk.ledger.rows("signatures", {"session": str(start.closed)})
+            else f"Close {start.closed} again first, then {sessions[0]}."
+        )
         raise UsageError(
             f"prices, reference data or fills of {start.closed} were corrected since it was closed: the account is"
-            f" worth something else now ({', '.join(changed)}). Close {start.closed} again first, then {sessions[0]}."
+            f" worth something else now ({', '.join(changed)}). {again}"
         )
     collected: dict[str, list[Row]] = {dataset.name: [] for dataset in DATASETS}
     for inputs in session_inputs(frames, reference, desk.settings, sessions, start.closed):

@@ -76,8 +76,9 @@ def _sessions(where: Place, job: str, first: date, last: date) -> dict[str, Any]
     note = _not_traded(desk, first, last)
     outcome = run(where, job, span=(first, last), alone=True)
     found = finished(where, job, outcome, (first, last))
-    found |= {"refused": " ".join(refusals(last, outcome.failed_checks)) or None, "close": _stands(where, last)}
+    found |= {"refused": " | ".join(refusals(last, outcome.failed_checks)) or None, "close": _stands(where, last)}
     found["hash"] = outcome.metadata("signature").get("hash")
+    found |= {"let pass": passed} if (passed := _let_pass(where, last)) else {}
     return {**found, **_result(Desk.open(where), outcome, first, last), **({"note": note} if note else {})}
 
 
@@ -85,6 +86,13 @@ def _stands(where: Place, session: date) -> str | None:
     """The state that the close of a session came to."""
     rows = ledger(where).rows("closes", {"session": session.isoformat()})
     return str(rows[0]["state"]) if rows else None
+
+
+def _let_pass(where: Place, session: date) -> str:
+    """What of the session passes under somebody's name, whose, and why."""
+    rows = ledger(where).rows("overrides", {"state": "set"})
+    of_it = [row for row in rows if row["scope"] != "instrument" and row["session"] in (None, session.isoformat())]
+    return "; ".join(f"{row['item']} by {row['actor']}: {row['reason']}" for row in of_it)
 
 
 def _result(desk: Desk, outcome: Outcome, first: date, last: date) -> dict[str, Any]:

@@ -89,8 +89,8 @@ PAIRS = by_session(
 FORECASTS = by_session({"strategy": "trend", "instrument": "CORN", "rule": "combined", "forecast": 20.0})
 TARGETS = by_session({**CONTRACT, "forecast": 3.0, "target_contracts": 10})
 FILLS = by_session(
-    {**CONTRACT, "fill_id": "f1", "order_id": "o1", "quantity_contracts": 5},
-    {**CONTRACT, "fill_id": "f2", "order_id": "o1", "quantity_contracts": -2},
+    {**CONTRACT, "fill_id": "f1", "order_id": "o1", "quantity_contracts": 5, "commission_local": 2.5},
+    {**CONTRACT, "fill_id": "f2", "order_id": "o1", "quantity_contracts": -2, "commission_local": 0.0},
 )
 ORDERS = by_session({**CONTRACT, "order_id": "o1"})
 POSITIONS = by_session({**CONTRACT, "quantity_contracts": 3})
@@ -212,7 +212,9 @@ CASES: Mapping[str, Case] = {
     "fills_have_orders": Case(
         "fills", FILLS, put("order_id", "o9", 0), needs=("order_id",), context={"companions": {"orders": ORDERS}}
     ),
-    "pnl_rows": Case("pnl", PNL, put("total_base", 77.5 + 1e-6, 0), needs=("total_base",)),
+    "pnl_rows": Case(
+        "pnl", PNL, put("total_base", 77.5 + 1e-6, 0), needs=("total_base",), context={"companions": {"fills": FILLS}},
+    ),
     "pnl_identity": Case(
         "equity", EQUITY, put("change_base", 87.5 + 1e-6, 0), needs=("change_base",),
         context={"companions": {"pnl": PNL}},
@@ -239,6 +241,15 @@ def judged(name: str, frame: pd.DataFrame, **context: Any) -> RuleResult:
     (rule,) = (rule for rule in all_rules() if rule.name == name)
     told = RuleContext(DATASETS[case.dataset], FIRST, LAST, NOW, INSTRUMENTS, **{**case.context, **context})
     return examine(DATASETS[case.dataset], frame, told, [rule]).results[0]
+
+
+def test_commission_is_received_only_where_a_fill_gave_it_back() -> None:
+    received = PNL.assign(commission_base=[22.5, 0.0], total_base=[102.5, 0.0])
+    assert judged("pnl_rows", received).findings == 1
+    back = by_session({**CONTRACT, "fill_id": "f1~busted", "order_id": "o1", "commission_local": -2.5})
+    assert judged("pnl_rows", received, companions={"fills": back}).outcome == "passed"
+    other = back.assign(contract=20240700)
+    assert judged("pnl_rows", received, companions={"fills": other}).findings == 1
 
 
 @pytest.mark.parametrize("name", CASES)
