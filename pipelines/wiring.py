@@ -35,7 +35,9 @@ def frame_store(where: Place) -> FrameStore:
 
 
 def ledger(where: Place) -> Ledger:
-    """Where the journal is kept, by the desk's settings. Raises ConfigError where a server's address is not set."""
+    """Where the journal is kept, by the desk's settings. Raises ConfigError where a server's address is not set, and on
+    a deployment that there is not."""
+    _of(where, FRAMES)
     chosen = read_settings(where).ledger
     return LEDGERS[chosen.store](where, chosen)
 

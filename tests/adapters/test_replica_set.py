@@ -58,7 +58,7 @@ def test_without_a_majority_nothing_is_acknowledged_and_with_it_again_all_is_the
     recovery: ModuleType, mongod_program: str, tmp_path: Path
 ) -> None:
     with mongod.ReplicaSet(mongod_program, tmp_path, 3, 2_000) as servers:
-        ledger = MongoLedger(servers.uri, timeout_s=1.0, recovery_s=3.0)
+        ledger = MongoLedger(servers.uri, timeout_s=4.0, recovery_s=6.0)
         first, second = ([recovery.fill("book0", number) for number in part] for part in (range(5), range(5, 10)))
         ledger.record(first)
         primary = mongod.primary(servers.ports, 10)

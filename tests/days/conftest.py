@@ -101,7 +101,8 @@ def fingerprint() -> Callable[[Path], dict[str, Any]]:
         files = [where.desk_file, *sorted((home / "reference").glob("*"))]
         found |= {f"file {file.name}": file.read_bytes() for file in files if file.exists()}
         if (home / "ledger.sqlite").exists():
-            found["orders and fills"] = [ledger(where).rows(name) for name in ("orders", "fills", "positions")]
+            told = [ledger(where).rows(name) for name in ("orders", "fills", "positions")]
+            found |= {"orders and fills": told} if any(told) else {}
         at_rest()
         return found
 

@@ -186,7 +186,9 @@ def test_a_late_correction(
     ended = daybook("load", "--home", home, *SOURCE_WORDS, own_source)
     assert ended.code == 0, ended.err
     assert "126 rows delivered, 1 new" in ended.err
-    assert daybook("backfill", "--home", home, *FROM_TO).code == 0
+    again = daybook("backfill", "--home", home, *FROM_TO, "--json")
+    assert again.code == 1  # the last session was signed, and is something else now
+    assert set(again.document["failed_checks"]) == {"signature/still_as_signed"}
 
     both = (
         "select price from raw_multiple_prices where instrument = 'CORN' and session = '2021-03-24' order by known_at"

@@ -46,10 +46,11 @@ def test_the_journal_says_who_ran_what_and_how_it_ended(tmp_path: Path) -> None:
     ]
 
 
-def test_bad_input_is_not_an_event_of_the_book(tmp_path: Path) -> None:
+def test_bad_input_is_the_end_of_a_run_and_no_event_of_the_book(tmp_path: Path) -> None:
     where = somewhere(tmp_path)
     finished(where, "load", Outcome("run-1", False, 0.1, {"history": "no number"}, {}, 2), SPAN)
-    assert ledger(where).sequence() == 0
+    (entry,) = ledger(where).entries()
+    assert (entry.stream, entry.event.payload["state"]) == ("processes", "failed")
 
 
 def test_metrics_of_one_job_leave_those_of_another(tmp_path: Path) -> None:
