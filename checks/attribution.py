@@ -14,7 +14,7 @@ from assets.layers import Sources
 from assets.milestones import OVERRIDDEN
 from assets.partitions import SESSIONS
 from checks.sessions import examined_sessions
-from trading.book.close_state import Rows, overridden
+from trading.book.close_state import Rows, excused
 from trading.book.residuals import Unexplained, unexplained
 from trading.config.models import DeskSettings
 from trading.frames import ATTRIBUTION
@@ -50,21 +50,20 @@ def pnl_explained(
 
 def result(rows: pd.DataFrame, found: Sequence[Unexplained], overrides: Rows) -> dg.AssetCheckResult:
     """What Dagster shows; an error stops the close, unless every session that has one was overridden."""
-    said = [overridden(overrides, "check", ITEM, each.session) for each in found]
-    excused = "; ".join(dict.fromkeys(filter(None, said))) if found and all(said) else None
+    passed_by = excused(overrides, ITEM, (each.session for each in found))
     shown = " ".join(each.message for each in found[:3])
     largest = float(rows["residual_base"].abs().max()) if len(rows) else 0.0
     return dg.AssetCheckResult(
         check_name=_SPEC.name,
         asset_key=_SPEC.asset_key,
         passed=not found,
-        severity=dg.AssetCheckSeverity.ERROR if found and not excused else dg.AssetCheckSeverity.WARN,
-        description=(f"{shown} ({excused})" if excused else shown) or "every session's profit has its causes",
+        severity=dg.AssetCheckSeverity.ERROR if found and not passed_by else dg.AssetCheckSeverity.WARN,
+        description=(f"{shown} ({passed_by})" if passed_by else shown) or "every session's profit has its causes",
         metadata={
             "outcome": "failed" if found else "passed",
             "found": len(found),
             "largest residual": largest,
-            **({OVERRIDDEN: excused} if excused else {}),
+            **({OVERRIDDEN: passed_by} if passed_by else {}),
         },
     )
 

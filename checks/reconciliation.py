@@ -16,7 +16,7 @@ from assets.partitions import SESSIONS
 from checks.examined import checks_of_layers
 from checks.sessions import examined_sessions
 from trading.book.breaks import stopping
-from trading.book.close_state import Rows, overridden
+from trading.book.close_state import Rows, excused
 from trading.config.models import DeskSettings
 from trading.frames import BREAKS
 from trading.ports import FrameStore, Ledger, ReferenceStore
@@ -52,21 +52,19 @@ def result(
     rows: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]], overrides: Rows
 ) -> dg.AssetCheckResult:
     """What Dagster shows; an error stops the close, unless every session that has one was overridden."""
-    overrides = list(overrides)
-    said = [overridden(overrides, "check", ITEM, session) for session in sorted({row["session"] for row in found})]
-    excused = "; ".join(dict.fromkeys(filter(None, said))) if said and all(said) else None
+    passed_by = excused(list(overrides), ITEM, sorted({row["session"] for row in found}))
     told = " ".join(row["message"] for row in (found or rows)[:3])
     return dg.AssetCheckResult(
         check_name=_SPEC.name,
         asset_key=_SPEC.asset_key,
         passed=not rows,
-        severity=dg.AssetCheckSeverity.ERROR if found and not excused else dg.AssetCheckSeverity.WARN,
-        description=(f"{told} ({excused})" if excused else told) or "both sides agree",
+        severity=dg.AssetCheckSeverity.ERROR if found and not passed_by else dg.AssetCheckSeverity.WARN,
+        description=(f"{told} ({passed_by})" if passed_by else told) or "both sides agree",
         metadata={
             "outcome": "failed" if rows else "passed",
             "stopping": len(found),
             "open": len(rows),
-            **({OVERRIDDEN: excused} if excused else {}),
+            **({OVERRIDDEN: passed_by} if passed_by else {}),
         },
     )
 

@@ -1,7 +1,7 @@
 """Real MongoDB servers on this machine: finding the program, starting it, and making members a replica set.
 
 Belongs here: processes of mongod, for people without a server, for tests and for benchmarks. Does not belong here: what
-is kept in a MongoDB (`resources/mongo_ledger.py`), or where a desk's own servers live (`services.py`).
+is kept in a MongoDB (`resources/mongo_ledger.py`), or where a desk's own servers live (`local_servers.py`).
 """
 
 from __future__ import annotations

@@ -333,6 +333,29 @@ _STREAMS = {
 
 
 # --- what all of them answer ------------------------------------------------------------------------------------------
+PAGE = 1_000
+
+
+def paged(
+    heads: Mapping[str, Head],
+    page_of: Callable[[str, int, int], list[Entry]],
+    after: Mapping[str, int] | None,
+    streams: Sequence[str] | None,
+    upto: Mapping[str, int] | None,
+) -> Iterator[Entry]:
+    """Entries of a journal that stands at `heads`, stream by stream, as `Ledger.entries` asks for them. `page_of` reads
+    at most PAGE of a stream after one number and up to another, in order: a slow reader holds nobody up."""
+    for stream in sorted(heads if streams is None else set(streams) & set(heads)):
+        if upto is not None and stream not in upto:
+            continue
+        place, last = (after or {}).get(stream, 0), heads[stream].number
+        last = last if upto is None else min(last, upto[stream])
+        while place < last:
+            page = page_of(stream, place, last)
+            yield from page
+            place = page[-1].number if len(page) == PAGE else last
+
+
 def newest_first(entry: Entry) -> tuple[float, str, int]:
     """The order of what a search finds."""
     return (-entry.event.at.timestamp(), entry.stream, entry.number)

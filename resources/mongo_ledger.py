@@ -24,12 +24,14 @@ from typing import TYPE_CHECKING, Any
 from resources import mongo_errors
 from resources import mongo_schema as schema
 from resources.journal_batch import (
+    PAGE,
     Batch,
     HeadMoved,
     Kept,
     Repeated,
     Written,
     enter,
+    paged,
     projection_of,
     refuse_schema,
 )
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 Document = dict[str, Any]
 DATABASE = "daybook"  # where the address names none
-_PAGE = 1_000
 _ABANDONED_S = 3.0  # a writer says something every few milliseconds
 _TURN_S = 0.02  # about two transactions: how long a writer waits at most before it asks for its turn again
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -163,19 +164,15 @@ class MongoLedger:
     ) -> Iterator[Entry]:
         """As the port. Read page by page: a slow reader holds nothing open."""
         conditions = _conditions(kinds, through)
-        heads = self.heads()
-        for stream in sorted(heads if streams is None else set(streams) & set(heads)):
-            if upto is not None and stream not in upto:
-                continue
-            place, last = (after or {}).get(stream, 0), heads[stream].number if upto is None else upto[stream]
-            while place < last:
-                page = self._page({"stream": stream, "number": {"$gt": place, "$lte": last}, **conditions})
-                yield from page
-                place = page[-1].number if len(page) == _PAGE else last
+
+        def page_of(stream: str, place: int, last: int) -> list[Entry]:
+            return self._page({"stream": stream, "number": {"$gt": place, "$lte": last}, **conditions})
+
+        yield from paged(self.heads(), page_of, after, streams, upto)
 
     def _page(self, wanted: Document) -> list[Entry]:
         with self._translated():
-            found = self._database()[JOURNAL].find(wanted, _ENTRY).sort("number", 1).limit(_PAGE)
+            found = self._database()[JOURNAL].find(wanted, _ENTRY).sort("number", 1).limit(PAGE)
             return [_entry(document) for document in found]
 
     def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
@@ -427,8 +424,8 @@ class _MongoTransaction:
         from pymongo.errors import BulkWriteError
 
         count = 0
-        for start in range(0, len(writes), _PAGE):
-            page = writes[start : start + _PAGE]
+        for start in range(0, len(writes), PAGE):
+            page = writes[start : start + PAGE]
             answer = self._database.command({**command, of: page, "ordered": True}, session=self._session)
             if "writeErrors" in answer:
                 raise BulkWriteError(answer)

@@ -21,7 +21,18 @@ from typing import Any
 import psycopg
 
 from resources import postgres_schema as schema
-from resources.journal_batch import Batch, Kept, Repeated, Written, enter, newest_first, projection_of, refuse_schema
+from resources.journal_batch import (
+    PAGE,
+    Batch,
+    Kept,
+    Repeated,
+    Written,
+    enter,
+    newest_first,
+    paged,
+    projection_of,
+    refuse_schema,
+)
 from resources.postgres_connections import Connection, Connections
 from trading.book.fold import Row, RowKey, folded
 from trading.book.journal import PROJECTIONS, SCHEMA, Event, Head, Projection, content_hash, searchable, words
@@ -29,7 +40,6 @@ from trading.errors import DaybookError, LedgerError, StoreBusy
 from trading.ports import Entry, Health, Recorded
 
 _ENTRY = "stream, number, event_id, kind, session, at, actor, cause, correlation, payload::text, link"
-_PAGE = 1_000
 _ATTEMPTS = 5
 _MET = (  # another writer
     psycopg.errors.UniqueViolation,
@@ -89,18 +99,14 @@ class PostgresLedger:
         conditions, values = _conditions(kinds, through)
         query = (
             f"select {_ENTRY} from journal where stream = %s and number > %s and number <= %s{conditions} "
-            f"order by number limit {_PAGE}"
+            f"order by number limit {PAGE}"
         )
-        heads = self.heads()
-        for stream in sorted(heads if streams is None else set(streams) & set(heads)):
-            if upto is not None and stream not in upto:
-                continue
-            place, last = (after or {}).get(stream, 0), min(heads[stream].number, (upto or {}).get(stream, _NO_END))
-            while place < last:
-                with self._database() as database:
-                    page = [_entry(row) for row in database.execute(query, (stream, place, last, *values))]
-                yield from page
-                place = page[-1].number if len(page) == _PAGE else last
+
+        def page_of(stream: str, place: int, last: int) -> list[Entry]:
+            with self._database() as database:
+                return [_entry(row) for row in database.execute(query, (stream, place, last, *values))]
+
+        yield from paged(self.heads(), page_of, after, streams, upto)
 
     def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
         """As the port. A value that a column cannot hold is in no row."""
@@ -377,7 +383,6 @@ def _document(written: Written) -> str:
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
-_NO_END = 2**63 - 1
 _TEXT = json.encoder.encode_basestring_ascii
 _JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _SETTINGS = (

@@ -22,12 +22,14 @@ from pathlib import Path
 
 from resources.disk_errors import refusal
 from resources.journal_batch import (
+    PAGE,
     HeadMoved,
     Kept,
     Repeated,
     Written,
     enter,
     newest_first,
+    paged,
     projection_of,
     refuse_schema,
 )
@@ -52,7 +54,6 @@ create virtual table words using fts5(
     said, stream unindexed, number unindexed, tokenize = "unicode61 remove_diacritics 0", detail = none
 )
 """
-_PAGE = 1_000
 _TURN = threading.Event()  # never set: what waiting for a turn waits on
 _COLUMNS = "stream, number, event_id, kind, session, at, actor, cause, correlation, payload, link"
 _INSERT = f"insert into journal ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -99,18 +100,14 @@ class SqliteLedger:
         conditions, values = _conditions(kinds, through)
         query = (
             f"select {_COLUMNS} from journal where stream = ? and number > ? and number <= ?{conditions} "
-            f"order by number limit {_PAGE}"
+            f"order by number limit {PAGE}"
         )
-        heads = self.heads()
-        for stream in sorted(heads if streams is None else set(streams) & set(heads)):
-            if upto is not None and stream not in upto:
-                continue
-            place, last = (after or {}).get(stream, 0), heads[stream].number if upto is None else upto[stream]
-            while place < last:
-                with self._reading() as database:
-                    page = [_entry(row) for row in database.execute(query, (stream, place, last, *values))]
-                yield from page
-                place = page[-1].number if len(page) == _PAGE else last
+
+        def page_of(stream: str, place: int, last: int) -> list[Entry]:
+            with self._reading() as database:
+                return [_entry(row) for row in database.execute(query, (stream, place, last, *values))]
+
+        yield from paged(self.heads(), page_of, after, streams, upto)
 
     def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
         """As the port."""

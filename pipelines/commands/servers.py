@@ -1,7 +1,7 @@
 """`daybook ui`, `doctor`, `services`: the servers a desk is seen through and stands on.
 
 Belongs here: what people type for it, and how the state of servers is printed. Does not belong here: starting and
-asking them (`web.py`, `doctor.py`, `services.py`).
+asking them (`web.py`, `doctor.py`, `local_servers.py`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def services() -> None:
 @answering
 def start_services(where: Place) -> Answer:
     """Start them, data under <home>/services, and say what to export."""
-    from pipelines import services as servers
+    from pipelines import local_servers as servers
 
     return _servers(servers.described(servers.start(where)))
 
@@ -54,7 +54,7 @@ def start_services(where: Place) -> Answer:
 @answering
 def stop_services(where: Place) -> Answer:
     """Stop them; their data stay."""
-    from pipelines import services as servers
+    from pipelines import local_servers as servers
 
     return _servers(servers.described(servers.stop(where)))
 
@@ -63,7 +63,7 @@ def stop_services(where: Place) -> Answer:
 @answering
 def services_status(where: Place) -> Answer:
     """Whether they run, and where. Exit code 1 unless all do."""
-    from pipelines import services as servers
+    from pipelines import local_servers as servers
 
     found = servers.described(servers.status(where))
     return _servers(found, 0 if found["export"] else 1)

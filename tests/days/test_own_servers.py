@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import services
+from pipelines import local_servers as services
 from pipelines.settings import Place
 from resources.mongo_ledger import MongoLedger
 from trading.book.journal import Event

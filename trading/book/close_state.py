@@ -108,6 +108,12 @@ def overridden(override_rows: Rows, scope: str, item: str, session: date) -> str
     return f"overridden by {held[0]['actor']}: {held[0]['reason']}" if held else None
 
 
+def excused(override_rows: Rows, item: str, sessions: Iterable[date]) -> str | None:
+    """Who let a check pass and why, if somebody did for every one of the sessions it failed on; None without one."""
+    said = [overridden(override_rows, "check", item, session) for session in sessions]
+    return "; ".join(dict.fromkeys(filter(None, said))) if said and all(said) else None
+
+
 def _holds(row: Mapping[str, object], session: date) -> bool:
     return row["state"] == "set" and row["session"] in (None, session.isoformat())
 

@@ -345,10 +345,6 @@ def _actor(event: Event) -> str:
     return event.actor
 
 
-def _cleared_reason(event: Event) -> Scalar:
-    return event.payload["reason"]
-
-
 def _override_cleared(view: View, event: Event) -> None:
     values = {"state": "cleared", "cleared_reason": event.payload["reason"]}
     _set(view, "overrides", (event.payload["override_id"],), {"override_id": event.payload["override_id"], **values})

@@ -23,7 +23,7 @@ import pyarrow as pa
 from trading.book.audit import Entry
 from trading.book.journal import NO_HEAD, Head, Scalar, link
 from trading.errors import SignatureError
-from trading.frames import DATASETS, Dataset, content_hash
+from trading.frames import Dataset, content_hash
 
 FORMAT = 1
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=str).encode
@@ -134,11 +134,6 @@ CURE = "Restore it from a backup, and find out who changed it."
 
 
 # --- what the one hash covers -----------------------------------------------------------------------------------------
-def is_hashed(name: str) -> bool:
-    """Whether the one hash covers a dataset."""
-    return name in DATASETS and name not in NOT_HASHED
-
-
 def substance_hash(rows: pa.Table, dataset: Dataset) -> str:
     """The hash of a dataset's rows through the session as the one hash covers them: without when they were loaded."""
     return content_hash(rows, dataset, without=NOT_HASHED_COLUMNS & set(dataset.schema.names))
