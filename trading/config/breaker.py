@@ -1,0 +1,90 @@
+"""A circuit breaker for changes of the configuration: values, the time passed in.
+
+Belongs here: when a storm of changes, or of bad ones, is held back, and when it is tried again. Does not belong here:
+the clock, who is told (`resources/config_watcher.py`), or what a change is.
+
+Closed, at most so many changes and so many refusals are taken within a window. The attempt after that opens it: nothing
+is tried for a pause. Then it is half open: one attempt is let through, which closes it when it is good and opens it
+again when it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+State = Literal["closed", "open", "half_open"]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerLimits:
+    """How many changes and refusals there may be within `window_seconds`, and how long nothing is tried after that."""
+
+    max_changes: int
+    max_refusals: int
+    pause_seconds: float
+    window_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Where a breaker stands. Every `now` is seconds of one clock that does not go back; methods give a new value.
+
+    `changes` and `refusals` are the instants of those within the window; `reason` says why it opened, empty while it is
+    closed.
+    """
+
+    limits: BreakerLimits
+    state: State = "closed"
+    changes: tuple[float, ...] = ()
+    refusals: tuple[float, ...] = ()
+    opened_at: float = 0.0
+    reason: str = ""
+
+    def asked(self, now: float) -> Breaker:
+        """Before an attempt: opens where there were too many, and becomes half open when the pause is over. The attempt
+        may be made unless the result is open."""
+        if self.state == "open":
+            return replace(self, state="half_open") if self.wait_seconds(now) <= 0 else self
+        if self.state == "half_open":
+            return self
+        recent = self._recent(now)
+        reason = recent._too_many()
+        return recent._opened(now, reason) if reason else recent
+
+    def changed(self, now: float) -> Breaker:
+        """After an attempt that changed the configuration."""
+        kept = self._recent(now) if self.state == "closed" else Breaker(self.limits)
+        return replace(kept, changes=(*kept.changes, now))
+
+    def refused(self, now: float) -> Breaker:
+        """After an attempt that was refused."""
+        if self.state == "half_open":
+            return self._opened(now, "the attempt after the pause was refused too")
+        kept = self._recent(now)
+        return replace(kept, refusals=(*kept.refusals, now))
+
+    def unchanged(self, now: float) -> Breaker:
+        """After an attempt that found nothing to change: it counts for nothing, and closes what was half open."""
+        return self._recent(now) if self.state == "closed" else Breaker(self.limits)
+
+    def wait_seconds(self, now: float) -> float:
+        """How long until an attempt may be made; 0 where it may be made now."""
+        return max(0.0, self.opened_at + self.limits.pause_seconds - now) if self.state == "open" else 0.0
+
+    def _recent(self, now: float) -> Breaker:
+        since = now - self.limits.window_seconds
+        changes = tuple(at for at in self.changes if at > since)
+        return replace(self, changes=changes, refusals=tuple(at for at in self.refusals if at > since))
+
+    def _too_many(self) -> str:
+        found = (
+            (len(self.changes), self.limits.max_changes, "changes"),
+            (len(self.refusals), self.limits.max_refusals, "refused configurations"),
+        )
+        within = f"within {self.limits.window_seconds:g} s"
+        said = [f"{count} {what} {within} (at most {most} are taken)" for count, most, what in found if count >= most]
+        return " and ".join(said)
+
+    def _opened(self, now: float, reason: str) -> Breaker:
+        return Breaker(self.limits, "open", (), (), now, reason)
