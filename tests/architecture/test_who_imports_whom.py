@@ -35,6 +35,8 @@ SHARED = {
     "resources.session_files": "sessions kept once worked out",
     "resources.single_flight": "one load at a time, the same in every cache",
     "resources.source_hash": "the version of the code that makes panels, for every reader of them",
+    "resources.toml_lines": "lines of TOML: part of the one reader of documents, in a file of its own",
+    "resources.yaml_documents": "YAML: part of the one reader of documents, likewise",
     "resources.vendors.deliveries": "the columns of a delivery, the same for every vendor",
 }
 # Adapters are made here: from settings (`vended`, as Dagster resources) and for a deployment.
