@@ -42,6 +42,29 @@ class ConfigError(DaybookError):
     exit_code = 2
 
 
+class UnknownSymbol(ConfigError):
+    """A symbol that the configuration in force does not hold. `did_you_mean` is a known one like it, or None."""
+
+    def __init__(self, symbol: object, did_you_mean: str | None, known: int) -> None:
+        self.symbol, self.did_you_mean, self.known = symbol, did_you_mean, known
+        near = f" Did you mean {did_you_mean}?" if did_you_mean else ""
+        super().__init__(
+            f"symbol {str(symbol)[:60]!r} is not among the {known:,} of the configuration in force.{near} Correct it, "
+            "or add it to the reference data or the symbol table and apply the configuration."
+        )
+
+    def __reduce__(self) -> tuple[type[UnknownSymbol], tuple[object, ...]]:
+        return type(self), (self.symbol, self.did_you_mean, self.known)
+
+
+class StaleVersion(ConfigError):
+    """Somebody else put another configuration in force first: nothing was changed."""
+
+
+class SnapshotRefused(ConfigError):
+    """A compiled configuration is damaged, cut short, of another version of Daybook, or not there."""
+
+
 class BadInput(DaybookError):
     """Input from outside is wrong; nothing of it was written.
 
@@ -158,6 +181,86 @@ class KeyMissing(DaybookError):
 
 class SignatureError(DaybookError):
     """Something that was signed is not what it was: an event, a version, or the signature itself."""
+
+
+class LiveRefused(DaybookError):
+    """A live order may not be sent, or a live configuration not be signed. Each reason has a class of its own."""
+
+
+class LiveUnsigned(LiveRefused):
+    """Nobody signed a live configuration for this desk."""
+
+
+class LiveUnreadable(LiveRefused):
+    """The signed live configuration is not what signing writes, to the byte."""
+
+
+class LiveFormatUnknown(LiveRefused):
+    """It was signed in a format that this version does not know."""
+
+
+class LiveKeyUntrusted(LiveRefused):
+    """The key that signed is not in the key ring."""
+
+
+class LiveKeyChanged(LiveRefused):
+    """The key ring holds another key under a trusted name."""
+
+
+class LiveSignatureWrong(LiveRefused):
+    """The signature is not of these bytes."""
+
+
+class LiveOtherEnvironment(LiveRefused):
+    """The desk is not in production."""
+
+
+class LiveOtherBroker(LiveRefused):
+    """It was signed for another broker."""
+
+
+class LiveOtherAccount(LiveRefused):
+    """It was signed for another account."""
+
+
+class LiveOlderVersion(LiveRefused):
+    """It was signed for an earlier version than the one in force: an old signature was put back."""
+
+
+class LiveOtherConfiguration(LiveRefused):
+    """It was signed for a configuration that is not the one in force."""
+
+
+class LiveNotYet(LiveRefused):
+    """The clock stands before the moment of signing."""
+
+
+class LiveExpired(LiveRefused):
+    """It was signed until a moment that has passed."""
+
+
+class LiveTermTooLong(LiveRefused):
+    """It was signed for longer than anybody may."""
+
+
+class LiveForged(LiveRefused):
+    """A capability that verification did not make: built by hand, copied, unpickled or changed."""
+
+
+class LivePermitMissing(LiveRefused):
+    """A broker that sends orders was asked for without a permit."""
+
+
+class LiveOrderFromPaper(LiveRefused):
+    """An order that was handed over on paper is not sent live."""
+
+
+class PaperOnly(LiveRefused):
+    """A paper desk met an account that is not a paper account."""
+
+
+class LiveKeyUnusable(LiveRefused):
+    """The private key, or its token, cannot be used to sign."""
 
 
 class CloseRefused(DaybookError):

@@ -16,6 +16,7 @@ ALLOWED_IN = {
     ("trading/continuity/manifest.py", "pathlib"): "names of files in a snapshot, as PurePosixPath",
     ("trading/kernels/compiled.py", "numba"): "makes machine code of the loops, here only",
     ("trading/kernels/compiled.py", "sys"): "keeps numba from looking for SciPy's BLAS as it loads",
+    ("trading/config/live.py", "cryptography"): "checks a signature, a calculation on bytes",
     ("trading/strategies/garch.py", "arch"): "fits the model, where somebody chooses that volatility",
     ("trading/reports/html.py", "jinja2"): "the page's template, which lies beside the code",
     ("trading/reports/html.py", "markupsafe"): "escaping",
