@@ -97,6 +97,7 @@ def sign_session(session: date, desk: Desk, who: str, run_id: str, *, anew: bool
         key=desk.signer.key_id,
         previous=last_document(desk.ledger),
         overrides=tuple(desk.ledger.rows("overrides", {"state": "set"})),  # type: ignore[arg-type]
+        configuration_version=configuration_version(substance.configuration, desk.ledger),
     )
     desk.blobs.put(settings_text(desk.settings))
     return _recorded(Document(newest.document.version + 1 if newest else 1, substance, around), desk)
@@ -128,6 +129,15 @@ def book_of(session: date, ledger: Ledger, heads: Mapping[str, Head]) -> dict[st
     numbers = {stream: head.number for stream, head in heads.items()}
     tables = folded(entry.event for entry in ledger.entries(kinds=SIGNED_KINDS, through=session, upto=numbers))
     return book_hashes({name: rows.values() for name, rows in tables.tables.items()})
+
+
+def configuration_version(configuration: str, ledger: Ledger) -> int | None:
+    """The number that a configuration's hash has in the history, the newest if it has several; None if it has none."""
+    found = None
+    for entry in ledger.entries(kinds=["configuration_applied"]):
+        if entry.event.payload["configuration"] == configuration:
+            found = int(str(entry.event.payload["number"]))
+    return found
 
 
 def last_document(ledger: Ledger) -> str:

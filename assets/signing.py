@@ -29,6 +29,8 @@ def facts(signed: Signed) -> dict[str, object]:
         "signature version": document.version,
         "document": signed.digest,
         "key": document.circumstances.key,
+        "configuration": document.substance.configuration,
+        "configuration version": document.circumstances.configuration_version or "not recorded",
         "datasets": len(document.circumstances.pins),
         "signed": "now" if signed.is_new else "before",
         "changed since": ", ".join(signed.differs) or "nothing",

@@ -114,6 +114,7 @@ def told(document: Document, digest: str) -> dict[str, Any]:
         "document": digest,
         "previous": around.previous or None,
         "configuration": known.configuration,
+        "configuration_version": around.configuration_version,
         "reference_data": known.reference,
         "code": known.code,
     }

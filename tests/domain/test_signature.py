@@ -31,6 +31,7 @@ from trading.frames import BREAKS, RAW_FX_RATES, Dataset, content_hash
 from trading.ports import Entry
 
 DAY = date(2022, 2, 25)
+BEFORE_VERSIONS = "94cf0c3d981a11755c320fe833a632f665cc26829b4be4fecfc0dd9a0e5eb896"  # of DOCUMENT
 SUBSTANCE = Substance(DAY, {"pnl": "aa"}, {"fills": "bb"}, "cc", "dd", "ee")
 DOCUMENT = Document(
     1,
@@ -63,6 +64,22 @@ def test_a_document_is_read_back_from_its_bytes() -> None:
     assert document_of(content) == DOCUMENT
     assert json.loads(content)["hash"] == SUBSTANCE.one_hash()
     assert b" " not in content
+
+
+def test_the_version_of_the_configuration_is_signed_beside_its_hash() -> None:
+    around = replace(DOCUMENT.circumstances, configuration_version=12)
+    numbered = replace(DOCUMENT, circumstances=around)
+    content = numbered.content()
+    assert json.loads(content)["circumstances"]["configuration_version"] == 12
+    assert json.loads(content)["substance"]["configuration"] == "cc"
+    assert document_of(content) == numbered
+    assert numbered.substance.one_hash() == DOCUMENT.substance.one_hash(), "the number is beside the one hash"
+
+
+def test_a_document_of_before_configurations_had_versions_keeps_its_bytes() -> None:
+    """SHA-256 of the bytes that this document had before the field was there."""
+    assert b"configuration_version" not in DOCUMENT.content()
+    assert hashlib.sha256(DOCUMENT.content()).hexdigest() == BEFORE_VERSIONS
 
 
 @pytest.mark.parametrize(

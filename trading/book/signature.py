@@ -72,7 +72,9 @@ class Circumstances:
 
     `heads` are those of all streams before the signature itself was recorded; `reference_files` are blobs by name, and
     the configuration is the blob of its hash; `previous` is the document signed before this one, of any session, empty
-    for the first; `overrides` are those in force.
+    for the first; `overrides` are those in force. `configuration_version` is the configuration's number in the history:
+    the substance has its hash, since the same configuration may come into force again under another number. None: it
+    was never recorded, and of documents that were signed before configurations were.
     """
 
     pins: Mapping[str, Pin]
@@ -84,6 +86,7 @@ class Circumstances:
     key: str
     previous: str
     overrides: tuple[Row, ...]
+    configuration_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,12 @@ class Document:
         return self.substance.session
 
     def content(self) -> bytes:
-        """Its canonical bytes, which are signed."""
-        return canonical({"format": FORMAT, "hash": self.substance.one_hash(), **asdict(self)})
+        """Its canonical bytes, which are signed. A version that is not known is left out, so that documents of before
+        there were any have the bytes that were signed."""
+        told = asdict(self)
+        if self.circumstances.configuration_version is None:
+            del told["circumstances"]["configuration_version"]
+        return canonical({"format": FORMAT, "hash": self.substance.one_hash(), **told})
 
 
 def canonical(value: Any) -> bytes:
