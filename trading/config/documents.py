@@ -88,11 +88,12 @@ def key_text(key: str) -> str:
 
 def shown(value: object) -> str:
     """A value in a sentence: short, on one line."""
-    text = repr(value[: SHOWN + 1]) if isinstance(value, str) else _bounded(value)
+    text = repr(value[: SHOWN + 1]) if isinstance(value, str) else written(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
-def _bounded(value: object) -> str:
+def written(value: object) -> str:
+    """A value as Python writes it, unless that would be endless or very long."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a number of {value.bit_length()} bits"
     if isinstance(value, list | tuple | dict) and len(value) > 20:

@@ -1,4 +1,4 @@
-"""Why settings were refused, in sentences: which setting, what was given, what may be given.
+"""Why settings were refused, in sentences: where, which setting, what was given, what may be given.
 
 Belongs here: turning pydantic's findings into words. Does not belong here: the rules themselves (the models), or
 reading files (`pipelines/settings.py`).
@@ -6,20 +6,34 @@ reading files (`pipelines/settings.py`).
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from trading.config.documents import Path, dotted, shown, written
+from trading.config.settings import IN_THE_CLEAR, Secret, refuse_in_the_clear
+
+LineOf = Callable[[Path], int | str | None]  # of a setting: a line, or `file:line`; None: nobody knows
 
 SHOWN = 5
 KINDS = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
 TYPES = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a table"}
+MOMENTS = {"date": "a date, like 2000-01-31", "time": "a time, like 17:00:00"}
 SHAPES = {
     r"^[A-Za-z0-9_]{1,40}$": "a name: letters, digits and _ only, 40 at most",
     r"^[A-Za-z0-9_-]{1,40}$": "a name: letters, digits, _ and - only, 40 at most",
+    r"^[A-Za-z0-9._-]{1,60}$": "a name: letters, digits, dots, _ and - only, 60 at most",
+    r"^[A-Za-z0-9._:-]{1,253}$": "the name or the address of a machine: letters, digits, dots, :, _ and - only",
     r"^[A-Z]{3}$": "a currency: three capital letters",
+    r"^[A-Z][A-Z0-9_]{0,99}$": "the name of an environment variable: capital letters, digits and _, a letter first",
+    r"^[0-9a-f]{64}$": "a SHA-256: 64 of the digits 0 to 9 and a to f",
+    r"^[^\x00-\x1f\x7f]*$": "one line of text, without control characters",
+    r"^https?://[^\s\x00-\x1f]+$": "an address that begins with http:// or https://, without blanks",
 }
 BOUNDS = {
     "greater_than_equal": ("ge", "{} or more"),
@@ -27,46 +41,67 @@ BOUNDS = {
     "less_than_equal": ("le", "{} or less"),
     "less_than": ("lt", "less than {}"),
 }
+_NAMED = re.compile(r"\b[a-z_]+(?:\.[A-Za-z0-9_-]+)+")  # settings in a sentence of a model's own
 
 
-def refusal(cause: ValidationError, model: type[BaseModel], where: str) -> str:
-    """One text about a refused document: `where` it came from, which settings are wrong (the first five), and why."""
-    found = refusals(cause, model)
+class Found(NamedTuple):
+    """One finding: the setting, what pydantic says of it, its kind, and the section and model it stands in."""
+
+    path: Path
+    error: Mapping[str, Any]
+    kind: Any
+    owner: Any
+    model: Any
+
+
+def refusal(cause: ValidationError, model: type[BaseModel], where: str, line_of: LineOf | None = None) -> str:
+    """One text about a refused document: `where` it came from, which settings are wrong (the first five) with their
+    lines, and why."""
+    found = refusals(cause, model, line_of)
     more = len(found) - SHOWN
     rest = f" And {more} more." if more > 0 else ""
     return f"{where}: {' '.join(found[:SHOWN])}{rest} Correct it and run again."
 
 
-def refusals(cause: ValidationError, model: type[BaseModel]) -> list[str]:
-    """A sentence for each setting that is wrong, in the order of the document."""
-    wrong: dict[str, list[tuple[Any, Any, BaseModel]]] = {}
-    for error in cause.errors():
-        path, kind, owner = _place(model, error["loc"])
-        wrong.setdefault(path, []).append((error, kind, owner))
-    return [_sentence(path, found) for path, found in wrong.items()]
+def refusals(cause: ValidationError, model: type[BaseModel], line_of: LineOf | None = None) -> list[str]:
+    """A sentence for each setting that is wrong, in the order of the document. With `line_of` each begins with its
+    place: `line 12: `, or `config/base.toml:12: ` where that is what it gives."""
+    wrong: dict[Path, list[Found]] = {}
+    for error in cause.errors(include_url=False):
+        found = _place(model, error)
+        wrong.setdefault(found.path, []).append(found)
+    return [_placed(_sentence(found), found[0], line_of) for found in wrong.values()]
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
     """` Did you mean x?`, or nothing."""
-    near = get_close_matches(str(given), list(known), 1)
+    near = get_close_matches(str(given)[:100], list(known), 1)
     return f" Did you mean {near[0]}?" if near else ""
 
 
 # --- where ------------------------------------------------------------------------------------------------------------
-def _place(model: Any, loc: tuple[int | str, ...]) -> tuple[str, Any, Any]:
+def _place(model: Any, error: Mapping[str, Any]) -> Found:
     """The setting's path, what kind it is, and the section it stands in; pydantic's marks of unions are left out."""
-    path, kind, owner = "", model, model
-    for part in loc:
+    path: Path = ()
+    kind, owner = model, model
+    for part in error["loc"]:
         kind = _plain(kind)
         if _is_model(kind):
-            owner = kind
-            path = f"{path}.{part}" if path else str(part)
-            kind = kind.model_fields[part].annotation if part in kind.model_fields else None
+            owner, path, kind = kind, (*path, part), _kind_of(kind, part)
         elif get_origin(kind) is dict and part != "[key]":
-            path, kind = f"{path}.{part}", get_args(kind)[1]
+            path, kind = (*path, part), get_args(kind)[1]
         elif get_origin(kind) in (tuple, list) and isinstance(part, int):
-            path, kind = f"{path}[{part}]", get_args(kind)[0]
-    return path, _plain(kind), owner
+            path, kind = (*path, part), get_args(kind)[0]
+    return Found(path, error, _plain(kind), owner, model)
+
+
+def _kind_of(model: type[BaseModel], name: int | str) -> Any:
+    return next((field.annotation for key, field in _fields(model).items() if key == name), None)
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    """Fields by the name that files use."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _plain(kind: Any) -> Any:
@@ -86,76 +121,121 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
+def _placed(sentence: str, found: Found, line_of: LineOf | None) -> str:
+    if line_of is None:
+        return sentence
+    place = line_of(_meant(found, line_of))
+    word = f"line {place}" if isinstance(place, int) else place
+    return f"{word}: {sentence}" if word else sentence
+
+
+def _meant(found: Found, line_of: LineOf) -> Path:
+    """Of a rule over several settings the first it names, where the file has it; else the setting itself."""
+    said = str(found.error["ctx"]["error"]) if found.error["type"] == "value_error" else ""
+    for name in _NAMED.findall(said):
+        path: Path = tuple(name.split("."))
+        if len(path) > len(found.path) and line_of(path) not in (None, line_of(path[:-1])):
+            return path
+    return found.path
+
+
 # --- what -------------------------------------------------------------------------------------------------------------
-def _sentence(path: str, found: list[tuple[Any, Any, Any]]) -> str:
-    error, kind, owner = found[0]
-    if len(found) > 1:
-        return f"{path} is {_value(error['input'])}, but must be {_wanted(kind)}."
-    made = SENTENCES.get(error["type"])
-    return made(path, error, kind, owner) if made else _generic(path, error, kind, owner)
+def _sentence(all_found: list[Found]) -> str:
+    found = all_found[0]
+    if len(all_found) > 1 and found.error["type"] != IN_THE_CLEAR:
+        return f"{dotted(found.path)} is {_value(found)}, but must be {_wanted(found.kind)}."
+    made = SENTENCES.get(found.error["type"])
+    return made(found) if made else _generic(found)
 
 
-def _generic(path: str, error: Mapping[str, Any], kind: Any, _: Any) -> str:
-    name: str = error["type"]
+def _generic(found: Found) -> str:
+    name: str = found.error["type"]
     if name in BOUNDS:
         key, words = BOUNDS[name]
-        bound = words.format(format(error["ctx"][key], "g"))
-        return f"{path} is {_value(error['input'])}, but must be {bound}."
+        return f"{dotted(found.path)} is {_value(found)}, but must be {words.format(_number(found.error['ctx'][key]))}."
     if name.endswith(("_type", "_parsing", "_from_float")):
-        given = error["input"]
-        sort = TYPES.get(type(given))
-        return f"{path} is {_value(given)}{f' ({sort})' if sort else ''}, but must be {_wanted(kind)}."
-    return f"{path} is {_value(error['input'])}: {error['msg'].lower()}."
+        sort = TYPES.get(type(found.error["input"]))
+        given = f"{_value(found)}{f' ({sort})' if sort else ''}"
+        return f"{dotted(found.path)} is {given}, but must be {_wanted(found.kind)}."
+    return f"{dotted(found.path)} is {_value(found)}: {found.error['msg'].lower()}."
 
 
-def _unknown(path: str, _: Mapping[str, Any], __: Any, owner: Any) -> str:
-    section, _dot, name = path.rpartition(".")
-    known = ", ".join(owner.model_fields)
-    place = f"[{section}]" if section else "the top"
-    return f"{path} is not a setting.{did_you_mean(name, owner.model_fields)} Settings of {place} are: {known}."
+def _number(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
-def _missing(path: str, _: Mapping[str, Any], __: Any, owner: Any) -> str:
-    description = owner.model_fields[path.rpartition(".")[2]].description
-    return f"{path} is missing ({description})."
+def _unknown(found: Found) -> str:
+    *section, name = found.path
+    known = _fields(found.owner)
+    place = f"[{dotted(tuple(section))}]" if section else "the top"
+    near = did_you_mean(name, known) or _elsewhere(found.model, str(name))
+    return f"{dotted(found.path)} is not a setting.{near} Settings of {place} are: {', '.join(known)}."
 
 
-def _not_a_choice(path: str, error: Mapping[str, Any], kind: Any, _: Any) -> str:
-    choices = [str(choice) for choice in get_args(kind)]
-    near = did_you_mean(error["input"], choices)
-    return f"{path} is {_value(error['input'])}, but must be one of {', '.join(choices)}.{near}"
+def _elsewhere(model: Any, name: str, path: Path = ()) -> str:
+    """` Did you mean trading.x?` for a setting of that name in another section."""
+    for key, field in _fields(model).items():
+        if key == name and path:
+            return f" Did you mean {dotted((*path, key))}?"
+        inner = _plain(field.annotation)
+        found = _elsewhere(inner, name, (*path, key)) if _is_model(inner) else ""
+        if found:
+            return found
+    return ""
 
 
-def _not_finite(path: str, error: Mapping[str, Any], _: Any, __: Any) -> str:
-    return f"{path} is {_value(error['input'])}, but must be a finite number."
+def _missing(found: Found) -> str:
+    description = _fields(found.owner)[str(found.path[-1])].description
+    return f"{dotted(found.path)} is missing ({description})."
 
 
-def _shape(path: str, error: Mapping[str, Any], _: Any, __: Any) -> str:
-    pattern = error["ctx"]["pattern"]
-    return f"{path} is {_value(error['input'])}, but must be {SHAPES.get(pattern, f'like {pattern}')}."
+def _not_a_choice(found: Found) -> str:
+    choices = [str(choice) for choice in get_args(found.kind)]
+    near = did_you_mean(found.error["input"], choices)
+    return f"{dotted(found.path)} is {_value(found)}, but must be one of {', '.join(choices)}.{near}"
 
 
-def _length(path: str, error: Mapping[str, Any], _: Any, __: Any) -> str:
-    limits = error["ctx"]
-    needed = f"at least {limits['min_length']}" if "min_length" in limits else f"at most {limits['max_length']}"
-    return f"{path} has {limits['actual_length'] or 'no'} entries, but must have {needed}."
+def _not_finite(found: Found) -> str:
+    return f"{dotted(found.path)} is {_value(found)}, but must be a finite number."
 
 
-def _own_words(path: str, error: Mapping[str, Any], _: Any, __: Any) -> str:
-    said = str(error["ctx"]["error"])
-    text = f"{path} is {_value(error['input'])}: {said}" if path and not isinstance(error["input"], dict) else said
+def _shape(found: Found) -> str:
+    pattern = found.error["ctx"]["pattern"]
+    return f"{dotted(found.path)} is {_value(found)}, but must be {SHAPES.get(pattern, f'like {pattern}')}."
+
+
+def _length(found: Found) -> str:
+    limits, text = found.error["ctx"], isinstance(found.error["input"], str)
+    least = "min_length" in limits
+    needed = f"{'at least' if least else 'at most'} {limits['min_length' if least else 'max_length']:,}"
+    size = len(found.error["input"]) if text else limits["actual_length"]
+    words = "characters" if text else "entries"
+    return f"{dotted(found.path)} has {size or 'no'} {words}, but must have {needed}."
+
+
+def _in_the_clear(found: Found) -> str:
+    return f"{dotted(found.path)} holds {found.error['msg']}."
+
+
+def _own_words(found: Found) -> str:
+    said = str(found.error["ctx"]["error"])
+    given = found.error["input"]
+    text = f"{dotted(found.path)} is {_value(found)}: {said}" if found.path and not isinstance(given, dict) else said
     return text if text.endswith((".", "?")) else f"{text}."
 
 
-SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Any, Any], str]] = {
+SENTENCES: Mapping[str, Callable[[Found], str]] = {
     "extra_forbidden": _unknown,
     "missing": _missing,
     "literal_error": _not_a_choice,
     "finite_number": _not_finite,
     "string_pattern_mismatch": _shape,
+    "string_too_short": _length,
+    "string_too_long": _length,
     "too_short": _length,
     "too_long": _length,
     "value_error": _own_words,
+    IN_THE_CLEAR: _in_the_clear,
 }
 
 
@@ -165,13 +245,26 @@ def _wanted(kind: Any) -> str:
         return " or ".join(dict.fromkeys(_wanted(_plain(option)) for option in options))
     if get_origin(kind) is Literal:
         return " or ".join(str(choice) for choice in get_args(kind))
+    if kind is Secret:
+        return "a reference: { env = 'NAME' } or { file = 'path' }"
     if _is_model(kind) or get_origin(kind) is dict:
         return "a table"
     if get_origin(kind) in (tuple, list):
         return "a list"
-    return KINDS.get(kind, "a date, like 2000-01-31" if getattr(kind, "__name__", "") == "date" else "something else")
+    return KINDS.get(kind, MOMENTS.get(getattr(kind, "__name__", ""), "something else"))
 
 
-def _value(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _value(found: Found) -> str:
+    """The value in a sentence; one that is a secret, or looks like one, is not repeated."""
+    given = found.error["input"]
+    if (found.owner is Secret and found.path[-1:] != ("file",)) or found.kind is Secret or _has_password(given):
+        return "not shown here"
+    return shown(given)
+
+
+def _has_password(given: object) -> bool:
+    try:
+        refuse_in_the_clear(given if isinstance(given, str) else written(given))
+    except PydanticCustomError:
+        return True
+    return False
