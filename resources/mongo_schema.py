@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 JOURNAL, HEADS, META = "journal", "heads", "meta"
 MIGRATING = "migrating"  # in place of the declaration, while tables are folded anew
 _SCHEMA_ID = "schema"
+ADDED_KINDS = ("configuration_applied",)  # to a schema that stayed as it was, the latest last
 _DAY = {"bsonType": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 _TEXT = {"bsonType": "string"}
 _WHOLE = {"bsonType": ["int", "long"]}
@@ -42,10 +43,10 @@ _WORDS: Mapping[str, Mapping[str, Sequence[str]]] = {
 
 
 # --- validators -------------------------------------------------------------------------------------------------------
-def validators() -> dict[str, dict[str, Any]]:
+def validators(kinds: Sequence[str] = KINDS) -> dict[str, dict[str, Any]]:
     """What documents of each collection must be, as $jsonSchema; the server refuses all others."""
     journal = {
-        "_id": _TEXT, "stream": _TEXT, "number": {**_WHOLE, "minimum": 1}, "kind": {"enum": list(KINDS)},
+        "_id": _TEXT, "stream": _TEXT, "number": {**_WHOLE, "minimum": 1}, "kind": {"enum": list(kinds)},
         "session": _DAY, "at": _TEXT, "actor": _TEXT, "cause": _TEXT, "correlation": _TEXT,
         "payload": {"bsonType": "object"}, "link": _LINK, "words": {"bsonType": "array"}, "instant": _WHOLE,
         "schema": {"enum": [SCHEMA]},
@@ -97,26 +98,42 @@ def indexes() -> dict[str, list[dict[str, Any]]]:
     return {JOURNAL: journal, **{name: found for name, found in lookups.items() if found}}
 
 
-def declaration() -> str:
+def declaration(kinds: Sequence[str] = KINDS) -> str:
     """A hash of all that is declared here."""
-    declared = {"validators": validators(), "indexes": indexes()}
+    declared = {"validators": validators(kinds), "indexes": indexes()}
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+
+
+def with_fewer_kinds(declared: str) -> bool:
+    """Whether a declaration is today's but for kinds that were added since: of no table, and nothing to fold anew."""
+    fewer = (set(ADDED_KINDS[number:]) for number in range(len(ADDED_KINDS)))
+    return declared in (declaration([kind for kind in KINDS if kind not in later]) for later in fewer)
 
 
 # --- at start ---------------------------------------------------------------------------------------------------------
 def prepare(database: Documents) -> None:
-    """Makes what is declared in an empty database; elsewhere looks whether it is this version.
+    """Makes what is declared in an empty database; elsewhere looks whether it is this version. Kinds that were added to
+    the journal since are taken at once.
 
     Raises LedgerSchemaError where the database holds a ledger of another version.
     """
     found = database[META].find_one({"_id": _SCHEMA_ID})
-    if found is not None:
+    if found is not None and with_fewer_kinds(str(found["declaration"])):
+        _take_new_kinds(database)
+    elif found is not None:
         _refuse_others(database.name, int(found["schema"]), str(found["declaration"]))
     elif database[JOURNAL].find_one({"schema": {"$exists": False}}) is not None:
         _refuse_others(database.name, 1, "")
     else:
         create(database)
         mark(database)
+
+
+def _take_new_kinds(database: Documents) -> None:
+    """Has the journal take today's kinds. Safe to repeat, and from two processes at once."""
+    validator = validators()[JOURNAL]
+    database.command({"collMod": JOURNAL, "validator": validator, "validationLevel": "strict"})
+    mark(database)
 
 
 def _refuse_others(name: str, schema: int, declared: str) -> None:

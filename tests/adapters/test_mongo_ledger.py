@@ -22,9 +22,9 @@ from pymongo.errors import DuplicateKeyError, WriteError
 
 from pipelines import mongod
 from resources.mongo_ledger import MongoLedger
-from resources.mongo_schema import MIGRATING, declaration, indexes, validators
+from resources.mongo_schema import ADDED_KINDS, MIGRATING, declaration, indexes, validators
 from trading.book.audit import findings
-from trading.book.journal import PROJECTIONS, Event
+from trading.book.journal import KINDS, PROJECTIONS, Event
 from trading.errors import (
     ConfigError,
     DaybookError,
@@ -418,6 +418,23 @@ def test_tables_declared_otherwise_are_folded_anew_when_asked(
         again.rows("positions")
     assert "folded anew" in again.migrate()
     assert {name: again.rows(name) for name in PROJECTIONS} == tables
+    assert "nothing to do" in again.migrate()
+    again.close()
+
+
+def test_kinds_that_were_added_since_are_taken_at_once(ledger: MongoLedger, database: Any, mongo_database: str) -> None:
+    """A new kind of event is of no table: nothing has to be folded anew, and nobody is stopped."""
+    ledger.record([fill("f1")])
+    fewer = [kind for kind in KINDS if kind not in ADDED_KINDS]
+    database.command({"collMod": "journal", "validator": validators(fewer)["journal"], "validationLevel": "strict"})
+    database["meta"].update_one({"_id": "schema"}, {"$set": {"declaration": declaration(fewer)}})
+    applied = Event("configuration-1", "configuration_applied", SESSION, AT, "ann", {"number": 1})
+    with pytest.raises(LedgerError):
+        ledger.record([applied])  # it was opened before: the server still refuses the kind
+    again = MongoLedger(mongo_database)
+    assert held(again) == {"trend": 1}
+    assert again.record([applied]).new == 1
+    assert database["meta"].find_one({"_id": "schema"})["declaration"] == declaration()
     assert "nothing to do" in again.migrate()
     again.close()
 

@@ -17,7 +17,7 @@ from resources.mongo_ledger import MongoLedger
 from resources.postgres_ledger import PostgresLedger
 from resources.sqlite_ledger import SqliteLedger
 from trading.book.booking import Entered
-from trading.book.journal import Event
+from trading.book.journal import PROJECTIONS, Event
 from trading.book.orders import Fill, Order
 from trading.errors import EventConflict, IllegalMove, LedgerError, UsageError
 from trading.ports import Ledger, Recorded
@@ -385,6 +385,16 @@ def test_unknown_projections_and_columns_are_named(ledger: Ledger) -> None:
         ledger.rows("trades")
     with pytest.raises(UsageError, match="orders has no column colour"):
         ledger.rows("orders", {"colour": "red"})
+
+
+def test_a_version_of_the_configuration_is_taken_once_and_is_of_no_table(ledger: Ledger) -> None:
+    """Of two writers of one number the second is refused, whichever store decides it."""
+    first = Event("configuration-1", "configuration_applied", FRIDAY, AT, "ann", {"number": 1, "configuration": "a"})
+    ledger.record([first])
+    with pytest.raises(EventConflict):
+        ledger.record([replace(first, payload={**first.payload, "configuration": "b"})])
+    assert [(entry.stream, entry.event) for entry in ledger.entries()] == [("configuration", first)]
+    assert [name for name in PROJECTIONS if ledger.rows(name)] == []
 
 
 # --- search -----------------------------------------------------------------------------------------------------------

@@ -393,6 +393,10 @@ def _opened(event: Event) -> Scalar:
     return event.payload["session"]
 
 
+def _nothing(view: View, event: Event) -> None:
+    """Of no table: what the journal says of it is all there is to know (`trading/config/versions.py`)."""
+
+
 FOLDS: Mapping[str, Callable[[View, Event], None]] = {
     "order_created": _order_created,
     **dict.fromkeys(
@@ -414,6 +418,7 @@ FOLDS: Mapping[str, Callable[[View, Event], None]] = {
     "break_closed": _break_closed,
     "process": _process,
     "backtest": _row_of("backtests"),
+    "configuration_applied": _nothing,
 }  # fmt: skip
 
 

@@ -97,6 +97,7 @@ STREAMS: Mapping[str, str] = {
     "break_opened": "breaks", "break_seen": "breaks", "break_assigned": "breaks", "break_closed": "breaks",
     "process": "processes",
     "backtest": "backtests",
+    "configuration_applied": "configuration",
 }  # fmt: skip
 KINDS = (*BOOK_KINDS, *STREAMS)
 
