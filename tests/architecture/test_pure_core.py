@@ -14,6 +14,7 @@ ALLOWED = {
 ALLOWED_IN = {
     ("trading/ports.py", "pathlib"): "a port says where its backups lie; nothing is opened",
     ("trading/continuity/manifest.py", "pathlib"): "names of files in a snapshot, as PurePosixPath",
+    ("trading/config/in_force.py", "threading"): "writers of one reference exclude each other; readers take nothing",
     ("trading/kernels/compiled.py", "numba"): "makes machine code of the loops, here only",
     ("trading/kernels/compiled.py", "sys"): "keeps numba from looking for SciPy's BLAS as it loads",
     ("trading/config/live.py", "cryptography"): "checks a signature, a calculation on bytes",
