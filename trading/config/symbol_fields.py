@@ -16,6 +16,8 @@ from typing import Literal, NamedTuple
 from trading.errors import ConfigError
 
 Value = int | float | str
+COMPARED = 500  # names a misspelt one is compared with: a few milliseconds
+LONGEST_NAME = 60  # of what a message repeats
 KINDS = {"whole": "a whole number", "number": "a number"}
 
 
@@ -116,23 +118,27 @@ def out_of_bounds(field: SymbolField, value: float) -> str | None:
 
 
 def near(given: object, known: Iterable[str]) -> str:
-    """` Did you mean x?`, or nothing."""
+    """` Did you mean x?`, or nothing. Of very many names those that begin alike are compared."""
     from difflib import get_close_matches  # 5 ms, for those alone who misspelt something
 
-    found = get_close_matches(str(given)[:100], list(known), 1)
+    text, names = str(given)[:LONGEST_NAME], list(known)
+    if len(names) > COMPARED:
+        names = [name for name in names if name[:2] == text[:2]][:COMPARED]
+    found = get_close_matches(text, names, 1)
     return f" Did you mean {found[0]}?" if found else ""
 
 
 def shown(value: object) -> str:
-    """A value as a message repeats it, 60 characters at most."""
-    text = repr(value[:60] if isinstance(value, str) else value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    """A value as a message repeats it, in 60 characters at most."""
+    text = repr(value[:LONGEST_NAME] if isinstance(value, str) else value)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
 
 
 def _wrong(name: str, value: object) -> Iterator[str]:
     field = FIELD.get(name)
     if field is None:
-        yield f"{name[:60]} is not a setting of a symbol.{near(name, FIELD)} Settings are: {', '.join(FIELD)}."
+        meant, listed = near(name, FIELD), ", ".join(FIELD)
+        yield f"{name[:LONGEST_NAME]} is not a setting of a symbol.{meant} Settings are: {listed}."
         return
     reason = fault(field, value)
     if reason is not None:

@@ -8,6 +8,7 @@ end (`inheritance.py`).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -122,6 +123,6 @@ class SymbolsSettings(StrictSettings):
         return self
 
 
-def parents(groups: dict[str, GroupOverrides]) -> dict[str, str | None]:
+def parents(groups: Mapping[str, GroupOverrides]) -> dict[str, str | None]:
     """Whom each class or group inherits from."""
     return {name: group.inherits for name, group in groups.items()}

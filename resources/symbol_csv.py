@@ -1,0 +1,201 @@
+"""Tables of symbols as CSV files: bounded, fast, and with the line of everything that is wrong.
+
+Belongs here: bytes to rows of text, and which line each row is. Does not belong here: what the columns are and what may
+stand in them (`trading/config/symbol_table.py`).
+
+The size is asked before the file is read, and lines are counted before they are taken apart. A byte order mark, any
+line ends, quotation marks and blanks around values are read right; empty lines are passed over.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trading.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from trading.config.symbol_table import Faults, SymbolTable
+
+MOST_ROWS = 100_000
+MOST_BYTES = 64_000_000
+LONGEST_HEADER = 10_000  # bytes
+MOST_COLUMNS = 64  # more than there are, so that each that is not one is told
+BOM = b"\xef\xbb\xbf"
+
+
+class SymbolCsv(NamedTuple):
+    """A file as it was read: its columns, and its bytes with their SHA-256, which names them."""
+
+    table: SymbolTable
+    sha256: str
+    content: bytes
+
+
+def read_symbol_csv(file: Path, *, most_rows: int = MOST_ROWS, most_bytes: int = MOST_BYTES) -> SymbolCsv:
+    """A file of symbols. Raises ConfigError where it cannot be read or is too large, and as `parsed_symbol_csv`."""
+    content = _content(file, most_bytes)
+    table = parsed_symbol_csv(content, str(file), most_rows=most_rows)
+    return SymbolCsv(table, hashlib.sha256(content).hexdigest(), content)
+
+
+def parsed_symbol_csv(content: bytes, where: str, *, most_rows: int = MOST_ROWS) -> SymbolTable:
+    """A table of symbols from the bytes of a CSV file, which messages call `where`.
+
+    Raises ConfigError with every fault in it by line (the first 50 in words), where it is no UTF-8 text, has no header,
+    or has more rows than `most_rows`.
+    """
+    from trading.config.symbol_table import Faults, refuse_many, symbol_table
+
+    text = _plain_text(content, where)
+    numbered = _lines(text)
+    refuse_many(len(numbered), most_rows, where)
+    header = _header(text, where)
+    faults = Faults()
+    _note_open_quotes(text, faults)
+    faults.refuse(where)
+    rows, lines = _rows(text, header, numbered, faults)
+    return symbol_table(rows, where, lines, faults, most_rows)
+
+
+def _content(file: Path, most_bytes: int) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            content = opened.read(most_bytes + 1) if size <= most_bytes else b""
+    except FileNotFoundError as cause:
+        raise ConfigError(
+            f"{file}: the table of symbols is missing. Put it there, or correct symbols.table."
+        ) from cause
+    except OSError as cause:
+        raise ConfigError(f"{file} cannot be read: {cause.strerror or cause}. Make it a readable file.") from cause
+    size = max(size, len(content))  # what grows, or is no plain file, tells another size or none
+    if size > most_bytes:
+        raise ConfigError(
+            f"{file}: {size:,} bytes, but a table of symbols may have {most_bytes:,}. Check that it is the right file; "
+            "if it is, raise the ceiling with DAYBOOK_MAX_TABLE_BYTES."
+        )
+    return content
+
+
+def _plain_text(content: bytes, where: str) -> bytes:
+    """UTF-8 without byte order mark, lines ended by \\n, the last one too."""
+    text = content.removeprefix(BOM)
+    if not text.isascii():
+        _check_utf8(text, where)
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b"\0" in text:
+        line = text[: text.index(b"\0")].count(b"\n") + 1
+        raise ConfigError(f"{where}, line {line}: a zero byte: this is no text. Save the table as CSV in UTF-8.")
+    return text if text.endswith(b"\n") else text + b"\n"
+
+
+def _check_utf8(text: bytes, where: str) -> None:
+    try:
+        text.decode()
+    except UnicodeDecodeError as cause:
+        line = text[: cause.start].count(b"\n") + 1
+        found = text[cause.start : cause.end]
+        raise ConfigError(f"{where}, line {line}: {found!r} is not UTF-8. Save the table as CSV in UTF-8.") from cause
+
+
+def _header(text: bytes, where: str) -> list[str]:
+    """Names of the columns, from the first line."""
+    end = text.index(b"\n")
+    if end > LONGEST_HEADER:
+        raise ConfigError(
+            f"{where}, line 1: the header has {end:,} bytes, but may have {LONGEST_HEADER:,}. Columns are named on the "
+            "first line, separated by commas: check that this is the right file."
+        )
+    names = next(csv.reader(io.StringIO(text[:end].decode())), [])
+    if not any(name.strip() for name in names):
+        raise ConfigError(f"{where}, line 1: no header. Name the columns there: symbol, and what is set.")
+    if len(names) == 1 and re.search(r"[;\t|]", names[0]):
+        raise ConfigError(f"{where}, line 1: columns are separated by commas, not as in {names[0][:60]!r}. Save it so.")
+    if len(names) > MOST_COLUMNS:
+        raise ConfigError(
+            f"{where}, line 1: the header has {len(names):,} columns, but a table of symbols has at most "
+            f"{MOST_COLUMNS}. Check that this is the right file."
+        )
+    return [name.strip() for name in names]
+
+
+def _note_open_quotes(text: bytes, faults: Faults) -> None:
+    """Notes lines on which a quotation mark is not closed: all up to the next one would be one cell."""
+    from trading.config.symbol_table import Fault
+
+    if b'"' not in text:
+        return
+    numbered = enumerate(text.split(b"\n"), start=1)
+    wrong = [(number, line[:80].decode(errors="replace")) for number, line in numbered if line.count(b'"') % 2]
+    cure = "Remove it, or close it on the same line."
+    faults.add((Fault(n, "", line, "a quotation mark is not closed", cure) for n, line in wrong), len(wrong))
+
+
+def _rows(
+    text: bytes, header: list[str], numbered: npt.NDArray[np.int64], faults: Faults
+) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+    """Rows of text, and their lines; rows with too few or too many fields are noted as faults and left out."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
+    left_out: list[Any] = []
+
+    def leave_out(row: Any) -> str:
+        left_out.append((row.number, row.actual_columns, row.text[:80]))
+        return "skip"
+
+    places = [f"{place}" for place in range(len(header))]  # names may be there twice: that is told with the rest
+    table = pacsv.read_csv(
+        pa.BufferReader(text[text.index(b"\n") :]),
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=places),
+        parse_options=pacsv.ParseOptions(invalid_row_handler=leave_out),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(places, pa.string()), null_values=[""], strings_can_be_null=True
+        ),
+    )
+    _note_left_out(left_out, numbered, len(header), faults)
+    kept = np.delete(numbered, [number - 1 for number, _, _ in left_out])
+    return _trimmed(table, text).rename_columns(header), kept
+
+
+def _lines(text: bytes) -> npt.NDArray[np.int64]:
+    """Numbers of the lines after the first that are not empty."""
+    import numpy as np
+
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+    return np.flatnonzero(np.diff(ends) > 1) + 2
+
+
+def _note_left_out(left_out: list[Any], numbered: npt.NDArray[np.int64], count: int, faults: Faults) -> None:
+    """Notes rows that have not as many fields as the header; a line of blanks is none."""
+    from trading.config.symbol_table import Fault
+
+    wrong = [row for row in left_out if row[2].strip()]
+    cure = "The file may be cut off: make it again, or correct the line."
+    found = (
+        Fault(int(numbered[number - 1]), "", text, f"the line has {fields} fields, the header {count}", cure)
+        for number, fields, text in wrong
+    )
+    faults.add(found, len(wrong))
+
+
+def _trimmed(table: pa.Table, text: bytes) -> pa.Table:
+    """Cells without blanks around them, where the text has blanks."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if b" " not in text and b"\t" not in text and text.isascii():
+        return table
+    return pa.table({name: pc.utf8_trim_whitespace(table[name]) for name in table.column_names})
