@@ -10,12 +10,11 @@ line ends, quotation marks and blanks around values are read right; empty lines 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from trading.errors import ConfigError
 
@@ -26,48 +25,40 @@ if TYPE_CHECKING:
 
     from trading.config.symbol_table import Faults, SymbolTable
 
-MOST_ROWS = 100_000
+MOST_SYMBOLS = 100_000
 MOST_BYTES = 64_000_000
 LONGEST_HEADER = 10_000  # bytes
 MOST_COLUMNS = 64  # more than there are, so that each that is not one is told
 BOM = b"\xef\xbb\xbf"
 
 
-class SymbolCsv(NamedTuple):
-    """A file as it was read: its columns, and its bytes with their SHA-256, which names them."""
-
-    table: SymbolTable
-    sha256: str
-    content: bytes
+def read_table(file: Path, *, most_symbols: int = MOST_SYMBOLS, most_bytes: int = MOST_BYTES) -> SymbolTable:
+    """The table of a file. Raises ConfigError as `read_content` and `parsed_table` do."""
+    return parsed_table(read_content(file, most_bytes=most_bytes), str(file), most_symbols=most_symbols)
 
 
-def read_symbol_csv(file: Path, *, most_rows: int = MOST_ROWS, most_bytes: int = MOST_BYTES) -> SymbolCsv:
-    """A file of symbols. Raises ConfigError where it cannot be read or is too large, and as `parsed_symbol_csv`."""
-    content = _content(file, most_bytes)
-    table = parsed_symbol_csv(content, str(file), most_rows=most_rows)
-    return SymbolCsv(table, hashlib.sha256(content).hexdigest(), content)
-
-
-def parsed_symbol_csv(content: bytes, where: str, *, most_rows: int = MOST_ROWS) -> SymbolTable:
+def parsed_table(content: bytes, where: str, *, most_symbols: int = MOST_SYMBOLS) -> SymbolTable:
     """A table of symbols from the bytes of a CSV file, which messages call `where`.
 
     Raises ConfigError with every fault in it by line (the first 50 in words), where it is no UTF-8 text, has no header,
-    or has more rows than `most_rows`.
+    or has more rows than `most_symbols`.
     """
     from trading.config.symbol_table import Faults, refuse_many, symbol_table
 
     text = _plain_text(content, where)
     numbered = _lines(text)
-    refuse_many(len(numbered), most_rows, where)
+    refuse_many(len(numbered), most_symbols, where)
     header = _header(text, where)
     faults = Faults()
     _note_open_quotes(text, faults)
     faults.refuse(where)
     rows, lines = _rows(text, header, numbered, faults)
-    return symbol_table(rows, where, lines, faults, most_rows)
+    return symbol_table(rows, where, lines, faults, most_symbols)
 
 
-def _content(file: Path, most_bytes: int) -> bytes:
+def read_content(file: Path, *, most_bytes: int = MOST_BYTES) -> bytes:
+    """The bytes of a file. Raises ConfigError where it cannot be read, or has more than `most_bytes`; these are not read
+    then."""
     try:
         with file.open("rb") as opened:
             size = os.fstat(opened.fileno()).st_size

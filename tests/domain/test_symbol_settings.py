@@ -170,11 +170,11 @@ def test_a_table_below_its_folder_is_taken(place: str) -> None:
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"symbols": {"SP 500": {}}}, "symbols.SP 500"),
+        ({"symbols": {"SP 500": {}}}, "SP 500"),
         ({"symbols": {"SP500": {"max_spke": 3}}}, "Did you mean max_spike?"),
         ({"symbols": {"SP500": {"inherits": "NASDAQ"}}}, "symbols.SP500.inherits is not a setting"),
         ({"strategies": {"trend": {"max_spike": "9"}}}, "strategies.trend.max_spike is '9' (text)"),
-        ({"symbols": {f"S{i}": {} for i in range(5001)}}, "at most 5000"),
+        ({"symbols": {f"S{i}": {} for i in range(5001)}}, "but must have at most 5"),
         ({"asset_classes": {f"C{i}": {} for i in range(501)}}, "at most 500"),
         ({"defaults": {"max_silent_sessions": None}}, "defaults.max_silent_sessions"),
         ({"table_sha256": "XYZ"}, "table_sha256"),

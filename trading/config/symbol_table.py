@@ -24,7 +24,7 @@ from trading.errors import ConfigError
 
 SYMBOL, ASSET_CLASS, EXCHANGE_GROUP = "symbol", "asset_class", "exchange_group"
 COLUMNS = (SYMBOL, ASSET_CLASS, EXCHANGE_GROUP, *FIELD)
-MOST_ROWS = 100_000
+MOST_SYMBOLS = 100_000
 LISTED = 50  # faults that are put into words; the rest is counted
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -100,15 +100,15 @@ def symbol_table(
     where: str,
     lines: Sequence[int] | npt.NDArray[np.int64] | None = None,
     faults: Faults | None = None,
-    most_rows: int = MOST_ROWS,
+    most_symbols: int = MOST_SYMBOLS,
 ) -> SymbolTable:
     """A table of symbols from rows of text (numbers may be numbers already), where null or "" is an empty cell.
 
     Columns: symbol, perhaps asset_class and exchange_group, and any of FIELDS. `lines` are the rows' lines in the file;
     none: 2, 3, ... `faults` is what was found in reading. Raises ConfigError with every fault (the first 50 in words):
-    line, column, value, what is wrong, and what to do; and where there are more than `most_rows`.
+    line, column, value, what is wrong, and what to do; and where there are more than `most_symbols`.
     """
-    refuse_many(rows.num_rows, most_rows, where)
+    refuse_many(rows.num_rows, most_symbols, where)
     found = Faults() if faults is None else faults
     at = np.arange(2, rows.num_rows + 2) if lines is None else np.asarray(lines, np.int64)
     found.add(*_faults_of_header(rows.column_names))
