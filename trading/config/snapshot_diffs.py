@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.config.change_events import Differences, FieldChanges, SymbolChanges
-from trading.config.compiled import Snapshot
 from trading.config.diffs import Change, diff
+from trading.config.snapshot import Snapshot
 from trading.config.symbol_fields import FIELDS
 
 MOST_SETTINGS = 1_000  # an event lists no more
