@@ -45,6 +45,7 @@ BACKTESTS = dict(zip(STRATEGIES, backtests.backtest_assets(STRATEGIES), strict=T
 BACKTEST_CHECKS = look_ahead_checks(STRATEGIES)
 UNPARTITIONED = [history.history, *BACKTESTS.values(), sweeps.variants, backups.backup]
 PRICES = [*raw.ASSETS, *clean.ASSETS, *continuous.ASSETS]
+CALCULATED = [*PRICES, *analytics.ASSETS, signals.signals]  # made of data and settings; nothing is traded or signed
 
 
 def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> Any:
@@ -60,10 +61,13 @@ def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> 
 INGEST = _job("ingest", [history.history], "Loads all history of the desk's vendor.")
 PRICES_OF_SESSION = _job("prices", PRICES, "Takes in one session's prices: raw, clean and continuous.")
 CLOSE = _job("close", BY_SESSION, "The end of the day: prices checked, measured, traded on paper, valued, reported.")
+RECALCULATE = _job(
+    "recalculate", CALCULATED, "A session's prices, measures and signals again, or some of them: never the book."
+)
 RECONCILE = _job("reconcile", [reconciliation.breaks], "One session's book against the broker's statement, again.")
 BACKFILL = _job("backfill", BY_SESSION, "The close of many sessions, in order, in one run.")
 _RUN = [asset for name, asset in BACKTESTS.items() if name in TRADED] or list(BACKTESTS.values())
 BACKTEST = _job("backtest", _RUN, "Strategies over history, curves drawn.")
 SWEEP = _job("sweep", [sweeps.variants], "Many variants of one strategy over history, the best shown.")
 BACKUP = _job("backup", [backups.backup], "A snapshot of the whole desk.")
-JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, RECONCILE, BACKFILL, BACKTEST, SWEEP, BACKUP]
+JOBS = [INGEST, PRICES_OF_SESSION, CLOSE, RECALCULATE, RECONCILE, BACKFILL, BACKTEST, SWEEP, BACKUP]

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -25,6 +25,10 @@ from trading.continuity.retention import Retention
 from trading.frames import Dataset
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
 from trading.market.sessions import SessionCalendar
+
+if TYPE_CHECKING:
+    from trading.config.drift import Named
+    from trading.config.models import DeskSettings
 
 
 # --- frames -----------------------------------------------------------------------------------------------------------
@@ -472,6 +476,21 @@ class Backups(Protocol):
 
     def restore(self, name: str, into: Path, progress: Progress = ...) -> Manifest:
         """Makes `into` the home that was, verified, or leaves it as it was. Raises UsageError if it is not empty."""
+        ...
+
+
+# --- configuration ----------------------------------------------------------------------------------------------------
+@runtime_checkable
+class Configurations(Protocol):
+    """What configures a desk: what its files say, and what is in force, which may be something else. Both raise
+    ConfigError with all that is wrong."""
+
+    def files(self) -> DeskSettings:
+        """What the files say now."""
+        ...
+
+    def in_force(self) -> tuple[Named, DeskSettings]:
+        """What runs use now, and by what it is named. Raises ConfigError where nothing is in force, too."""
         ...
 
 
