@@ -14,6 +14,7 @@ import pyarrow as pa
 from assets.layers import Sources, Step, step_asset
 from assets.pictures import image
 from trading.analytics import correlation, covariance, volatility
+from trading.config.features import TrainingUniverse
 from trading.frames import (
     CORRELATION,
     COVARIANCE,
@@ -37,14 +38,15 @@ def _prices(sources: Sources, last: date) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _volatility(sources: Sources, first: date, last: date) -> pd.DataFrame:
     prices, held = _prices(sources, last)
-    returns = volatility.returns_points(prices, over_gaps=sources.desk.market.calendar == "exchange")
-    mixed = volatility.mixed(returns)
+    returns = volatility.returns_points(prices, over_gaps=sources.desk.data.prices.calendar == "exchange")
+    span, least = sources.desk.features.volatility_span_sessions, sources.desk.features.volatility_min_sessions
+    mixed = volatility.mixed(returns, span, least)
     measures = {
         "price_points": held.reindex(index=prices.index),
         "return_points": returns,
-        "ewma_points": volatility.ewma(returns),
+        "ewma_points": volatility.ewma(returns, span, least),
         "mixed_points": mixed,
-        "robust_points": volatility.robust(returns),
+        "robust_points": volatility.robust(returns, span, least),
         "annual_percent": volatility.annual_percent(mixed, held),
     }
     return volatility.long_rows(measures, desk_dates(first, last))
@@ -52,10 +54,17 @@ def _volatility(sources: Sources, first: date, last: date) -> pd.DataFrame:
 
 def _correlation(sources: Sources, first: date, last: date) -> pd.DataFrame:
     prices, held = _prices(sources, last)
-    market = sources.desk.market
-    returns = correlation.weekly_returns(prices, held, over_gaps=market.calendar == "exchange")
+    features = sources.desk.features
+    prices, held = _trained(prices, features.training), _trained(held, features.training)
+    returns = correlation.weekly_returns(prices, held, over_gaps=sources.desk.data.prices.calendar == "exchange")
     sessions = prices.index.intersection(desk_dates(first, last))
-    return correlation.through(returns, sessions, market.correlation_span_weeks, market.correlation_min_weeks)
+    return correlation.through(returns, sessions, features.correlation_span_weeks, features.correlation_min_weeks)
+
+
+def _trained(wide: pd.DataFrame, training: TrainingUniverse) -> pd.DataFrame:
+    """The columns and rows of wide prices that correlations are estimated from."""
+    codes = [code for code in wide.columns if not training.instruments or code in training.instruments]
+    return wide[codes] if training.since is None else wide.loc[pd.Timestamp(training.since) :, codes]
 
 
 def _covariance(sources: Sources, first: date, last: date) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from datetime import datetime
 import dagster as dg
 
 from assets.materialized import OWNERS
+from trading.config.data import RetentionSettings
 from trading.config.models import DeskSettings
 from trading.continuity.manifest import Identity, Manifest
 from trading.continuity.progress import told
@@ -18,20 +19,20 @@ from trading.continuity.retention import Retention
 from trading.errors import BackupError
 from trading.ports import Backups, ReferenceStore, Taken
 
-_USUAL = Retention()
-
 
 class RetentionConfig(dg.Config):
-    """How many snapshots to keep, as `trading.continuity.retention.Retention` says; those of a day old always stay."""
+    """How many snapshots to keep, as `trading.continuity.retention.Retention` says, in place of the desk's settings
+    (`data.retention`); those of a day old always stay."""
 
-    newest: int = _USUAL.newest
-    days: int = _USUAL.days
-    weeks: int = _USUAL.weeks
-    months: int = _USUAL.months
+    newest: int | None = None
+    days: int | None = None
+    weeks: int | None = None
+    months: int | None = None
 
-    def policy(self) -> Retention:
-        """As a value."""
-        return Retention(self.newest, self.days, self.weeks, self.months)
+    def policy(self, usual: RetentionSettings) -> Retention:
+        """As a value, with the settings where nothing is said."""
+        said = {name: value for name, value in self.model_dump().items() if value is not None}
+        return Retention(**usual.model_dump(exclude={"configurations"}) | said)
 
 
 def identity(desk: DeskSettings, reference: ReferenceStore) -> Identity:
@@ -88,6 +89,6 @@ def backup(
             "bytes": taken.manifest.size,
             "bytes added": taken.new_bytes,
             "hashes": hashes(taken.manifest),
-            "let go": forgotten(context, backups, config.policy(), now),
+            "let go": forgotten(context, backups, config.policy(desk.data.retention), now),
         }
     )

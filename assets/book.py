@@ -143,7 +143,10 @@ def locks_of(session: date, ledger: Ledger) -> dict[str, str]:
 
 def hand_over(step: Step, desk: Desk) -> None:
     """Records a step, then tells the broker. What a run that dies in between did not tell, the next close does before
-    it asks for fills: it places all that is at work and withdraws all that was cancelled."""
+    it asks for fills: it places all that is at work and withdraws all that was cancelled. Orders that may not be sent
+    stop this before anything of the step is recorded (LiveRefused)."""
+    if step.place:
+        desk.broker.ready(step.place)
     if step.events:
         desk.ledger.record(step.events)
     if step.cancel:

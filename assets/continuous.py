@@ -82,7 +82,7 @@ def _fx_rates(sources: Sources, first: date, last: date) -> pd.DataFrame:
 def adjusted_through(sources: Sources, last: date) -> pd.DataFrame:
     """Back-adjusted daily prices through a session: rows weekdays, columns instruments, NaN where none."""
     prices, gaps = sources.frame(DAILY_PRICES, last), sources.frame(ROLL_GAPS, last)
-    return daily.adjusted_daily(prices, gaps, method=sources.desk.market.stitching)
+    return daily.adjusted_daily(prices, gaps, method=sources.desk.data.prices.stitching)
 
 
 def _gap_pictures(sources: Sources, rows: pa.Table, last: date) -> Mapping[str, str]:
@@ -120,7 +120,7 @@ def adjusted_prices(
     """Stitched daily prices through the last session of the run, drawn."""
     _, last = session_range(context)
     wide = adjusted_through(Sources(frames, reference, desk, clock()), last)
-    warmed = warm(frames, cache, last, desk.market.stitching)
+    warmed = warm(frames, cache, last, desk.data.prices.stitching)
     picture = image(drawings.price_lines(wide.tail(500)))
     shown = {"instruments": len(wide.columns), "sessions": len(wide), "series in the cache": warmed}
     return session_result(context, {**shown, "last two years": picture})

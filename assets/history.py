@@ -109,8 +109,7 @@ def _gone(arrivals: Mapping[str, Arrived], sources: Sources) -> list[str]:
     """Instruments the desk holds prices of and follows, and of which nothing came."""
     held = set(codes_in(sources.rows(DAILY_PRICES, date.max, columns=["instrument"])))
     came = {code for arrived in arrivals.values() for code in codes_in(arrived.placed)}
-    followed = set(sources.desk.vendor.instruments) or held
-    return sorted((held & followed) - came)
+    return sorted(code for code in held - came if sources.desk.data.universe.follows(code))
 
 
 def _counted(arrived: Arrived) -> str:

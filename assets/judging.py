@@ -42,7 +42,7 @@ def rule_context(sources: Sources, dataset: Dataset, first: date, last: date, co
         companions=_companions(sources, dataset, last),
         base_currency=desk.capital.base_currency,
         forecast_cap=max((strategy.forecasts.cap for strategy in desk.strategies), default=20.0),
-        max_position_contracts=desk.limits.max_position_contracts,
+        of=desk.symbol,
     )
 
 

@@ -53,6 +53,8 @@ WHAT: Mapping[str, str] = {
 }
 AFTER: Mapping[str, tuple[str, ...]] = {**GATES, SIGNED: ("signature",), PUBLISHED: ("daily_report", "data_quality")}
 
+LIMITS_OF_SYMBOLS = ("max_position_contracts", "max_order_contracts", "max_exposure_fraction", "trading_mode")
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -127,12 +129,25 @@ def changed_limits(desk: DeskSettings, ledger: Ledger, session: date, run: Run) 
     """An event for each limit that is not what the journal last knew, with the configuration that says so."""
     known = {str(row["name"]): str(row["value"]) for row in ledger.rows("limits")}
     configuration = desk.content_hash()[:12]
-    for name, value in desk.limits.model_dump().items():
+    for name, value in limit_values(desk).items():
         if known.get(name) != str(value):
             before = known.get(name, "not recorded")
             reason = f"{before} -> {value} by configuration {configuration}"
             payload = {"name": name, "value": str(value), "reason": reason}
             yield run.event(f"limit:{name}:{run.run_id}", "limit_changed", session, payload)
+
+
+def limit_values(desk: DeskSettings) -> dict[str, object]:
+    """Every limit by name: of the book, what every instrument has, and what classes, groups, strategies and instruments
+    change; a table of instruments by its hash."""
+    symbols = desk.symbols
+    found: dict[str, object] = {**desk.risk.model_dump(), "max_orders": desk.trading.orders.max_per_session}
+    found |= {name: getattr(symbols.defaults, name) for name in LIMITS_OF_SYMBOLS}
+    for section in ("asset_classes", "exchange_groups", "strategies", "symbols"):
+        for called, level in getattr(symbols, section).items():
+            given = level.model_dump(include=set(LIMITS_OF_SYMBOLS), exclude_none=True)
+            found |= {f"{section}.{called}.{name}": value for name, value in given.items()}
+    return found | ({} if symbols.table_sha256 is None else {"table": symbols.table_sha256})
 
 
 def step_begun(to: str, session: date, run: Run) -> Event:

@@ -3,7 +3,7 @@
 Belongs here: asking the vendor for sessions and keeping what is new. Does not belong here: judging or changing rows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from assets.layers import Sources
 from assets.materialized import by_session, described, facts, in_span, session_result
 from assets.partitions import session_range
+from trading.config.data import Universe
 from trading.config.models import DeskSettings
 from trading.errors import ReferenceDataError, VendorError
 from trading.frames import (
@@ -61,7 +62,7 @@ def calendars(
     groups: Mapping[str, str], first: date, last: date, reference: ReferenceStore, desk: DeskSettings
 ) -> dict[str, SessionCalendar | None]:
     """Calendar of each exchange group between two dates; None for all where the desk counts plain weekdays."""
-    if desk.market.calendar == "weekdays":
+    if desk.data.prices.calendar == "weekdays":
         return dict.fromkeys(groups.values())
     return {group: reference.calendar(group, first, last) for group in set(groups.values())}
 
@@ -85,13 +86,27 @@ def fetch(dataset: Dataset, span: tuple[date | None, date | None], vendor: Price
     """Asks for one raw dataset over a span of sessions (None: open end); nothing is written."""
     first, last = span
     request = Request(
-        sources.desk.vendor.instruments or None,
+        followed(sources.desk.data.universe, vendor),
         first - timedelta(days=DAYS_BEFORE) if first else None,
         last + timedelta(days=DAYS_AFTER) if last else None,
     )
     delivery = vendor.fetch(dataset, request)
-    rows = in_span(_placed(delivery.rows, dataset, sources), first or date.min, last or date.max)
-    return Fetched(delivery, rows)
+    kept = _of_timeframes(delivery.rows, sources.desk.data.timeframes)
+    return Fetched(delivery, in_span(_placed(kept, dataset, sources), first or date.min, last or date.max))
+
+
+def followed(universe: Universe, vendor: PriceVendor) -> tuple[str, ...] | None:
+    """The instruments to ask a vendor for; None for all it has."""
+    if not universe.excluded:
+        return universe.instruments or None
+    return tuple(code for code in universe.instruments or vendor.instruments() if universe.follows(code))
+
+
+def _of_timeframes(rows: pa.Table, timeframes: Sequence[str]) -> pa.Table:
+    """Bars of the time frames that are kept; rows of other datasets have none."""
+    if "frequency" not in rows.column_names:
+        return rows
+    return rows.filter(pc.is_in(rows["frequency"], pa.array(timeframes, pa.string())))
 
 
 def keep(dataset: Dataset, fetched: Fetched, sources: Sources) -> Arrived:
@@ -149,7 +164,7 @@ def _failed(vendor: str, dataset: str, delivery: Delivery) -> str:
     named = "; ".join(f"{failure.series}: {failure.reason}" for failure in delivery.failed)
     return (
         f"vendor {vendor} failed on {len(delivery.failed)} series of {dataset} ({named}). "
-        "The rest was kept. Run the same command again, or take the series out of vendor.instruments."
+        "The rest was kept. Run the same command again, or take the series out of data.universe."
     )
 
 

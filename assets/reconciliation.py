@@ -23,7 +23,8 @@ from trading.book.breaks import Break, Comparison, breaks_of, open_before, sessi
 from trading.book.journal import NO_HEAD, STREAMS, Event
 from trading.book.our_side import KINDS, OurSide
 from trading.book.reconciliation import Asked, reconcile
-from trading.config.models import DeskSettings, ReconciliationSettings
+from trading.config.models import DeskSettings
+from trading.config.trading import ReconciliationSettings
 from trading.errors import BrokerError, DatasetNotFound
 from trading.frames import BREAKS, EQUITY, FILLS, POSITIONS, empty, to_table
 from trading.ports import Broker, FrameStore, Ledger, ReferenceStore, Span
@@ -150,7 +151,7 @@ def breaks(
     first, last = session_range(context)
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     worth = account_worth(frames, first, last)
-    found = list(reconciled(sessions, ledger, broker, reference, desk.reconciliation, clock, worth))
+    found = list(reconciled(sessions, ledger, broker, reference, desk.trading.reconciliation, clock, worth))
     rows = to_table(pd.DataFrame(found), BREAKS) if found else empty(BREAKS)
     version = frames.replace(BREAKS, rows, Span(first, last))
     return session_result(context, facts(rows, version, pictures(found, last)))

@@ -44,7 +44,7 @@ def pnl_explained(
     sources = Sources(frames, reference, desk, clock())
     first, last = examined_sessions(context, sources, ATTRIBUTION)
     rows = sources.frame(ATTRIBUTION, last, first)
-    found = unexplained(rows, desk.close.residual_tolerance_base, desk.capital.base_currency)
+    found = unexplained(rows, desk.trading.close.residual_tolerance_base, desk.capital.base_currency)
     yield result(rows, found, ledger.rows("overrides", {"state": "set"}))
 
 

@@ -20,7 +20,8 @@ from checks.expectations import suites
 from pipelines.cli import main
 from pipelines.settings import Place, read_settings
 from resources.vendors.simulated import FAULTS
-from trading.config.models import CsvColumns, DeskSettings
+from trading.config.data import CsvColumns
+from trading.config.models import DeskSettings
 from trading.config.strategies import ANY, SEES_THE_FUTURE, RuleSettings, StrategySettings
 from trading.frames import DATASETS, Dataset
 from trading.quality.examination import all_rules, rules_for
@@ -88,7 +89,7 @@ def settings() -> Iterator[str]:
     yield from ("", "## Desk", "")
     yield from _table(DeskSettings, "", shipped, skip=("strategies", "vendor.columns"))
     yield from ("", "## Columns of contract files: `[vendor.columns]`", "")
-    yield from _table(CsvColumns, "vendor.columns.", shipped.vendor.columns)
+    yield from _table(CsvColumns, "vendor.columns.", shipped.data.vendor.columns)
     yield from ("", "## Environment variables", "", "| variable | meaning |", "|---|---|")
     yield from (f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT.items())
 

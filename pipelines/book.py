@@ -96,7 +96,7 @@ def correct(
 def _refuse_unknown_strategy(desk: Desk, name: str) -> None:
     """An entry cannot be taken out of the journal again: a misspelt strategy would be a book of its own for good."""
     booked = {str(row["strategy"]) for row in desk.adapters.ledger.rows("positions")}
-    known = booked | set(desk.adapters.settings.trading)
+    known = booked | set(desk.adapters.settings.trading.strategies)
     if name not in known:
         raise UsageError(f"no strategy {name} trades here or has a book. Give one of: {', '.join(sorted(known))}.")
 

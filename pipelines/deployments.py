@@ -5,6 +5,7 @@ Does not belong here: which backend keeps datasets, journal and reference data (
 reading the environment (`settings.py`) or using a port.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.brokers import broker_of
-from pipelines.settings import Place, place, project_folder, read_settings
+from pipelines.settings import Place, classified, place, project_folder, read_settings, revealed
 from pipelines.wiring import (
     LEDGER_FILE,
     closing_version,
@@ -41,7 +42,10 @@ from resources.vended import (
 from trading.backtest.factory import Backtests, Sweeps
 from trading.backtest.specification import Choice, DataSource
 from trading.book.signature import CURE, Document
+from trading.config.data import Streaming
+from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
+from trading.config.settings import Secret
 from trading.errors import ConfigError, SignatureError, StoreUnavailable
 from trading.frames import BACKTEST_RESULTS
 from trading.ports import (
@@ -144,6 +148,15 @@ class ReferenceResource(HomeResource):
         return reference(self.where())
 
 
+class CacheResource(HomeResource):
+    """The cache, where its address is in a file, or the settings cannot be read yet."""
+
+    def adapter(self) -> Cache:
+        """The cache."""
+        found: Cache = cache_resource(self.where()).adapter()
+        return found
+
+
 class VendorResource(HomeResource):
     """The vendor that the desk's settings name."""
 
@@ -166,7 +179,7 @@ class NotifierResource(HomeResource):
 
     def adapter(self) -> Notifier:
         """The notifier."""
-        return notifier_of(self.settings())
+        return notifier_of(self.settings(), self.where())
 
 
 class SqlResource(HomeResource):
@@ -238,30 +251,52 @@ class SignerResource(HomeResource):
 
 def cache_resource(where: Place) -> Vended:
     """In this process; with Redis behind it in `services`. Raises ConfigError without REDIS_URL there."""
+    data = read_settings(where).data
+    kept = {"max_entries": data.storage.cache.max_entries, "max_bytes": data.storage.cache.max_bytes}
     if where.deployment == "local":
-        return ProcessCacheResource()
-    if not where.redis_url:
+        return ProcessCacheResource(**kept)
+    address = data.storage.cache.address
+    url = where.redis_url if address is None else revealed(address, where.home)
+    if not url:
         raise ConfigError(
             "deployment services needs Redis, and REDIS_URL is not set. Set it, like redis://host:6379/0."
         )
-    return RedisCacheResource(url=where.redis_url)
+    return RedisCacheResource(url=url, writes=data.storage.cache.writes, **kept, **_streamed(data.streaming))
+
+
+def _streamed(streaming: Streaming) -> dict[str, Any]:
+    return {
+        "backlog": streaming.buffer_messages,
+        "max_connections": streaming.max_connections,
+        "timeout_seconds": streaming.timeout_seconds,
+        "pause_seconds": streaming.reconnect_first_seconds,
+        "longest_pause_seconds": streaming.reconnect_longest_seconds,
+    }
 
 
 def shown_cache(where: Place) -> Vended:
     """The same for Dagster, whose UI shows settings: the address may hold a password and stays in the environment."""
+    read_again = CacheResource(home=str(where.home), deployment=where.deployment)
+    try:
+        variable = _variable(read_settings(where).data.storage.cache.address, "REDIS_URL")
+    except ConfigError:  # whatever runs says why
+        return read_again
     found = cache_resource(where)
-    return RedisCacheResource(url=dg.EnvVar("REDIS_URL")) if isinstance(found, RedisCacheResource) else found
+    if not isinstance(found, RedisCacheResource):
+        return found
+    return read_again if variable is None else found.model_copy(update={"url": dg.EnvVar(variable)})
+
+
+def _variable(address: Secret | None, usual: str) -> str | None:
+    """The environment variable that holds an address; None where a file does."""
+    return usual if address is None else address.env
 
 
 def shared_cache(where: Place) -> Cache | None:
     """The cache that the processes of a deployment share, asked directly; None where each has its own. Raises as
     `cache_resource`."""
     found = cache_resource(where)
-    if not isinstance(found, RedisCacheResource):
-        return None
-    from resources.redis_cache import RedisCache
-
-    return RedisCache(found.url)
+    return found.shared() if isinstance(found, RedisCacheResource) else None
 
 
 def shown_ledger(where: Place) -> Vended:
@@ -269,21 +304,23 @@ def shown_ledger(where: Place) -> Vended:
     the environment."""
     own = {"home": str(where.home), "deployment": where.deployment}
     try:
-        chosen = read_settings(where).ledger
+        chosen = read_settings(where).data.storage.ledger
         if chosen.store == "sqlite":
             return SqliteLedgerResource(path=str(where.home / LEDGER_FILE))
-        server_address(where, chosen.store)
+        server_address(where, chosen.store, chosen.address)
     except ConfigError:
         return LedgerResource(**own)
-    seconds = chosen.timeout_seconds
-    if chosen.store == "mongodb":
-        return MongoLedgerResource(uri=dg.EnvVar("MONGODB_URI"), timeout_seconds=seconds)
-    return PostgresLedgerResource(uri=dg.EnvVar("POSTGRES_URI"), timeout_seconds=seconds)
+    variable = _variable(chosen.address, "MONGODB_URI" if chosen.store == "mongodb" else "POSTGRES_URI")
+    if variable is None:
+        return LedgerResource(**own)
+    made = MongoLedgerResource if chosen.store == "mongodb" else PostgresLedgerResource
+    seconds, most = chosen.timeout_seconds, chosen.max_connections
+    return made(uri=dg.EnvVar(variable), timeout_seconds=seconds, max_connections=most)
 
 
 def vendor_of(settings: DeskSettings, reference_store: ReferenceStore) -> PriceVendor:
     """The vendor that the settings name. Raises ConfigError where it needs a folder and none is given."""
-    chosen = settings.vendor
+    chosen = settings.data.vendor
     if chosen.name == "simulated":
         from resources.vendors.simulated import SimulatedVendor
 
@@ -309,13 +346,14 @@ def bring_reference(where: Place, source: Path) -> None:
     write_reference(where.home / "reference", instruments, roll_parameters)
 
 
-def notifier_of(settings: DeskSettings) -> Notifier:
+def notifier_of(settings: DeskSettings, where: Place) -> Notifier:
     """Where notices go."""
     from resources.notifiers.log import LogNotifier
     from resources.notifiers.webhook import WebhookNotifier
 
-    url = settings.notifier.webhook_url
-    return WebhookNotifier(url) if url else LogNotifier()
+    chosen = settings.operations.notifier
+    url = chosen.webhook_url if chosen.webhook is None else revealed(chosen.webhook, where.home)
+    return WebhookNotifier(url, chosen.timeout_seconds) if url else LogNotifier()
 
 
 def panels(frames: FrameStore, found: ReferenceStore) -> DataSource:
@@ -359,7 +397,7 @@ def sole_run(where: Place, say: Callable[[str], None] | None = None) -> Iterator
     """
     from resources.file_lock import held
 
-    wait_s = read_settings(where).runs.wait_seconds
+    wait_s = read_settings(where).operations.runs.wait_seconds
     with held(where.home / "run.lock", f"the desk {where.home}", wait_s, say):
         yield
 
@@ -383,7 +421,7 @@ def adapters(where: Place) -> Adapters:
         blobs=blob_store(where),
         vendor=vendor_of(settings, found),
         broker=broker_of(where, settings, frames, found),
-        notifier=notifier_of(settings),
+        notifier=notifier_of(settings, where),
         sql=sql_reader(frames, book, where),
         backups=snapshots(where),
         signed=signed_blobs(where),
@@ -399,8 +437,8 @@ def as_signed(where: Place, desk: Adapters, document: Document) -> Adapters:
 
     frames = signed_frames(desk.frames, document)
     book = PinnedLedger(desk.ledger, document.session, document.circumstances.heads)
-    settings = DeskSettings.model_validate_json(desk.signed.get(document.substance.configuration))
     found = signed_reference(where, document, desk.signed)
+    settings = signed_settings(desk.signed, document, found)
     return replace(
         desk,
         settings=settings,
@@ -411,6 +449,16 @@ def as_signed(where: Place, desk: Adapters, document: Document) -> Adapters:
         vendor=vendor_of(settings, found),
         sql=SqlReader(frames, book),
     )
+
+
+def signed_settings(blobs: BlobStore, document: Document, found: ReferenceStore) -> DeskSettings:
+    """Settings as they were signed, brought to today's schema, with the table of instruments they name."""
+    digest = document.substance.configuration
+    values = migrated(json.loads(blobs.get(digest)), f"the configuration signed with {document.session}")
+    settings = DeskSettings.model_validate(values)
+    table = settings.symbols.table_sha256
+    content = None if table is None else blobs.get(table)
+    return classified(settings, content, found.instruments(document.session))
 
 
 def signed_frames(frames: FrameStore, document: Document) -> FrameStore:

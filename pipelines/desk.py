@@ -122,7 +122,7 @@ class Desk:
     def _continuous(self, instrument: str, kind: str, through: date) -> pd.DataFrame:
         if kind == "multiple":
             return self._history(MULTIPLE_PRICES, through, None, [instrument])
-        method = self.adapters.settings.market.stitching
+        method = self.adapters.settings.data.prices.stitching
         return stitched(self.adapters.frames, self.adapters.cache, instrument, through, method)
 
     def _refuse_unknown(self, instrument: str) -> None:
@@ -267,7 +267,7 @@ class Desk:
     def _closed_because(self, day: date) -> str | None:
         if day.weekday() >= 5:
             return "it is a " + ("Saturday" if day.weekday() == 5 else "Sunday")
-        if self.adapters.settings.market.calendar == "weekdays":
+        if self.adapters.settings.data.prices.calendar == "weekdays":
             return "it is New Year's Day" if (day.month, day.day) == (1, 1) else None
         reference = self.adapters.reference
         around = (day - timedelta(days=2 * SEARCHED_DAYS), day + timedelta(days=2 * SEARCHED_DAYS))
@@ -284,7 +284,7 @@ class Desk:
         """What `daybook close` closes when nothing is said: the latest session there can be prices for."""
         today = utc_now().date()
         days = [today - timedelta(days=n) for n in range(1, SEARCHED_DAYS)]
-        if self.adapters.settings.vendor.name != "simulated":
+        if self.adapters.settings.data.vendor.name != "simulated":
             newest = self._newest_price()
             days = [newest - timedelta(days=n) for n in range(SEARCHED_DAYS)]
         found = next((day for day in days if self.is_session(day)), None)
@@ -308,9 +308,9 @@ class Desk:
         return {
             "home": str(self.place.home),
             "deployment": self.place.deployment,
-            "vendor": settings.vendor.name,
-            "source": settings.vendor.source,
-            "calendar": settings.market.calendar,
+            "vendor": settings.data.vendor.name,
+            "source": settings.data.vendor.source,
+            "calendar": settings.data.prices.calendar,
             "configuration": settings.content_hash(),
             "reference_data": self.adapters.reference.content_hash(),
             "sessions_closed": len(closed),
@@ -363,8 +363,9 @@ class Desk:
 def followed_groups(on: date, reference: ReferenceStore, desk: DeskSettings, vendor: PriceVendor) -> set[str]:
     """Exchange groups of the instruments a desk follows: those its settings name, else all its vendor has."""
     instruments = reference.instruments(on)
-    followed = desk.vendor.instruments or vendor.instruments()
-    return {instruments[code].exchange_group for code in followed if code in instruments}
+    universe = desk.data.universe
+    codes = [code for code in universe.instruments or vendor.instruments() if universe.follows(code)]
+    return {instruments[code].exchange_group for code in codes if code in instruments}
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

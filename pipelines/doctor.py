@@ -64,7 +64,7 @@ def _settings(where: Place) -> Health:
 
 
 def _ledger(where: Place) -> Health:
-    if not where.home.exists() and read_settings(where).ledger.store == "sqlite":
+    if not where.home.exists() and read_settings(where).data.storage.ledger.store == "sqlite":
         return Health(True, "sqlite", "none yet: the first run makes it")
     return deployments.ledger(where).health()
 

@@ -35,16 +35,16 @@ def _load(
 ) -> dict[str, Any]:
     _refuse_other_vendor(where, vendor)
     _refuse_other_calendar(where, calendar)
-    changes: dict[str, dict[str, Any]] = {"vendor": {"name": vendor, "instruments": list(instruments)}}
+    data: dict[str, Any] = {"vendor": {"name": vendor}, "universe": {"instruments": list(instruments)}}
     if vendor != "simulated":
-        changes["vendor"]["source"] = str(_folder(source, vendor))
+        data["vendor"]["source"] = str(_folder(source, vendor))
     if calendar is not None:
-        changes["market"] = {"calendar": calendar}
+        data["prices"] = {"calendar": calendar}
     config = {"since": span[0].isoformat() if span[0] else "", "until": span[1].isoformat() if span[1] else ""}
     with _undone_on_failure(where) as kept:
-        write_desk(where, changes)
+        write_desk(where, {"data": data})
         if vendor == "pysystemtrade":
-            bring_reference(where, Path(changes["vendor"]["source"]))
+            bring_reference(where, Path(data["vendor"]["source"]))
         _refuse_instruments_it_has_not(where, instruments)
         outcome = run(where, "ingest", config={"ops": {"history": {"config": config}}}, alone=True, process="load")
         kept["exit_code"] = outcome.exit_code
@@ -61,10 +61,10 @@ def _refuse_reversed(span: Span) -> None:
 
 
 def _refuse_other_vendor(where: Place, vendor: str) -> None:
-    named = "name" in own_settings(where).get("vendor", {})
+    named = "name" in own_settings(where).get("data", {}).get("vendor", {})
     if not named and not _holds_prices(where):  # a mapping of columns alone binds a home to nobody
         return
-    bound = read_settings(where).vendor.name
+    bound = read_settings(where).data.vendor.name
     if bound != vendor:
         raise UsageError(
             f"{where.home} holds prices of vendor {bound}; mixing vendors in one desk would mix their sessions. "
@@ -76,7 +76,7 @@ def _refuse_other_calendar(where: Place, calendar: str | None) -> None:
     """Rows keep the session they were stored with: two calendars in one home would count the same row differently."""
     if calendar is None or not _holds_prices(where):
         return
-    bound = read_settings(where).market.calendar
+    bound = read_settings(where).data.prices.calendar
     if bound != calendar:
         raise UsageError(
             f"{where.home} holds prices by calendar {bound}; --calendar {calendar} would place the same rows in other "

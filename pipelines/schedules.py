@@ -62,7 +62,7 @@ class Asking:
             return dg.SkipReason(f"{session} is not a session of the desk.")
         if not mine:
             return dg.SkipReason(f"this desk follows no instrument of {', '.join(self.groups)}.")
-        if desk.market.calendar == "exchange" and not _any_open(mine, session, reference):
+        if desk.data.prices.calendar == "exchange" and not _any_open(mine, session, reference):
             return dg.SkipReason(f"{session} is a holiday: {', '.join(mine)} closed.")
         return dg.RunRequest(run_key=f"{self.name}:{session}", partition_key=session.isoformat())
 

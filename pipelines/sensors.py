@@ -43,7 +43,7 @@ def drop_folder(
     clock: dg.ResourceParam[Callable[[], datetime]],
 ) -> dg.RunRequest | dg.SkipReason:
     """One run for each settled state of the folder."""
-    folder = Path(desk.vendor.source) if desk.vendor.source else home / "drop"
+    folder = Path(desk.data.vendor.source) if desk.data.vendor.source else home / "drop"
     if not folder.is_dir():
         return dg.SkipReason(f"{folder} is not a folder.")
     found = fingerprint(folder, clock().timestamp())

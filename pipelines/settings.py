@@ -1,70 +1,47 @@
-"""Reads the environment and the configuration files; the only place that does.
+"""The settings in force for a desk.
 
-Belongs here: environment variables, TOML files, and how they lie over one another. Does not belong here: what a setting
-means (`trading/config/models.py`) or which adapter serves it (`pipelines/deployments.py`).
-
-Order, later over earlier: `config/base.toml`, `config/<deployment>.toml`, `<home>/desk.toml`. Strategies are the files
-of `config/strategies/` and, of the same name over them, `<home>/strategies/`; those that `trading` names trade.
+Belongs here: whether files are in force or what was applied, and the strategies of a backtest. Does not belong here:
+reading files (`authored.py`), the environment (`place.py`), applying and its history (`configuration.py`), what a
+setting means (`trading/config/`), or which adapter serves it (`deployments.py`).
 """
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
+from pipelines.authored import authored, of_library, own_file, own_settings, strategy_files, unchecked
+from pipelines.place import DEPLOYMENTS, PROJECT, SHIPPED, Place, context, place, project_folder, revealed
+from trading.config.migrations import SCHEMA, migrated, schema_of
 from trading.config.models import DeskSettings
-from trading.config.refusals import did_you_mean, refusal, refusals
 from trading.config.strategies import StrategySettings
+from trading.config.symbol_lookup import SymbolLookup
 from trading.errors import ConfigError, UsageError
 
-DEPLOYMENTS = ("local", "services")
-PROJECT = Path(__file__).resolve().parents[1]
-SHIPPED = PROJECT / "daybook_data"
+if TYPE_CHECKING:
+    from trading.market.instruments import Instrument
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a desk lives: its folder, its deployment, and what the environment says of servers. Addresses may hold a
-    password: its `repr` leaves them out, so that no log, traceback or notebook shows one."""
-
-    home: Path
-    deployment: str
-    backups: Path
-    redis_url: str | None = field(default=None, repr=False)
-    mongodb_uri: str | None = field(default=None, repr=False)
-    postgres_uri: str | None = field(default=None, repr=False)
-    signing_key: Path | None = None
-
-    @property
-    def desk_file(self) -> Path:
-        """The home's own settings."""
-        return self.home / "desk.toml"
-
-
-def project_folder(name: str) -> Path:
-    """`config` or `reference`: beside the code in a checkout, in `daybook_data` when installed."""
-    beside = PROJECT / name
-    return beside if beside.is_dir() else SHIPPED / name
-
-
-def place(home: str | Path | None = None, deployment: str | None = None) -> Place:
-    """The desk's place from arguments, then environment variables (DAYBOOK_HOME, DAYBOOK_DEPLOYMENT, DAYBOOK_BACKUPS,
-    REDIS_URL, MONGODB_URI, POSTGRES_URI, DAYBOOK_SIGNING_KEY), then defaults (./var, local, <home>-backups, a key of
-    the home's own). Raises ConfigError on an unknown deployment."""
-    folder = Path(home or os.environ.get("DAYBOOK_HOME") or "var").resolve()
-    chosen = deployment or os.environ.get("DAYBOOK_DEPLOYMENT") or "local"
-    if chosen not in DEPLOYMENTS:
-        raise ConfigError(f"deployment {chosen!r} is unknown. Choose one of: {', '.join(DEPLOYMENTS)}.")
-    backups = os.environ.get("DAYBOOK_BACKUPS") or folder.parent / f"{folder.name}-backups"
-    servers = (os.environ.get(name) for name in ("REDIS_URL", "MONGODB_URI", "POSTGRES_URI"))
-    key = os.environ.get("DAYBOOK_SIGNING_KEY")
-    return Place(folder, chosen, Path(backups).resolve(), *servers, signing_key=Path(key).resolve() if key else None)
+__all__ = [
+    "DEPLOYMENTS",
+    "PROJECT",
+    "SHIPPED",
+    "Place",
+    "authored",
+    "check_strategy",
+    "classified",
+    "context",
+    "own_settings",
+    "place",
+    "project_folder",
+    "read_settings",
+    "refuse_no_desk",
+    "revealed",
+    "strategy_file",
+    "strategy_files",
+    "traded_names",
+    "write_desk",
+]
 
 
 def refuse_no_desk(where: Place) -> None:
@@ -77,52 +54,44 @@ def refuse_no_desk(where: Place) -> None:
 
 
 def read_settings(where: Place) -> DeskSettings:
-    """The settings in force for a desk. Raises ConfigError naming file, setting, value and cure."""
-    files = _files(where)
-    merged = _merged(files)
-    if "strategies" in merged:
+    """The settings in force for a desk: what its files say in development; what was applied in paper and production,
+    where files are not even read. Raises ConfigError naming file, setting, value and cure."""
+    from pipelines.in_force import in_force_settings
+
+    applied = in_force_settings(where)
+    if applied is not None:
+        return applied
+    found = authored(where)
+    if found.settings.environment != "development":
         raise ConfigError(
-            "setting strategies cannot be given. Put each strategy into a file of "
-            f"{where.home / 'strategies'} and name it in trading."
+            f"no configuration is in force, and in environment {found.settings.environment} files are not until they "
+            "are applied. Run `daybook config apply --reason`."
         )
-    merged["strategies"] = _traded(merged.get("trading", ()), strategy_files(where))
-    try:
-        return DeskSettings.model_validate(merged)
-    except ValidationError as cause:
-        found = " ".join(refusals(cause, DeskSettings))
-        listed = ", ".join(map(str, files))
-        raise ConfigError(f"the configuration is wrong: {found} Correct it in one of: {listed}.") from cause
+    return classified(found.settings, found.table, where)
+
+
+def classified(settings: DeskSettings, table: bytes | None, of: Place | Mapping[str, Instrument]) -> DeskSettings:
+    """Settings with what each instrument inherits by its asset class and exchange group, of the reference data or as
+    given, and by its row in the table. Worked out when an instrument is first asked for."""
+
+    def columns() -> Any:
+        from pipelines.symbols import columns_of
+
+        return columns_of(settings, table, of)
+
+    return settings.with_symbols(SymbolLookup(settings.symbols, columns))
 
 
 def traded_names(where: Place) -> tuple[str, ...]:
     """Names of the files of strategies that trade, in order, for describing a desk; none where its settings cannot be
     read: whatever runs then says why."""
     try:
-        return read_settings(where).trading
+        return read_settings(where).trading.strategies
     except ConfigError:
         return ()
 
 
-def _files(where: Place) -> list[Path]:
-    config = project_folder("config")
-    return [config / "base.toml", config / f"{where.deployment}.toml", where.desk_file]
-
-
-def _merged(files: Iterable[Path]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for file in files:
-        if file.exists():
-            found = _over(found, _read(file))
-    return found
-
-
-def strategy_files(where: Place) -> dict[str, Path]:
-    """Strategy files by name (the file's, without .toml): the shipped ones, and the home's own over them."""
-    folders = (project_folder("config") / "strategies", where.home / "strategies")
-    found = {file.stem: file for folder in folders if folder.is_dir() for file in folder.glob("*.toml")}
-    return dict(sorted(found.items()))
-
-
+# --- strategies of backtests ------------------------------------------------------------------------------------------
 def strategy_file(name_or_path: str | Path, where: Place, plugins: Sequence[str] = ()) -> StrategySettings:
     """A strategy for a backtest: the name of a file of `strategy_files`, or the path of a .toml file. Its rules are
     Daybook's own, those of the modules `plugins`, or those of installed packages.
@@ -131,11 +100,11 @@ def strategy_file(name_or_path: str | Path, where: Place, plugins: Sequence[str]
     where a plugin cannot be imported.
     """
     given, library = str(name_or_path), strategy_files(where)
-    file = Path(given) if given.endswith(".toml") else _of_library(given, library)
+    file = Path(given) if given.endswith(".toml") else of_library(given, library)
     if not file.is_file():
         known = ", ".join(library) or "none"
         raise ConfigError(f"there is no strategy file {given}. Give a file that exists, or one of these: {known}.")
-    strategy = _unchecked(file)
+    strategy = unchecked(file)
     check_strategy(strategy, plugins)
     return strategy
 
@@ -148,71 +117,32 @@ def check_strategy(strategy: StrategySettings, plugins: Sequence[str] = ()) -> N
     check_rules(strategy, known_rules(plugins, (rule.rule for rule in strategy.rules.values())))
 
 
-def own_settings(where: Place) -> Mapping[str, Any]:
-    """What the home's own desk.toml says, nothing under it; empty where there is none."""
-    return _read(where.desk_file) if where.desk_file.exists() else {}
-
-
-def write_desk(where: Place, changes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes settings into the home's desk.toml, keeping the rest of it; atomic."""
+# --- the home's own file ----------------------------------------------------------------------------------------------
+def write_desk(where: Place, changes: Mapping[str, Any]) -> None:
+    """Writes settings into the home's desk.toml, keeping the rest of it; atomic. A file of an older schema is written
+    anew in today's, and kept beside it as desk.schema1.toml. Raises ConfigError where the home has a desk.yaml."""
     import tomlkit
 
-    document = tomlkit.parse(where.desk_file.read_text()) if where.desk_file.exists() else tomlkit.document()
-    for section, values in changes.items():
-        table = document.setdefault(section, tomlkit.table())
-        for key, value in values.items():
-            table[key] = value
+    file = own_file(where)
+    if file != where.desk_file:
+        raise ConfigError(f"{file} is YAML, which is not written into. Make it desk.toml, or change it by hand.")
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    document: Any = tomlkit.parse(text)
+    schema = schema_of(document.unwrap(), str(file))
+    if schema < SCHEMA:
+        if text:
+            file.with_suffix(f".schema{schema}.toml").write_text(text, encoding="utf-8")
+        document = tomlkit.item({"schema": SCHEMA} | migrated(document.unwrap(), str(file)))
+    _put(document, changes, tomlkit.table)
     where.home.mkdir(parents=True, exist_ok=True)
-    draft = where.desk_file.with_suffix(".toml.new")
-    draft.write_text(tomlkit.dumps(document))
-    draft.replace(where.desk_file)
+    draft = file.with_suffix(".toml.new")
+    draft.write_text(tomlkit.dumps(document), encoding="utf-8")
+    draft.replace(file)
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as cause:
-        raise ConfigError(f"{file} cannot be read: {cause.strerror or cause}. Make it readable.") from cause
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise ConfigError(f"{file}: not valid TOML: {cause}. Correct the file and run again.") from cause
-
-
-def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for key, value in upper.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _over(merged[key], value) if both else value
-    return merged
-
-
-def _traded(names: Any, library: Mapping[str, Path]) -> list[StrategySettings]:
-    wanted = [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple) else []
-    found = [_strategy(_of_library(name, library)) for name in wanted]
-    called = [strategy.name for strategy in found]
-    twice = sorted({name for name in called if called.count(name) > 1})
-    if twice:
-        raise ConfigError(f"setting trading names strategies that are both called {twice[0]}. Give each its own name.")
-    return found
-
-
-def _of_library(name: str, library: Mapping[str, Path]) -> Path:
-    if name in library:
-        return library[name]
-    known = ", ".join(library) or "none"
-    raise ConfigError(f"strategy {name} is unknown.{did_you_mean(name, library)} Strategies are: {known}.")
-
-
-def _strategy(file: Path) -> StrategySettings:
-    """A strategy that the close trades, by Daybook's own rules."""
-    from trading.strategies.rule import check_rules
-
-    strategy = _unchecked(file)
-    check_rules(strategy)
-    return strategy
-
-
-def _unchecked(file: Path) -> StrategySettings:
-    try:
-        return StrategySettings.model_validate({"name": file.stem, **_read(file)})
-    except ValidationError as cause:
-        raise ConfigError(refusal(cause, StrategySettings, str(file))) from cause
+def _put(table: Any, changes: Mapping[str, Any], empty: Callable[[], Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            _put(table.setdefault(key, empty()), value, empty)
+        else:
+            table[key] = value

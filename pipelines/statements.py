@@ -88,14 +88,14 @@ def broker_statements(
     clock: dg.ResourceParam[Callable[[], datetime]],
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """One run for each settled state of a session's statement."""
-    if desk.broker.name not in FILES:
-        return dg.SkipReason(f"broker {desk.broker.name} gives no statement files.")
-    folder, seen = statement_folder(home, desk.broker), Seen.read(context.cursor)
+    if desk.trading.broker.name not in FILES:
+        return dg.SkipReason(f"broker {desk.trading.broker.name} gives no statement files.")
+    folder, seen = statement_folder(home, desk.trading.broker), Seen.read(context.cursor)
     writing = unsettled(folder, clock().timestamp())
     if writing:
         return dg.SkipReason(f"{writing[0]} in {folder} may still be written.")
     try:
-        found = statements_of(home, desk.broker, reference).sessions()
+        found = statements_of(home, desk.trading.broker, reference).sessions()
     except (BadInput, BrokerError) as cause:
         context.update_cursor(_told(seen, str(cause), notifier).text())
         return dg.SkipReason(str(cause))

@@ -18,7 +18,7 @@ import numpy as np
 
 from pipelines import sweeping
 from pipelines.backtest_request import Words, asked, write_table
-from pipelines.settings import Place
+from pipelines.settings import Place, read_settings
 from pipelines.sweeping import Found
 from trading.backtest.sweeps import Sweep, drawn_axes
 from trading.errors import UsageError
@@ -59,8 +59,10 @@ def run(where: Place, backtest: Words, words: SweepWords, say: Callable[[str], N
     _refuse_unwritable(words.out, words.heat_map)
     if words.heat_map is not None and len(drawn_axes(sweep)) < 2:
         raise UsageError(NO_MAP)
-    limits = Limits(words.deadline_s, words.memory_mb)
-    cluster = sweeping.chosen_cluster(words.workers, words.dask)
+    at_once = read_settings(where).data.parallelism
+    limits = Limits(words.deadline_s, words.memory_mb or at_once.job_memory_mb)
+    workers = words.workers if words.workers or words.dask else at_once.jobs or None
+    cluster = sweeping.chosen_cluster(workers, words.dask)
     found = sweeping.run(where, sweep, request.source, cluster, limits, sweeping.told(say), request.plugins)
     if words.out is not None:
         write_table(words.out, table(found))

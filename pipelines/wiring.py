@@ -11,8 +11,9 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from pipelines.settings import Place, project_folder, read_settings
-from trading.config.models import LedgerSettings
+from pipelines.settings import Place, project_folder, read_settings, revealed
+from trading.config.data import LedgerSettings
+from trading.config.settings import Secret
 from trading.errors import ConfigError
 from trading.ports import BlobStore, Cluster, FrameStore, Ledger, ReferenceStore, Signer
 
@@ -38,13 +39,13 @@ def ledger(where: Place) -> Ledger:
     """Where the journal is kept, by the desk's settings. Raises ConfigError where a server's address is not set, and on
     a deployment that there is not."""
     _of(where, FRAMES)
-    chosen = read_settings(where).ledger
+    chosen = read_settings(where).data.storage.ledger
     return LEDGERS[chosen.store](where, chosen)
 
 
 def server_ledger(where: Place) -> Ledger | None:
     """The ledger of a desk whose settings keep it on a server; None where it is a file of the home."""
-    return None if read_settings(where).ledger.store == "sqlite" else ledger(where)
+    return None if read_settings(where).data.storage.ledger.store == "sqlite" else ledger(where)
 
 
 def reference(where: Place) -> ReferenceStore:
@@ -78,18 +79,25 @@ def _mongodb(where: Place, chosen: LedgerSettings) -> Ledger:
     """MongoDB, a replica set."""
     from resources.mongo_ledger import MongoLedger
 
-    return MongoLedger(server_address(where, "mongodb"), chosen.timeout_seconds)
+    return MongoLedger(
+        server_address(where, "mongodb", chosen.address), chosen.timeout_seconds, max_connections=chosen.max_connections
+    )
 
 
 def _postgresql(where: Place, chosen: LedgerSettings) -> Ledger:
     """PostgreSQL."""
     from resources.postgres_ledger import PostgresLedger
 
-    return PostgresLedger(server_address(where, "postgresql"), chosen.timeout_seconds)
+    return PostgresLedger(
+        server_address(where, "postgresql", chosen.address), chosen.timeout_seconds, chosen.max_connections
+    )
 
 
-def server_address(where: Place, store: str) -> str:
-    """The address of a ledger's server. Raises ConfigError saying which variable to set, and how."""
+def server_address(where: Place, store: str, address: Secret | None = None) -> str:
+    """The address of a ledger's server: where the settings say it is found, else the variable of its kind. Raises
+    ConfigError saying which variable to set, and how."""
+    if address is not None:
+        return revealed(address, where.home)
     given, variable, example, start = {
         "mongodb": (where.mongodb_uri, "MONGODB_URI", "mongodb://host:27017/daybook?replicaSet=rs0", _START_MONGODB),
         "postgresql": (where.postgres_uri, "POSTGRES_URI", "postgresql://user@host:5432/daybook", _START_POSTGRES),

@@ -65,11 +65,19 @@ class MongoLedger:
     A writer waits `wait_s` for other writers of its streams, then StoreBusy. Raises ConfigError on a wrong address.
     """
 
-    def __init__(self, uri: str, timeout_s: float = 10.0, wait_s: float = 30.0, recovery_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        uri: str,
+        timeout_s: float = 10.0,
+        wait_s: float = 30.0,
+        recovery_s: float = 60.0,
+        max_connections: int = 16,
+    ) -> None:
         self.servers, database, self._user = mongo_errors.servers_of(uri)
         self._uri, self._name = uri, database or DATABASE
         self._app = f"daybook:{self._name}"  # how the server knows writers of this ledger
         self._timeout_s, self._wait_s, self._recovery_s = timeout_s, wait_s, recovery_s
+        self._max_connections = max_connections
         self._opened: Documents | None = None
         self._opening = threading.Lock()
         self._kept = Kept()
@@ -318,6 +326,7 @@ class MongoLedger:
             serverSelectionTimeoutMS=milliseconds,
             connectTimeoutMS=milliseconds,
             timeoutMS=milliseconds,
+            maxPoolSize=self._max_connections,
             w="majority",
             journal=True,
             readConcernLevel="majority",

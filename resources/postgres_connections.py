@@ -28,7 +28,6 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 Answer = TypeVar("Answer")
 
-_MOST = 16  # connections of one process
 _SET = "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as given(name, value)"
 _AGAIN = "Run the same command again: what was recorded is not recorded twice."
 
@@ -48,18 +47,18 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
 
 class Connections:
-    """Connections of one process to the database at `uri`: each is lent to one thread at a time.
+    """Connections of one process to the database at `uri`, `most` at a time: each is lent to one thread at a time.
 
     A commit returns when it is on the server's disk. The server has `timeout_s` seconds to be reached, to answer a
     statement, and to give a lock.
     """
 
-    def __init__(self, uri: str, timeout_s: float) -> None:
+    def __init__(self, uri: str, timeout_s: float, most: int = 16) -> None:
         self._idle: deque[Connection] = deque()
         self._owner = os.getpid()
         self.place, self.user = _named(uri)
-        self._uri, self._timeout_s = uri, timeout_s
-        self._turns = threading.BoundedSemaphore(_MOST)
+        self._uri, self._timeout_s, self._most = uri, timeout_s, most
+        self._turns = threading.BoundedSemaphore(most)
 
     @contextmanager
     def lent(self) -> Iterator[Connection]:
@@ -87,7 +86,7 @@ class Connections:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._turns.acquire(timeout=self._timeout_s):
-            raise StoreBusy(f"all {_MOST} connections to {self.place} were in use for {self._timeout_s:g} s. {_AGAIN}")
+            raise StoreBusy(f"all {self._most} connections to {self.place} were in use for {self._timeout_s:g} s. {_AGAIN}")
         try:
             yield
         finally:

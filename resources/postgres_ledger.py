@@ -53,8 +53,8 @@ _MAKING = 7305214418  # the advisory lock of whoever makes or migrates the table
 class PostgresLedger:
     """Ledger in the database at `uri`. A server that takes longer than `timeout_s` is StoreBusy or StoreUnavailable."""
 
-    def __init__(self, uri: str, timeout_s: float = 10.0) -> None:
-        self._connections = Connections(uri, timeout_s)
+    def __init__(self, uri: str, timeout_s: float = 10.0, max_connections: int = 16) -> None:
+        self._connections = Connections(uri, timeout_s, max_connections)
         self._kept = Kept()
         self._ready = False
         self._wary = 0

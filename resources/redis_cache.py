@@ -26,7 +26,8 @@ Answer = TypeVar("Answer")
 
 class RedisCache:
     """Cache at a Redis `url`; its keys and channels start with `prefix:`. Waits `timeout_s` for an answer, and after
-    one that did not come leaves Redis alone for `pause_s`."""
+    one that did not come leaves Redis alone for `pause_s`, twice as long after each further one, up to
+    `longest_pause_s`. Has `max_connections` at most; who finds all of them in use waits for one."""
 
     def __init__(
         self,
@@ -35,8 +36,12 @@ class RedisCache:
         timeout_s: float = 0.5,
         pause_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        longest_pause_s: float = 60.0,
+        max_connections: int = 16,
     ) -> None:
-        self._url, self._prefix, self._timeout_s, self._pause_s, self._clock = url, prefix, timeout_s, pause_s, clock
+        self._url, self._prefix, self._timeout_s, self._clock = url, prefix, timeout_s, clock
+        self._pause_s, self._longest_pause_s, self._lost = pause_s, max(pause_s, longest_pause_s), 0
+        self._max_connections = max_connections
         self._opened: Any = None
         self._retry_at = self._log_at = float("-inf")
         self._hits = self._misses = 0
@@ -99,18 +104,24 @@ class RedisCache:
         """Closes the connections; the next call opens them again."""
         if self._opened is not None:
             self._opened.close()
+            self._opened.connection_pool.disconnect()
         self._opened = None
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}:{key}"
 
     def _client(self) -> Any:
-        from redis import Redis
+        from redis import BlockingConnectionPool, Redis
 
         if self._opened is None:
-            self._opened = Redis.from_url(
-                self._url, socket_connect_timeout=self._timeout_s, socket_timeout=self._timeout_s
+            pool = BlockingConnectionPool.from_url(
+                self._url,
+                max_connections=self._max_connections,
+                timeout=self._timeout_s,
+                socket_connect_timeout=self._timeout_s,
+                socket_timeout=self._timeout_s,
             )
+            self._opened = Redis(connection_pool=pool)
         return self._opened
 
     def _asked(self, question: Callable[[Any], Any], unreachable: Answer) -> Answer:
@@ -124,11 +135,17 @@ class RedisCache:
         except (RedisError, OSError) as cause:
             self._missed(cause)
             return unreachable
+        self._lost = 0
         return answer
+
+    def _pause(self) -> float:
+        """How long Redis is left alone after what was lost so far."""
+        return min(self._longest_pause_s, self._pause_s * 2.0 ** min(self._lost, 30))
 
     def _missed(self, cause: Exception) -> None:
         now = self._clock()
-        self._retry_at = now + self._pause_s
+        self._retry_at = now + self._pause()
+        self._lost += 1
         if now >= self._log_at + _LOG_EVERY_S:
             self._log_at = now
             _log.warning("the cache cannot use Redis (%s) and goes on without it: %s", self._prefix, cause)
@@ -155,7 +172,7 @@ class RedisCache:
                 message = messages.get_message(ignore_subscribe_messages=True, timeout=_LISTEN_S)
             except (RedisError, OSError, ValueError) as cause:
                 self._missed(cause)
-                closed.wait(self._pause_s)
+                closed.wait(self._retry_at - self._clock())
                 continue
             if message is not None:
                 yield message["data"]

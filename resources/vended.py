@@ -41,27 +41,47 @@ class ProcessCacheResource(Vended):
     """A bounded cache in this process."""
 
     max_entries: int = 2_000
+    max_bytes: int = 256_000_000
 
     def adapter(self) -> Cache:
         """The cache."""
         from resources.process_cache import ProcessCache
 
-        return ProcessCache(max_entries=self.max_entries)
+        return ProcessCache(max_entries=self.max_entries, max_bytes=self.max_bytes)
 
 
 class RedisCacheResource(Vended):
-    """A bounded cache in this process before Redis."""
+    """A bounded cache in this process before Redis. Seconds and bytes; `backlog`: writes that wait for Redis."""
 
     url: str
     max_entries: int = 2_000
+    max_bytes: int = 256_000_000
+    writes: str = "write_through"
+    backlog: int = 10_000
+    max_connections: int = 16
+    timeout_seconds: float = 0.5
+    pause_seconds: float = 5.0
+    longest_pause_seconds: float = 60.0
 
     def adapter(self) -> Cache:
         """Both levels as one cache."""
         from resources.process_cache import ProcessCache
-        from resources.redis_cache import RedisCache
         from resources.two_level_cache import TwoLevelCache
 
-        return TwoLevelCache(ProcessCache(max_entries=self.max_entries), RedisCache(self.url))
+        near = ProcessCache(max_entries=self.max_entries, max_bytes=self.max_bytes)
+        return TwoLevelCache(near, self.shared(), self.writes, backlog=self.backlog)  # type: ignore[arg-type]
+
+    def shared(self) -> Cache:
+        """Redis alone."""
+        from resources.redis_cache import RedisCache
+
+        return RedisCache(
+            self.url,
+            timeout_s=self.timeout_seconds,
+            pause_s=self.pause_seconds,
+            longest_pause_s=self.longest_pause_seconds,
+            max_connections=self.max_connections,
+        )
 
 
 class SqliteLedgerResource(Vended):
@@ -91,12 +111,13 @@ class MongoLedgerResource(ServerLedgerResource):
 
     uri: str
     timeout_seconds: float = 10.0
+    max_connections: int = 16
 
     def adapter(self) -> Ledger:
         """The ledger."""
         from resources.mongo_ledger import MongoLedger
 
-        return MongoLedger(self.uri, self.timeout_seconds)
+        return MongoLedger(self.uri, self.timeout_seconds, max_connections=self.max_connections)
 
 
 class PostgresLedgerResource(ServerLedgerResource):
@@ -104,9 +125,10 @@ class PostgresLedgerResource(ServerLedgerResource):
 
     uri: str
     timeout_seconds: float = 10.0
+    max_connections: int = 16
 
     def adapter(self) -> Ledger:
         """The ledger."""
         from resources.postgres_ledger import PostgresLedger
 
-        return PostgresLedger(self.uri, self.timeout_seconds)
+        return PostgresLedger(self.uri, self.timeout_seconds, self.max_connections)

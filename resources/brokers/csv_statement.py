@@ -38,7 +38,7 @@ from resources.brokers.listing import (
 )
 from resources.brokers.statement_folder import files_in, stamp_of, unreadable
 from resources.csv_tables import Row, mapped_rows
-from trading.config.models import StatementColumns
+from trading.config.trading import StatementColumns
 from trading.errors import BadInput, ConfigError
 
 MAPPING = "broker.columns"

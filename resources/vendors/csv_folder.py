@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from resources.csv_tables import read_table, stamps
 from resources.vendors import deliveries
-from trading.config.models import CsvColumns
+from trading.config.data import CsvColumns
 from trading.errors import BadInput, ConfigError, VendorError
 from trading.frames import RAW_BARS, RAW_FX_RATES, REAL, TEXT, Dataset
 from trading.market.contracts import MONTH_LETTERS

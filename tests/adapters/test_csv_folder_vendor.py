@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from resources.vendors.csv_folder import CsvFolderVendor
-from trading.config.models import CsvColumns
+from trading.config.data import CsvColumns
 from trading.errors import BadInput, ConfigError
 from trading.frames import RAW_BARS, RAW_FX_RATES
 from trading.ports import Request

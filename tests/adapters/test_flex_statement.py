@@ -27,7 +27,8 @@ from trading.book.orders import Fill, Order
 from trading.book.reconciliation import Asked, Ours, reconcile
 from trading.book.statements import Statement
 from trading.book.trade_matching import Trades
-from trading.config.models import ReconciliationSettings
+from trading.config.live import PaperPermit
+from trading.config.trading import ReconciliationSettings
 from trading.errors import BadInput, BrokerError, ConfigError
 from trading.market.instruments import Instrument, RollParameters
 
@@ -78,7 +79,9 @@ def broker(home: Path, text: str = SAMPLE, account: str | None = None, **more: s
     """A broker whose one file, and perhaps others, says this."""
     symbols = Symbols(SYMBOLS, instruments, rolls, {"GOLD": (100.0,)})
     statements = FlexStatements(folder(home, daily=text, **more), account, symbols)
-    return StatementFileBroker(statements, OrderFiles(home / "broker.sqlite", home / "orders"))
+    now = datetime(2022, 2, 25, tzinfo=UTC)
+    orders = OrderFiles(home / "broker.sqlite", home, permit=PaperPermit(), clock=lambda: now)
+    return StatementFileBroker(statements, orders)
 
 
 def stated(home: Path, text: str = SAMPLE, session: date = FRI, **more: str) -> Statement:

@@ -7,7 +7,7 @@ import csv
 import os
 import sqlite3
 import threading
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from resources.brokers.order_files import OrderFiles
 from resources.brokers.statement_file import StatementFileBroker
 from trading.book.orders import Fill, Order
 from trading.book.statements import Statement
-from trading.config.models import StatementColumns
+from trading.config.live import PaperPermit
+from trading.config.trading import StatementColumns
 from trading.errors import BadInput, BrokerError, ConfigError
 from trading.market.instruments import Instrument
 
@@ -50,7 +51,13 @@ def broker(home: Path, columns: StatementColumns | None = None, **texts: str) ->
     for name, text in texts.items():
         (place / f"{name.replace('_', '-')}.csv").write_text(text)
     statements = CsvStatements(place, columns or StatementColumns(), symbols())
-    orders = OrderFiles(home / "broker.sqlite", home / "orders", {"GOLD": "GC"})
+    orders = OrderFiles(
+        home / "broker.sqlite",
+        home,
+        {"GOLD": "GC"},
+        permit=PaperPermit(),
+        clock=lambda: datetime(2022, 2, 25, tzinfo=UTC),
+    )
     return StatementFileBroker(statements, orders)
 
 
@@ -187,7 +194,7 @@ def order(name: str, quantity: int, session: date = THU, key: tuple[str, int] = 
 
 def shown(home: Path, session: date = THU) -> dict[str, tuple[str, str]]:
     """Filled contracts and status by order, as in the file."""
-    with (home / "orders" / f"{session}.csv").open() as file:
+    with (home / "paper-orders" / f"PAPER-{session}.csv").open() as file:
         return {row["order_id"]: (row["filled"], row["status"]) for row in csv.DictReader(file)}
 
 
@@ -214,19 +221,19 @@ def test_orders_are_shown_whole_and_once(tmp_path: Path) -> None:
     it = broker(tmp_path)
     it.place([order("a", 2), order("b", -1, key=CORN)])
     it.place([order("a", 9), order("b", -1, key=CORN)])
-    assert (tmp_path / "orders" / "2022-02-24.csv").read_text() == (
+    assert (tmp_path / "paper-orders" / "PAPER-2022-02-24.csv").read_text() == (
         "order_id,strategy,instrument,symbol,contract,quantity,reason,reference_price,filled,status\n"
         "a,strategy of a,GOLD,GC,20220400,2,target,1890.5,0,working\n"
         "b,strategy of b,CORN,CORN,20220500,-1,target,1890.5,0,working\n"
     )
-    assert os.listdir(tmp_path / "orders") == ["2022-02-24.csv"]
+    assert os.listdir(tmp_path / "paper-orders") == ["PAPER-2022-02-24.csv"]
 
 
 def test_no_orders_make_no_file(tmp_path: Path) -> None:
     it = broker(tmp_path)
     it.place([])
     it.cancel(["nobody knows it"])
-    assert not (tmp_path / "orders").exists()
+    assert not (tmp_path / "paper-orders").exists()
 
 
 def test_what_is_left_of_an_order_is_withdrawn(tmp_path: Path) -> None:
@@ -308,10 +315,10 @@ def test_orders_survive_their_process_and_many_place_at_once(tmp_path: Path) -> 
 
 def test_orders_that_cannot_be_shown_are_not_known_either(tmp_path: Path) -> None:
     it = broker(tmp_path)
-    (tmp_path / "orders").write_text("a file where the folder belongs")
+    (tmp_path / "paper-orders").write_text("a file where the folder belongs")
     with pytest.raises(BrokerError, match=r"did not answer: its orders at .*orders"):
         it.place([order("a", 1)])
-    (tmp_path / "orders").unlink()
+    (tmp_path / "paper-orders").unlink()
     it.place([order("a", 2)])
     assert shown(tmp_path) == {"a": ("0", "working")}
-    assert ",2,target," in (tmp_path / "orders" / "2022-02-24.csv").read_text()
+    assert ",2,target," in (tmp_path / "paper-orders" / "PAPER-2022-02-24.csv").read_text()

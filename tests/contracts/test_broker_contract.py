@@ -22,12 +22,14 @@ from resources.brokers.statement_file import StatementFileBroker
 from resources.memory import MemoryBroker
 from trading.book.orders import Fill, Order
 from trading.book.statements import Statement
-from trading.config.models import StatementColumns
+from trading.config.live import PaperPermit
+from trading.config.trading import StatementColumns
 from trading.errors import BrokerError
 from trading.market.instruments import Instrument
 from trading.ports import Broker
 
 MON, TUE, WED = date(2022, 2, 21), date(2022, 2, 22), date(2022, 2, 23)
+NOW = datetime(2022, 2, 21, 22, tzinfo=UTC)
 JUN = 20220600
 GOLD = Instrument("GOLD", "Gold", "COMEX", "USD", 100.0, 0.1, "metals", "precious", "US")
 PRICE = 1800.0
@@ -59,7 +61,8 @@ class Executed(StatementFileBroker):
         symbols = Symbols({}, lambda _: {"GOLD": GOLD}, lambda _: {})
         columns = StatementColumns(order_reference="reference")
         super().__init__(
-            CsvStatements(home / "statements", columns, symbols), OrderFiles(home / "broker.sqlite", home / "orders")
+            CsvStatements(home / "statements", columns, symbols),
+            OrderFiles(home / "broker.sqlite", home, permit=PaperPermit(), clock=lambda: NOW),
         )
 
     def fills(self, session: date) -> list[Fill]:
@@ -86,9 +89,10 @@ class Executed(StatementFileBroker):
                 held = int(file.read_text().splitlines()[1].split(",")[3])
 
     def _working(self) -> Iterator[dict[str, str]]:
-        for path in sorted((self._home / "orders").glob("*.csv")):
+        for path in sorted((self._home / "paper-orders").glob("*.csv")):
             with path.open() as file:
-                yield from (row | {"session": path.stem} for row in csv.DictReader(file) if row["status"] == "working")
+                session = path.stem.removeprefix("PAPER-")
+                yield from (row | {"session": session} for row in csv.DictReader(file) if row["status"] == "working")
 
 
 HEADER = "record,symbol,contract,quantity,price,currency,amount,trade_id,commission,executed_at,reference"
@@ -98,9 +102,10 @@ def statement_files(folder: Path, down: bool = False) -> Broker:
     if not down:
         return Executed(folder)
     symbols = Symbols({}, lambda _: {"GOLD": GOLD}, lambda _: {})
-    (folder / "orders").write_text("a file where the folder belongs")
+    (folder / "paper-orders").write_text("a file where the folder belongs")
     gone = CsvStatements(folder / "gone", StatementColumns(), symbols)
-    return StatementFileBroker(gone, OrderFiles(folder / "orders" / "broker.sqlite", folder / "orders"))
+    books = folder / "paper-orders" / "broker.sqlite"
+    return StatementFileBroker(gone, OrderFiles(books, folder, permit=PaperPermit(), clock=lambda: NOW))
 
 
 class Gated(InteractiveBrokers):
@@ -114,7 +119,10 @@ class Gated(InteractiveBrokers):
         self.gateway.faults = Faults(hang_up_unsaid=down)
         futures = {"GOLD": ListedFuture("GOLD", "GC", "COMEX", "USD", 100.0)}
         port = self.gateway.__enter__().port
-        super().__init__(futures=futures, instruments=lambda _: {"GOLD": GOLD}, port=port, history_days=7)
+        super().__init__(
+            permit=PaperPermit(), clock=lambda: self.gateway.now, futures=futures,
+            instruments=lambda _: {"GOLD": GOLD}, port=port, history_days=7,
+        )  # fmt: skip
 
     def fills(self, session: date) -> list[Fill]:
         self._come_to(session)
@@ -171,6 +179,12 @@ def test_an_order_is_filled_once_and_says_for_whom(broker: Broker) -> None:
         (f.order_id, f.strategy, f.instrument, f.contract, f.quantity_contracts, f.price_points) for f in found
     ] == [("a", "trend", "GOLD", JUN, 2, PRICE)]
     assert found[0].commission_local >= 0
+
+
+def test_asking_whether_orders_may_be_sent_sends_none(broker: Broker) -> None:
+    broker.ready([order("a")])
+    broker.ready([])
+    assert all_fills(broker) == []
 
 
 def test_an_order_id_is_not_placed_twice(broker: Broker) -> None:

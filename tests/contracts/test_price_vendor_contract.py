@@ -17,7 +17,7 @@ from resources.memory import MemoryReference, MemoryVendor
 from resources.vendors.csv_folder import CsvFolderVendor
 from resources.vendors.pysystemtrade import PysystemtradeVendor
 from resources.vendors.simulated import SimulatedVendor
-from trading.config.models import CsvColumns
+from trading.config.data import CsvColumns
 from trading.errors import VendorError
 from trading.frames import BREAKS, DATASETS, RAW_BARS, Dataset
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters

@@ -25,8 +25,10 @@ from trading.book.booking import Entered
 from trading.book.fills import fill_of
 from trading.book.journal import Event
 from trading.book.orders import Fill
-from trading.config.models import Capital, DeskSettings, Limits
+from trading.config.models import DeskSettings
 from trading.config.strategies import PortfolioSettings, RuleSettings, StrategySettings
+from trading.config.symbols import SymbolDefaults, SymbolsSettings
+from trading.config.trading import Capital, TradingSettings
 from trading.frames import (
     ATTRIBUTION,
     DAILY_PRICES,
@@ -58,7 +60,9 @@ STRATEGY = StrategySettings(
     portfolio=PortfolioSettings(multiplier=1.5),
 )
 DESK = DeskSettings(
-    capital=Capital(capital_base=5_000_000.0), limits=Limits(max_position_contracts=5_000), strategies=(STRATEGY,)
+    trading=TradingSettings(capital=Capital(capital_base=5_000_000.0)),
+    symbols=SymbolsSettings(defaults=SymbolDefaults(max_position_contracts=5_000)),
+    strategies=(STRATEGY,),
 )
 # Held price by session; April gold is 3 points under June, which is held from Thursday on.
 PRICES = {"GOLD": [1900.0, 1910.0, 1904.0, 1909.0, 1901.0], "BUND": [168.0, 167.5, 167.8, 167.1, 167.4]}

@@ -25,8 +25,10 @@ from trading.backtest.engine import bench_of, evaluate
 from trading.book.booking import Entered
 from trading.book.journal import Event
 from trading.book.orders import Ended, Order
-from trading.config.models import Capital, DeskSettings, Limits
+from trading.config.models import DeskSettings
 from trading.config.strategies import CostSettings, PortfolioSettings, RuleSettings, StrategySettings
+from trading.config.symbols import SymbolDefaults, SymbolsSettings
+from trading.config.trading import Capital, TradingSettings
 from trading.errors import BrokerError, UsageError
 from trading.frames import (
     BREAKS,
@@ -64,7 +66,9 @@ BUND = Instrument(
 CROSSOVER = RuleSettings(rule="ewmac", parameters={"fast": 2, "slow": 8}, scalar=10.6, weight=1.0)
 STRATEGY = StrategySettings(name="trend", rules={"fast": CROSSOVER}, portfolio=PortfolioSettings(multiplier=1.5))
 DESK = DeskSettings(
-    capital=Capital(capital_base=5_000_000.0), limits=Limits(max_position_contracts=5_000), strategies=(STRATEGY,)
+    trading=TradingSettings(capital=Capital(capital_base=5_000_000.0)),
+    symbols=SymbolsSettings(defaults=SymbolDefaults(max_position_contracts=5_000)),
+    strategies=(STRATEGY,),
 )
 
 
@@ -350,7 +354,7 @@ def test_an_instrument_with_an_open_break_takes_no_orders_until_it_is_overridden
     desk = Desk(faults=PaperFaults(drop_fill=frozenset({"GOLD"})))
     desk.run(FIRST)
     desk.run(date(2022, 3, 1))
-    desk.settings = DESK.model_copy(update={"capital": Capital(capital_base=2_500_000.0)})  # wants other positions
+    desk.settings = DESK.model_copy(update={"trading": TradingSettings(capital=Capital(capital_base=2_500_000.0))})  # wants other positions
     desk.run(date(2022, 3, 2))
     orders = desk.rows(ORDERS, date(2022, 3, 2)).set_index("instrument")
     assert orders["status"].to_dict() == {"GOLD": "refused", "BUND": "sent"}
@@ -478,7 +482,7 @@ def test_a_fill_told_anew_moves_the_book_in_the_session_it_is_told_in(whole: Des
 
 
 def test_orders_over_a_limit_are_refused_and_recorded() -> None:
-    desk = Desk(DESK.model_copy(update={"limits": Limits(max_position_contracts=3)}))
+    desk = Desk(DESK.model_copy(update={"symbols": SymbolsSettings(defaults=SymbolDefaults(max_position_contracts=3))}))
     desk.run(FIRST, LAST)
     refused = desk.rows(ORDERS, FIRST).query("status == 'refused'")
     assert refused["refusal"].str.contains("pass the limit of 3").all()
@@ -490,7 +494,7 @@ def test_orders_over_a_limit_are_refused_and_recorded() -> None:
 def test_a_correction_before_the_fill_replaces_the_order_and_after_it_does_not() -> None:
     desk = Desk()
     desk.run(FIRST)
-    desk.settings = DESK.model_copy(update={"capital": Capital(capital_base=2_500_000.0)})
+    desk.settings = DESK.model_copy(update={"trading": TradingSettings(capital=Capital(capital_base=2_500_000.0))})
     desk.run(FIRST)
     statuses = desk.rows(ORDERS, FIRST).set_index("order_id")["status"].to_dict()
     assert statuses["2022-02-28:trend:GOLD:20220400:target"] == "cancelled"
@@ -524,7 +528,7 @@ def decided_anew(dies: bool) -> tuple[Desk, object]:
     """A desk that decided, then decided half of it anew with a broker that never heard of the cancels."""
     desk = Desk()
     desk.run(FIRST)
-    desk.settings = DESK.model_copy(update={"capital": Capital(capital_base=2_500_000.0)})
+    desk.settings = DESK.model_copy(update={"trading": TradingSettings(capital=Capital(capital_base=2_500_000.0))})
     return desk, Cut(desk.broker, dies)
 
 
@@ -675,7 +679,7 @@ def test_an_optimal_position_in_its_last_digit_is_found() -> None:
 def test_prices_corrected_and_settings_changed_since_are_found() -> None:
     desk = Desk()
     desk.run(FIRST, LAST)
-    desk.settings = DESK.model_copy(update={"capital": Capital(capital_base=2_500_000.0)})
+    desk.settings = DESK.model_copy(update={"trading": TradingSettings(capital=Capital(capital_base=2_500_000.0))})
     assert "optimal_contracts" in str(desk.agreement().description)
     desk.settings = DESK
     assert desk.agreement().passed

@@ -67,7 +67,7 @@ def ran(home: Path, fault: str | None, last: date = FRIDAY) -> Outcome:
     """The job that takes in prices, over a span of sessions in one run, from a market with a fault."""
     where = place(home)
     if fault:
-        write_desk(where, {"vendor": {"faults": [fault]}})
+        write_desk(where, {"data": {"vendor": {"faults": [fault]}}})
     return run(where, "prices", span=(MONDAY, last))
 
 

@@ -10,8 +10,10 @@ from pipelines.orders import orders, risk_limits
 from resources.memory import MemoryBroker, MemoryFrames, MemoryLedger, MemoryNotifier, MemoryReference
 from trading.book.booking import Entered
 from trading.book.orders import Fill
-from trading.config.models import Capital, DeskSettings, Limits
+from trading.config.models import DeskSettings
 from trading.config.strategies import RuleSettings, StrategySettings
+from trading.config.symbols import SymbolDefaults, SymbolsSettings
+from trading.config.trading import Capital, TradingSettings
 from trading.errors import UsageError
 from trading.frames import (
     DAILY_PRICES,
@@ -30,7 +32,7 @@ FRI, JUN = date(2022, 2, 25), 20220600
 GOLD = Instrument("GOLD", "Gold", "COMEX", "USD", 100.0, 0.1, "metals", "precious", "US")
 CROSSOVER = RuleSettings(rule="ewmac", parameters={"fast": 2, "slow": 8}, weight=1.0)
 STRATEGY = StrategySettings(name="trend", rules={"x": CROSSOVER})
-DESK = DeskSettings(capital=Capital(capital_base=1_600_000.0), strategies=(STRATEGY,))
+DESK = DeskSettings(trading=TradingSettings(capital=Capital(capital_base=1_600_000.0)), strategies=(STRATEGY,))
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_what_is_held_counts(stores: dict) -> None:
 
 
 def test_a_refused_order_is_recorded_and_fails_nothing(stores: dict) -> None:
-    limited = DESK.model_copy(update={"limits": Limits(max_position_contracts=29)})
+    limited = DESK.model_copy(update={"symbols": SymbolsSettings(defaults=SymbolDefaults(max_position_contracts=29))})
     result = launch(stores, desk=limited)
     assert result.success
     assert stores["broker"].working == []

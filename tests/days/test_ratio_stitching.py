@@ -44,7 +44,7 @@ def rolled(tmp_path_factory: pytest.TempPathFactory, two_instruments: Path, dayb
     shutil.copytree(two_instruments, source)
     (source / "multiple_prices_csv" / "BUND.csv").unlink()
     (source / "multiple_prices_csv" / "CORN.csv").write_text(MULTIPLE)
-    write_desk(place(home), {"vendor": {"name": "pysystemtrade"}, "market": {"stitching": "ratio"}})
+    write_desk(place(home), {"data": {"vendor": {"name": "pysystemtrade"}, "prices": {"stitching": "ratio"}}})
     words = ("--vendor", "pysystemtrade", "--source", source, "--calendar", "weekdays", "--since", "2021-03-01")
     ended = daybook("load", "--home", home, *words, "--until", "2021-03-05")
     assert ended.code == 0, ended.err
@@ -71,5 +71,5 @@ def test_daily_prices_that_are_drawn_are_stitched_by_ratio(rolled: Path) -> None
 
 def test_the_same_desk_set_to_panama(rolled: Path, copied: Callable[[Path], Path]) -> None:
     home = copied(rolled)
-    write_desk(place(home), {"market": {"stitching": "panama"}})
+    write_desk(place(home), {"data": {"prices": {"stitching": "panama"}}})
     assert Desk.open(place(home)).prices("CORN")["price"].tolist() == pytest.approx(PANAMA, abs=1e-9)

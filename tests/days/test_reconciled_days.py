@@ -11,7 +11,8 @@ from checks.reconciliation import ITEM, no_open_quantity_breaks
 from resources.memory import MemoryBroker, MemoryFrames, MemoryLedger, MemoryReference
 from trading.book.journal import Event
 from trading.book.statements import Statement
-from trading.config.models import DeskSettings, ReconciliationSettings
+from trading.config.models import DeskSettings
+from trading.config.trading import ReconciliationSettings, TradingSettings
 from trading.frames import BREAKS
 from trading.market.instruments import Instrument
 
@@ -45,7 +46,7 @@ class Desk:
         values = {
             "frames": self.frames, "ledger": self.ledger, "broker": self.broker, "clock": lambda: NOW,
             "reference": MemoryReference([US10]),
-            "desk": DeskSettings(reconciliation=ReconciliationSettings(owner="anna")),
+            "desk": DeskSettings(trading=TradingSettings(reconciliation=ReconciliationSettings(owner="anna"))),
         }  # fmt: skip
         tags = {
             "dagster/asset_partition_range_start": first.isoformat(),

@@ -90,7 +90,7 @@ def test_a_desk_that_stays_busy_is_named_with_its_process(
     daybook: Callable[..., Any],
 ) -> None:
     home = copied(loaded_two)
-    write_desk(place(home), {"runs": {"wait_seconds": 0.1}})
+    write_desk(place(home), {"operations": {"runs": {"wait_seconds": 0.1}}})
     words = [str(two_instruments) if word == "SOURCE" else word for word in words]
     with held(home / "run.lock", "the desk", 1.0):
         ended = daybook(*words, "--home", home)
@@ -104,7 +104,7 @@ def test_a_run_that_no_command_started_takes_the_desk_itself(
     job: str, loaded_two: Path, copied: Callable[[Path], Path]
 ) -> None:
     home = copied(loaded_two)
-    write_desk(place(home), {"runs": {"wait_seconds": 0.1}})
+    write_desk(place(home), {"operations": {"runs": {"wait_seconds": 0.1}}})
     day = date.fromisoformat(SECOND)
     span = (day, day) if job in ("close", "backfill", "prices") else None
     config = {"ops": {"propose": {"config": {"session": SECOND}}}} if job == "orders" else None

@@ -103,7 +103,7 @@ def test_wrong_settings_of_what_trades(home: Path, text: str, said: str) -> None
 
 def test_writing_the_desk_keeps_what_trades(home: Path) -> None:
     (home / "desk.toml").write_text("trading = []\n")
-    write_desk(place(home), {"market": {"calendar": "weekdays"}})
+    write_desk(place(home), {"data": {"prices": {"calendar": "weekdays"}}})
     assert read_settings(place(home)).trading == ()
 
 

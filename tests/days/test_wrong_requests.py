@@ -27,7 +27,7 @@ def test_dates_of_a_run_configuration_that_are_none(loaded_two: Path, copied: Ca
 
 def test_a_desk_without_any_session_says_so(loaded_two: Path, copied: Callable[[Path], Path], daybook: Run) -> None:
     home = copied(loaded_two)
-    write_desk(place(home), {"vendor": {"instruments": ["NOBODY"]}, "market": {"calendar": "exchange"}})
+    write_desk(place(home), {"data": {"universe": {"instruments": ["NOBODY"]}, "prices": {"calendar": "exchange"}}})
     ended = daybook("close", "--home", home)
     assert ended.code == 2
     assert "no session lies in the 15 days to 2021-03-31" in ended.err

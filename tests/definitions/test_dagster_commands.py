@@ -63,7 +63,7 @@ def test_the_close_is_launched(home: Path, root: Path) -> None:
 
 
 def test_a_blocking_check_that_fails_stops_the_close_and_shows_in_the_exit_code(home: Path, root: Path) -> None:
-    write_desk(place(home), {"vendor": {"instruments": ["US10"], "faults": ["missing_day"]}})
+    write_desk(place(home), {"data": {"universe": {"instruments": ["US10"]}, "vendor": {"faults": ["missing_day"]}}})
     done = typed(home, root, "dg", "launch", "--job", "close", "--partition", SESSION)
     assert done.returncode == 1, done.stderr[-3000:]
     assert "session_delivered" in done.stderr

@@ -16,7 +16,8 @@ from assets.milestones import Run, changed_limits, moves, refuse_to_sign, standi
 from resources.memory import MemoryLedger
 from trading.book.close_state import STATES
 from trading.book.journal import Event
-from trading.config.models import DeskSettings, Limits
+from trading.config.models import DeskSettings
+from trading.config.symbols import SymbolDefaults, SymbolsSettings
 from trading.errors import CloseRefused, IllegalMove
 
 DAY = date(2022, 2, 25)
@@ -140,9 +141,10 @@ def test_limits_are_recorded_where_they_changed(ledger: MemoryLedger) -> None:
     ledger.record(list(changed_limits(first, ledger, DAY, A)))
     assert {row["name"]: row["value"] for row in ledger.rows("limits")} == {
         "max_position_contracts": "500", "max_gross_exposure_fraction": "20.0", "max_daily_loss_fraction": "0.05",
+        "max_orders": "10000", "max_order_contracts": "1000000", "max_exposure_fraction": "1000.0", "trading_mode": "free",
     }  # fmt: skip
     assert list(changed_limits(first, ledger, DAY, B)) == []
-    second = DeskSettings(limits=Limits(max_position_contracts=30))
+    second = DeskSettings(symbols=SymbolsSettings(defaults=SymbolDefaults(max_position_contracts=30)))
     (changed,) = changed_limits(second, ledger, DAY, B)
     assert (changed.payload["name"], changed.payload["value"], changed.actor) == ("max_position_contracts", "30", "bob")
     assert changed.payload["reason"] == f"500 -> 30 by configuration {second.content_hash()[:12]}"

@@ -22,7 +22,8 @@ from pipelines.schedules import AFTER_CLOSE, Tick, close_schedule, last_to_close
 from pipelines.settings import place
 from resources.memory import MemoryFrames, MemoryLedger, MemoryNotifier
 from resources.vendors.simulated import SimulatedVendor
-from trading.config.models import DeskSettings, VendorSettings
+from trading.config.data import DataSettings, Universe, VendorSettings
+from trading.config.models import DeskSettings
 from trading.market.instruments import ExchangeGroup
 
 NEW_YORK, CHICAGO, BERLIN, TOKYO = map(ZoneInfo, ("America/New_York", "America/Chicago", "Europe/Berlin", "Asia/Tokyo"))
@@ -108,7 +109,7 @@ def test_a_tick_without_a_session_says_why(name: str, at: datetime, said: str) -
 
 def test_christmas_closes_nothing_in_chicago_though_currencies_are_quoted() -> None:
     at = datetime(2024, 12, 25, 18, 0, tzinfo=NEW_YORK)
-    american = DeskSettings(vendor=VendorSettings(instruments=("US10", "SP500")))
+    american = DeskSettings(data=DataSettings(universe=Universe(instruments=("US10", "SP500"))))
     assert ticked("close_of_day", at, american) == "2024-12-25 is a holiday: CME closed."
     everywhere = ticked("close_of_day", at)  # Tokyo trades
     assert isinstance(everywhere, dg.RunRequest)
@@ -152,7 +153,7 @@ NOW = datetime(2024, 3, 8, 22, tzinfo=UTC)
 def dropped(home: Path, cursor: str | None = None, source: Path | None = None) -> tuple[dg.RunRequest | str, str]:
     """What the drop folder's sensor asks for, or why not; and its cursor."""
     vendor = VendorSettings(name="csv_folder", source=str(source)) if source else VendorSettings()
-    ports = {"desk": DeskSettings(vendor=vendor), "home": home, "clock": lambda: NOW}
+    ports = {"desk": DeskSettings(data=DataSettings(vendor=vendor)), "home": home, "clock": lambda: NOW}
     with dg.build_sensor_context(cursor=cursor, resources=ports) as context:
         found = sensors.drop_folder(context)
         return (found if isinstance(found, dg.RunRequest) else str(found.skip_message)), context.cursor or ""

@@ -21,7 +21,8 @@ from resources.brokers.interactive_brokers import InteractiveBrokers
 from resources.brokers.paper import PaperBroker
 from resources.brokers.statement_file import StatementFileBroker
 from resources.memory import MemoryFrames, MemoryNotifier
-from trading.config.models import BrokerSettings, DeskSettings
+from trading.config.models import DeskSettings
+from trading.config.trading import BrokerSettings, TradingSettings
 from trading.frames import EQUITY, to_table
 from trading.ports import Span
 
@@ -56,7 +57,7 @@ class Desk:
     def __init__(self, home: Path, frames: MemoryFrames, **broker: Any) -> None:
         self.home, self.frames, self.notifier, self.cursor = home, frames, MemoryNotifier(), None
         chosen = {"name": "statement_file", "columns": {"record": ""}} | broker
-        self.settings = DeskSettings(broker=BrokerSettings.model_validate(chosen))
+        self.settings = DeskSettings(trading=TradingSettings(broker=BrokerSettings.model_validate(chosen)))
 
     def tick(self) -> list[str] | str:
         """Sessions of the runs that are asked for, or why none."""
@@ -160,7 +161,7 @@ def test_many_changes_have_their_turn_tick_by_tick(tmp_path: Path) -> None:
 # --- which broker -----------------------------------------------------------------------------------------------------
 def home_with(folder: Path, **broker: Any) -> Place:
     where = place(folder)
-    write_desk(where, {"broker": broker})
+    write_desk(where, {"trading": {"broker": broker}})
     return where
 
 

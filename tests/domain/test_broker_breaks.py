@@ -28,7 +28,7 @@ from trading.book.our_side import OurSide
 from trading.book.reconciliation import Asked, Ours, reconcile
 from trading.book.statements import Statement
 from trading.book.trade_matching import Trades
-from trading.config.models import ReconciliationSettings
+from trading.config.trading import ReconciliationSettings
 from trading.market.instruments import Instrument
 
 THU, FRI, MON = date(2022, 2, 24), date(2022, 2, 25), date(2022, 2, 28)

@@ -18,9 +18,10 @@ from trading.backtest.engine import bench_of, evaluate
 from trading.backtest.panel import Panel
 from trading.backtest.rehearsal import made_panel
 from trading.backtest.simulated import simulated_panel
-from trading.config.models import Capital, DeskSettings
+from trading.config.models import DeskSettings
 from trading.config.refusals import refusal
 from trading.config.strategies import StrategySettings
+from trading.config.trading import Capital
 from trading.strategies.closing import Sized, sized, sizing
 from trading.strategies.optimal import Sizing
 

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from trading.book.attribution import COLUMNS
+from trading.config.symbol_fields import SymbolSettings
 from trading.frames import DATASETS
 from trading.market.instruments import Instrument
 from trading.market.sessions import SessionCalendar
@@ -203,7 +204,7 @@ CASES: Mapping[str, Case] = {
     "forecast_cap": Case("forecasts", FORECASTS, put("forecast", -20.1, 0), needs=("forecast",)),
     "target_limit": Case(
         "targets", TARGETS, put("target_contracts", -11, 0), needs=("target_contracts",),
-        context={"max_position_contracts": 10},
+        context={"of": lambda code, strategy=None: SymbolSettings(max_position_contracts=10)},
     ),
     "positions_fold": Case(
         "positions", POSITIONS, put("quantity_contracts", 5, 0), needs=("quantity_contracts",),

@@ -18,7 +18,7 @@ from trading.book.breaks import KINDS
 from trading.book.journal import Event
 from trading.book.orders import Fill
 from trading.book.statements import Statement
-from trading.config.models import ReconciliationSettings
+from trading.config.trading import ReconciliationSettings
 from trading.errors import BrokerError
 from trading.market.instruments import Instrument
 

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading.config.models import Capital
 from trading.config.strategies import (
     BufferSettings,
     ForecastSettings,
@@ -16,6 +15,7 @@ from trading.config.strategies import (
     StrategySettings,
     VolatilitySettings,
 )
+from trading.config.trading import Capital
 from trading.kernels.holdings import buffered_positions, combined_forecasts
 from trading.strategies.buffering import buffered
 from trading.strategies.closing import sized, sizing

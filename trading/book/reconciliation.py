@@ -35,7 +35,7 @@ from trading.book.breaks import (
 from trading.book.orders import Fill
 from trading.book.statements import Statement
 from trading.book.trade_matching import Matched, Trades, aware, close_to, match
-from trading.config.models import ReconciliationSettings
+from trading.config.trading import ReconciliationSettings
 
 Contract = tuple[str, int]
 StrategyKey = tuple[str, str, int]

@@ -16,6 +16,7 @@ from functools import reduce
 
 import pandas as pd
 
+from trading.config.risk import OfSymbol, as_shipped
 from trading.frames import DATASETS, Dataset
 from trading.market.instruments import Instrument
 from trading.market.sessions import SessionCalendar
@@ -39,7 +40,7 @@ class RuleContext:
     `first` to `last` are the sessions examined; `as_of` (UTC) is when they are looked at; `earlier` are rows of the
     same dataset in the weeks before `first`, or the newest of each series where those weeks have none; `companions`
     are other datasets through `last`, by name; `calendars` are by exchange group, and a group without one is taken as
-    open from Monday to Friday.
+    open from Monday to Friday. `of` gives the settings of an instrument, for a strategy or for none.
     """
 
     dataset: Dataset
@@ -52,7 +53,7 @@ class RuleContext:
     companions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     base_currency: str = "USD"
     forecast_cap: float = 20.0
-    max_position_contracts: int | None = None
+    of: OfSymbol = as_shipped
 
     def open_sessions(self, code: str, first: date, last: date) -> tuple[date, ...]:
         """Sessions from `first` to `last` on which an instrument's exchange group is open."""

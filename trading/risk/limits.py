@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import trading.risk
 from trading.book.orders import Order
-from trading.config.models import Limits
+from trading.config.risk import Limits
 from trading.discovery import find
 from trading.risk.breach import WHOLE_BOOK, Breach
 from trading.risk.exposure import Exposure

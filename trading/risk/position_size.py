@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading.config.models import Limits
+from trading.config.risk import Limits
 from trading.risk.breach import Breach
 from trading.risk.exposure import Exposure
 from trading.risk.rule import risk_rule
@@ -12,7 +12,7 @@ from trading.risk.rule import risk_rule
 def position_size(exposure: Exposure, limits: Limits) -> list[Breach]:
     """No more than `max_position_contracts` of an instrument, long or short, over its contract months."""
     sizes = {code: abs(exposure.net_contracts(code)) for code in exposure.instruments()}
-    most = limits.max_position_contracts
+    found = [(code, size, limits.of(code).max_position_contracts) for code, size in sizes.items()]
     return [
         Breach(
             "position_size",
@@ -21,6 +21,6 @@ def position_size(exposure: Exposure, limits: Limits) -> list[Breach]:
             float(most),
             f"{code}: {size} contracts pass the limit of {most}. Reduce the position, or raise max_position_contracts.",
         )
-        for code, size in sizes.items()
+        for code, size, most in found
         if size > most
     ]

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.backtest.panel import Panel
-from trading.config.models import Capital
 from trading.config.strategies import StrategySettings
+from trading.config.trading import Capital
 from trading.strategies.optimal import Optimal, Sizing, optimal
 from trading.strategies.targets import Wanted
 from trading.strategies.universe import bench_of

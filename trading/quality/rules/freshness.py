@@ -9,8 +9,6 @@ import pandas as pd
 from trading.frames import day
 from trading.quality.rule import RuleContext, finding, findings, rule
 
-MAX_OPEN_SESSIONS = 3
-
 
 @rule(
     datasets=("raw_bars", "raw_multiple_prices"),
@@ -19,7 +17,8 @@ MAX_OPEN_SESSIONS = 3
     judges_absence=True,
 )
 def freshness(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
-    """No instrument seen in the last weeks has gone without a row for more than 3 sessions its exchange was open."""
+    """No instrument seen in the last weeks has gone without a row for more than `max_silent_sessions` (3 as
+    shipped) on which its exchange was open."""
     rows = pd.concat([context.earlier, frame]) if len(context.earlier) else frame
     return findings(_old(rows.groupby("instrument")["session"].max(), context))
 
@@ -28,7 +27,7 @@ def _old(newest: pd.Series, context: RuleContext) -> Iterator[dict[str, object]]
     for code, session in newest.items():
         last = day(session)
         since = [open_ for open_ in context.open_sessions(str(code), last, context.last) if open_ > last]
-        if len(since) > MAX_OPEN_SESSIONS:
+        if len(since) > context.of(str(code)).max_silent_sessions:
             said = (
                 f"{code} has had no price since {last}: {len(since)} sessions. "
                 "Ask the vendor, or close its positions and take it out of the strategies."

@@ -7,7 +7,6 @@ import pandas as pd
 from trading.quality.rule import RuleContext, found, rule, together
 
 PRICES = ("open", "high", "low", "close", "price", "carry", "forward", "rate")
-ABSURD_POINTS = 1e9
 
 
 @rule(
@@ -27,13 +26,22 @@ ABSURD_POINTS = 1e9
     quarantine=True,
 )
 def price_range(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
-    """Prices are finite and below a billion points; exchange rates are above zero. Zero and negative prices are left
+    """Prices are finite and no larger than `max_price_points` of their instrument, a billion as shipped; exchange
+    rates are above zero. Zero and negative prices are left
     to the rule price_sign: they can be real."""
     return together(_of_column(frame, context, name) for name in PRICES if name in frame)
 
 
+def _largest(frame: pd.DataFrame, context: RuleContext) -> pd.Series | float:
+    """The setting of each row's instrument; of rates, which have none, what is shipped."""
+    if "instrument" not in frame:
+        return context.of("").max_price_points
+    codes = frame["instrument"]
+    return codes.map({code: context.of(str(code)).max_price_points for code in codes.unique()}).astype("float64")
+
+
 def _of_column(frame: pd.DataFrame, context: RuleContext, name: str) -> pd.DataFrame:
-    outside = frame[frame[name].abs() > ABSURD_POINTS]
+    outside = frame[frame[name].abs() > _largest(frame, context)]
     said = "that is no price. The row is quarantined; ask the vendor for a correction."
     parts = [found(outside, context, said, name)]
     if name == "rate":

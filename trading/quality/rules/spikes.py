@@ -1,6 +1,7 @@
 """Rule: prices that jump away and come back at once are looked at.
 
-A jump counts when it and its return are both larger than LIMIT times the usual change: the median absolute change of
+A jump counts when it and its return are both larger than `max_spike` (20 where nothing else is set for the instrument)
+times the usual change: the median absolute change of
 the last 101 rows, but not less than 0.3 times the median of the changes that are not zero among the last 250 rows (so
 that a quiet night does not make every tick a spike). A jump that stays, such as the end of a currency peg or a
 negative settlement that trades on from there, does not reverse and is never found.
@@ -13,7 +14,6 @@ import pandas as pd
 
 from trading.quality.rule import WHOLE_SERIES, RuleContext, found, ordered, rule, together
 
-LIMIT = 20.0
 _RECENT, _LONGER, _ENOUGH, _FLOOR = 101, 250, 20, 0.3
 _PRICES = ("close", "price", "rate")
 _RATE_LIMIT_FRACTION = 0.03
@@ -55,16 +55,24 @@ def _undone(step: pd.Series) -> pd.Series:
     any_of=_PRICES,
 )
 def spikes(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
-    """No price jumps away by more than 20 times the usual change (exchange rates: also 3 %) and comes back with the
-    next row. The finding belongs to the session whose row came back."""
+    """No price jumps away by more than `max_spike` times the usual change, 20 as shipped (exchange rates: also 3 %), and
+    comes back with the next row. The finding belongs to the session whose row came back."""
     return together(_of_column(frame, context, name) for name in _PRICES if name in frame)
+
+
+def limits_of(rows: pd.DataFrame, context: RuleContext) -> pd.Series | float:
+    """The setting of each row's instrument; of rates, which have none, what is shipped."""
+    if "instrument" not in rows:
+        return context.of("").max_spike
+    codes = rows["instrument"]
+    return codes.map({code: context.of(str(code)).max_spike for code in codes.unique()}).astype("float64")
 
 
 def _of_column(frame: pd.DataFrame, context: RuleContext, name: str) -> pd.DataFrame:
     rows = ordered(frame, context, name)
     step = steps(rows, name)
     size, ordinary = _undone(step), usual_steps(rows, step)
-    spiky = (size > LIMIT * ordinary) & (ordinary > 0)
+    spiky = (size > limits_of(rows, context) * ordinary) & (ordinary > 0)
     if name == "rate":
         spiky |= (size > 0) & (size > _RATE_LIMIT_FRACTION * rows[name].abs())
     revealed = spiky & (rows["row"].shift(-1) != WHOLE_SERIES)

@@ -1,0 +1,227 @@
+"""What a desk's configuration files say: found, read, laid over one another, and validated as one.
+
+Belongs here: the files and their order. Does not belong here: reading one file (`resources/config_documents.py`), what
+a setting means (`trading/config/`), or which configuration is in force (`settings.py`).
+
+Order, later over earlier: `config/base.toml`, `config/<environment>.toml`, `config/<deployment>.toml`, the home's
+`desk.toml` (or `desk.yaml`). Strategies are the files of `config/strategies/` and, of the same name over them,
+`<home>/strategies/`; those that `trading.strategies` names trade. The table of symbols lies beside the file that names
+it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipelines.place import Place, context, document_ceilings, project_folder
+from resources.config_documents import read_bounded, read_document
+from trading.config.documents import Document, place_of
+from trading.config.migrations import authored_path, migrated, schema_of
+from trading.config.models import DeskSettings
+from trading.config.refusals import did_you_mean, refusals
+from trading.config.strategies import StrategySettings
+from trading.errors import ConfigError
+
+TABLE = ("symbols", "table")
+
+
+@dataclass(frozen=True, slots=True)
+class Authored:
+    """Files as people wrote them, and the settings they come to. `table` is the CSV file of symbols, if there is one."""
+
+    settings: DeskSettings
+    documents: tuple[Document, ...] = field(repr=False)
+    files: tuple[Path, ...]
+    table: bytes | None = field(default=None, repr=False)
+
+
+def authored(where: Place) -> Authored:
+    """Settings as the files of a desk say. Raises ConfigError naming file, line, setting, value and cure, with every
+    setting that is wrong."""
+    documents = layers(where)
+    values = merged(documents)
+    if "strategies" in values:
+        raise ConfigError(
+            "setting strategies cannot be given. Put each strategy into a file of "
+            f"{where.home / 'strategies'} and name it in trading.strategies."
+        )
+    table = _table(values, documents, where)
+    if table is not None:
+        values["symbols"] = {**values["symbols"], "table_sha256": hashlib.sha256(table).hexdigest()}
+    library = strategy_files(where)
+    trading = values.get("trading")
+    names = trading.get("strategies", ()) if isinstance(trading, Mapping) else ()
+    values["strategies"] = _traded(names, library)
+    files = [Path(document.file) for document in documents] + _table_files(values, documents)
+    return Authored(validated(values, documents, where), tuple(documents), tuple(files), table)
+
+
+def validated(values: Mapping[str, Any], documents: Sequence[Document], where: Place) -> DeskSettings:
+    """Settings of merged values. Raises ConfigError with a sentence for each setting that is wrong."""
+    try:
+        return DeskSettings.model_validate(values, context=context(where))
+    except ValidationError as cause:
+        found = " ".join(refusals(cause, DeskSettings, place_of(documents)))
+        listed = ", ".join(document.file for document in documents)
+        raise ConfigError(f"the configuration is wrong: {found} Correct it in one of: {listed}.") from cause
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+def layers(where: Place) -> list[Document]:
+    """The desk's documents that there are, in order, each in today's schema. Raises ConfigError as `authored`."""
+    config = project_folder("config")
+    deployment, own = _read(config / f"{where.deployment}.toml", where), _own(where)
+    environment = _environment(where, deployment, own)
+    base, its_own = _read(config / "base.toml", where), _read(config / f"{environment}.toml", where)
+    found = [document for document in (base, its_own, deployment, own) if document is not None]
+    if where.environment is not None:
+        found.append(Document("DAYBOOK_ENVIRONMENT", {"environment": where.environment}, {}))
+    return found
+
+
+def own_settings(where: Place) -> Mapping[str, Any]:
+    """What the home's own file says, nothing under it, in today's schema; empty where there is none."""
+    found = _own(where)
+    return {} if found is None else found.values
+
+
+def own_file(where: Place) -> Path:
+    """The home's own file: desk.toml, or desk.yaml where that is what there is. Raises ConfigError where both are."""
+    found = [file for file in (where.desk_file, where.home / "desk.yaml") if file.exists()]
+    if len(found) > 1:
+        raise ConfigError(f"{found[0]} and {found[1]} both exist. Keep the one that is meant.")
+    return found[0] if found else where.desk_file
+
+
+def _own(where: Place) -> Document | None:
+    return _read(own_file(where), where)
+
+
+def _environment(where: Place, *documents: Document | None) -> str:
+    """What the variable says, else the last file that does. Raises ConfigError where variable and file disagree."""
+    said = [(doc.file, doc.values["environment"]) for doc in documents if doc and "environment" in doc.values]
+    if where.environment is None:
+        return str(said[-1][1]) if said and isinstance(said[-1][1], str) else "development"
+    if said and said[-1][1] != where.environment:
+        raise ConfigError(
+            f"DAYBOOK_ENVIRONMENT is {where.environment!r} and environment in {said[-1][0]} is {said[-1][1]!r}. A desk "
+            "is of one environment: unset the variable, or correct the file."
+        )
+    return where.environment
+
+
+def _read(file: Path, where: Place) -> Document | None:
+    """A document in today's schema, lines by today's paths; None where there is no such file."""
+    if not file.exists():
+        return None
+    found = read_document(file, document_ceilings(where))
+    schema = schema_of(found.values, found.file)
+    values = migrated(found.values, found.file)
+    del values["schema"]
+    old = found.lines
+    lines = {path: old[before] for path in _paths(values) if (before := authored_path(path, schema)) in old}
+    return Document(found.file, values, lines)
+
+
+def _paths(values: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of every value and section."""
+    inner: list[tuple[str | int, Any]] = []
+    if isinstance(values, Mapping):
+        inner = list(values.items())
+    elif isinstance(values, list):
+        inner = list(enumerate(values))
+    below = [each for key, value in inner for each in _paths(value, (*path, key))]
+    return [path, *below] if path else below
+
+
+def merged(documents: Sequence[Document]) -> dict[str, Any]:
+    """Later documents over earlier ones, section by section."""
+    found: dict[str, Any] = {}
+    for document in documents:
+        found = _over(found, document.values)
+    return found
+
+
+def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    together = dict(under)
+    for key, value in upper.items():
+        both = isinstance(value, Mapping) and isinstance(together.get(key), Mapping)
+        together[key] = _over(together[key], value) if both else value
+    return together
+
+
+# --- the table of symbols ---------------------------------------------------------------------------------------------
+def _table_files(values: Mapping[str, Any], documents: Sequence[Document]) -> list[Path]:
+    named = _named(values)
+    if named is None:
+        return []
+    by = next(document for document in reversed(documents) if _named(document.values) is not None)
+    return [Path(by.file).parent / named]
+
+
+def _named(values: Mapping[str, Any]) -> str | None:
+    symbols = values.get(TABLE[0])
+    named = symbols.get(TABLE[1]) if isinstance(symbols, Mapping) else None
+    return named if isinstance(named, str) else None
+
+
+def _table(values: Mapping[str, Any], documents: Sequence[Document], where: Place) -> bytes | None:
+    files = _table_files(values, documents)
+    if not files or ".." in files[0].parts:  # the models refuse such a name
+        return None
+    if not files[0].exists():
+        raise ConfigError(f"symbols.table names {files[0]}, and there is no such file. Correct it, or take it out.")
+    return read_bounded(files[0], where.ceilings.table_bytes, files[0].parent)
+
+
+# --- strategies -------------------------------------------------------------------------------------------------------
+def strategy_files(where: Place) -> dict[str, Path]:
+    """Strategy files by name (the file's, without .toml): the shipped ones, and the home's own over them."""
+    folders = (project_folder("config") / "strategies", where.home / "strategies")
+    found = {file.stem: file for folder in folders if folder.is_dir() for file in folder.glob("*.toml")}
+    return dict(sorted(found.items()))
+
+
+def _traded(names: Any, library: Mapping[str, Path]) -> list[StrategySettings]:
+    wanted = [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple) else []
+    found = [_strategy(of_library(name, library)) for name in wanted]
+    called = [strategy.name for strategy in found]
+    twice = sorted({name for name in called if called.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"setting trading.strategies names strategies that are both called {twice[0]}. Give each its own name."
+        )
+    return found
+
+
+def of_library(name: str, library: Mapping[str, Path]) -> Path:
+    """The file of a strategy. Raises ConfigError naming the known ones."""
+    if name in library:
+        return library[name]
+    known = ", ".join(library) or "none"
+    raise ConfigError(f"strategy {name} is unknown.{did_you_mean(name, library)} Strategies are: {known}.")
+
+
+def _strategy(file: Path) -> StrategySettings:
+    """A strategy that the close trades, by Daybook's own rules."""
+    from trading.strategies.rule import check_rules
+
+    strategy = unchecked(file)
+    check_rules(strategy)
+    return strategy
+
+
+def unchecked(file: Path) -> StrategySettings:
+    """A strategy file, its rules not looked at. Raises ConfigError with file, line, setting, value and cure."""
+    found = read_document(file)
+    try:
+        return StrategySettings.model_validate({"name": file.stem, **found.values})
+    except ValidationError as cause:
+        said = " ".join(refusals(cause, StrategySettings, place_of([found])))
+        raise ConfigError(f"{file}: {said} Correct it and run again.") from cause

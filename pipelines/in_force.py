@@ -1,0 +1,71 @@
+"""The configuration that was put in force in a home, read back as settings.
+
+Belongs here: the pointer, and the document it names. Does not belong here: putting one in force (`configuration.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipelines.place import Place
+from resources.disk_blobs import DiskBlobs
+from trading.config.migrations import migrated
+from trading.config.models import DeskSettings
+from trading.errors import ConfigError, DaybookError
+
+FOLDER = "config"  # of the home
+DOCUMENTS = "documents"  # below it: settings as JSON, and tables of symbols, by content
+CURRENT = "current"
+
+
+def documents(where: Place) -> DiskBlobs:
+    """Every configuration that was accepted in a home, and its tables."""
+    return DiskBlobs(where.home / FOLDER / DOCUMENTS)
+
+
+def in_force_settings(where: Place) -> DeskSettings | None:
+    """What was applied, where files are not in force: in paper and production. None in development, and where nothing
+    was applied. Raises ConfigError where the environment asked for is another one, or what was applied is damaged."""
+    file = where.home / FOLDER / CURRENT
+    pointer = _pointer(file)
+    if pointer is None or pointer["environment"] == "development":
+        return None
+    if where.environment not in (None, pointer["environment"]):
+        raise ConfigError(
+            f"DAYBOOK_ENVIRONMENT is {where.environment!r}, and the configuration in force in {where.home} is of "
+            f"{pointer['environment']!r}. Unset the variable, or give another --home."
+        )
+    return read_document_of(str(pointer["configuration"]), where)
+
+
+def read_document_of(digest: str, where: Place) -> DeskSettings:
+    """Settings by the hash of their document, instruments as today's reference data classify them. Raises ConfigError
+    where the document is missing or damaged."""
+    from pipelines.settings import classified
+
+    kept = documents(where)
+    try:
+        values = migrated(json.loads(kept.get(digest)), f"configuration {digest[:12]}")
+        settings = DeskSettings.model_validate(values)
+        table = settings.symbols.table_sha256
+        content = None if table is None else kept.get(table)
+    except (DaybookError, ValueError) as cause:
+        raise ConfigError(
+            f"configuration {digest[:12]} cannot be read from {where.home / FOLDER}: {cause} Restore the folder from a "
+            "backup, or apply the files again with `daybook config apply --reason`."
+        ) from cause
+    return classified(settings, content, where)
+
+
+def _pointer(file: Path) -> dict[str, object] | None:
+    try:
+        found = json.loads(file.read_bytes())
+        return {"configuration": found["configuration"], "environment": found["environment"]}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as cause:
+        raise ConfigError(
+            f"{file} does not say which configuration is in force: {cause}. Run `daybook config status`, which puts it "
+            "right from the journal."
+        ) from cause

@@ -1,0 +1,134 @@
+"""Where a desk lives, and what the environment says of it; the only place that reads environment variables.
+
+Belongs here: the folder, the deployment, addresses of servers, ceilings and roots. Does not belong here: files of
+settings (`authored.py`), or which configuration is in force (`settings.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from resources.config_documents import read_bounded
+from trading.config.ceilings import CEILINGS, Ceilings
+from trading.config.documents import DocumentCeilings
+from trading.config.settings import ROOTS, Secret
+from trading.errors import ConfigError
+
+DEPLOYMENTS = ("local", "services")
+ENVIRONMENTS = ("development", "paper", "production")
+PROJECT = Path(__file__).resolve().parents[1]
+SHIPPED = PROJECT / "daybook_data"
+LARGEST_SECRET = 16_384  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a desk lives: its folder, its deployment, and what the environment says of servers. Addresses may hold a
+    password: its `repr` leaves them out, so that no log, traceback or notebook shows one. `roots`: folders that
+    absolute paths of the configuration must be in; None: anywhere."""
+
+    home: Path
+    deployment: str
+    backups: Path
+    redis_url: str | None = field(default=None, repr=False)
+    mongodb_uri: str | None = field(default=None, repr=False)
+    postgres_uri: str | None = field(default=None, repr=False)
+    signing_key: Path | None = None
+    environment: str | None = None
+    ceilings: Ceilings = field(default_factory=Ceilings)
+    roots: tuple[Path, ...] | None = None
+
+    @property
+    def desk_file(self) -> Path:
+        """The home's own settings."""
+        return self.home / "desk.toml"
+
+
+def project_folder(name: str) -> Path:
+    """`config` or `reference`: beside the code in a checkout, in `daybook_data` when installed."""
+    beside = PROJECT / name
+    return beside if beside.is_dir() else SHIPPED / name
+
+
+def place(home: str | Path | None = None, deployment: str | None = None) -> Place:
+    """The desk's place from arguments, then environment variables (DAYBOOK_HOME, DAYBOOK_DEPLOYMENT, DAYBOOK_BACKUPS,
+    DAYBOOK_ENVIRONMENT, DAYBOOK_ROOTS, DAYBOOK_MAX_..., REDIS_URL, MONGODB_URI, POSTGRES_URI, DAYBOOK_SIGNING_KEY),
+    then defaults (./var, local, <home>-backups, what the files say, anywhere, generous ceilings, a key of the home's
+    own). Raises ConfigError on one that cannot be."""
+    folder = Path(home or os.environ.get("DAYBOOK_HOME") or "var").resolve()
+    chosen = deployment or os.environ.get("DAYBOOK_DEPLOYMENT") or "local"
+    if chosen not in DEPLOYMENTS:
+        raise ConfigError(f"deployment {chosen!r} is unknown. Choose one of: {', '.join(DEPLOYMENTS)}.")
+    backups = os.environ.get("DAYBOOK_BACKUPS") or folder.parent / f"{folder.name}-backups"
+    servers = (os.environ.get(name) for name in ("REDIS_URL", "MONGODB_URI", "POSTGRES_URI"))
+    key = os.environ.get("DAYBOOK_SIGNING_KEY")
+    return Place(
+        folder,
+        chosen,
+        Path(backups).resolve(),
+        *servers,
+        signing_key=Path(key).resolve() if key else None,
+        environment=_environment(),
+        ceilings=_ceilings(os.environ),
+        roots=_roots(),
+    )
+
+
+def revealed(secret: Secret, home: Path) -> str:
+    """The secret that a setting refers to, without the line break at its end. A file's path is below the home unless it
+    is absolute. Raises ConfigError saying which variable or file is missing; no sentence holds a secret."""
+    if secret.env is not None:
+        found = os.environ.get(secret.env)
+        if not found:
+            raise ConfigError(f"the environment variable {secret.env} is not set, and a setting refers to it. Set it.")
+        return found
+    file = home / str(secret.file)
+    if not file.is_file():
+        raise ConfigError(
+            f"there is no file {file}, and a setting refers to it. Put the secret there, for you to read."
+        )
+    return read_bounded(file, LARGEST_SECRET).decode("utf-8", "replace").rstrip("\r\n")
+
+
+def context(where: Place) -> dict[str, Any]:
+    """What models are told of the environment: ceilings, and the roots of paths with the home among them."""
+    roots = None if where.roots is None else (where.home, *where.roots)
+    return {CEILINGS: where.ceilings, ROOTS: roots}
+
+
+def document_ceilings(where: Place) -> DocumentCeilings:
+    """How large one file may be."""
+    return DocumentCeilings(max_bytes=where.ceilings.document_bytes)
+
+
+def _environment() -> str | None:
+    given = os.environ.get("DAYBOOK_ENVIRONMENT") or None
+    if given is not None and given not in ENVIRONMENTS:
+        raise ConfigError(f"DAYBOOK_ENVIRONMENT is {given!r}. Choose one of: {', '.join(ENVIRONMENTS)}.")
+    return given
+
+
+def _roots() -> tuple[Path, ...] | None:
+    given = os.environ.get("DAYBOOK_ROOTS")
+    if not given:
+        return None
+    return tuple(Path(part).resolve() for part in given.split(os.pathsep) if part)
+
+
+def _ceilings(variables: Mapping[str, str]) -> Ceilings:
+    found: dict[str, int] = {}
+    for each in fields(Ceilings):
+        name = f"DAYBOOK_MAX_{each.name.upper()}"
+        if variables.get(name):
+            found[each.name] = _ceiling(name, variables[name])
+    return Ceilings(**found)
+
+
+def _ceiling(name: str, text: str) -> int:
+    if text.isdecimal() and 0 < int(text) <= 2**40:
+        return int(text)
+    raise ConfigError(f"{name} is {text!r}, but must be a whole number from 1 to {2**40}. Correct it, or unset it.")

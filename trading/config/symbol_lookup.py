@@ -1,0 +1,54 @@
+"""Settings of one instrument at a time, for code that asks by name.
+
+Belongs here: answering from columns, and without them from what the files say of a name alone. Does not belong here:
+making columns (`inheritance.py`), or reads within microseconds (`compiled.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+from trading.config.symbol_columns import SymbolColumns
+from trading.config.symbol_fields import FIELDS, SymbolSettings, Value
+from trading.config.symbols import SymbolsSettings
+from trading.errors import ConfigError
+
+
+class SymbolLookup:
+    """What is in force for instruments. `columns` gives all of them, and is called when one is first asked for. Those
+    it does not have, or all without it, have defaults, what their strategy changes, and their own entry of `symbols`.
+    """
+
+    def __init__(self, settings: SymbolsSettings, columns: Callable[[], SymbolColumns] | None = None) -> None:
+        self.settings, self._make = settings, columns
+        self._known: dict[tuple[str, str | None], SymbolSettings] = {}
+
+    @cached_property
+    def columns(self) -> SymbolColumns | None:
+        """Every instrument; None where only names are known. Raises ConfigError where the table is wrong."""
+        return None if self._make is None else self._make()
+
+    def of(self, code: str, strategy: str | None = None) -> SymbolSettings:
+        """Settings of an instrument, for a strategy or for none."""
+        key = (code, strategy)
+        if key not in self._known:
+            self._known[key] = self._found(code, strategy)
+        return self._known[key]
+
+    def _found(self, code: str, strategy: str | None) -> SymbolSettings:
+        if self.columns is not None:
+            try:
+                return self.columns.settings(code, strategy)
+            except ConfigError:
+                pass
+        levels = [self.settings.strategies.get(strategy or ""), self.settings.symbols.get(code)]
+        values: dict[str, Value] = self.settings.defaults.model_dump()
+        for level in levels:
+            if level is not None:
+                values |= level.model_dump(exclude_none=True)
+        return _settings(values)
+
+
+def _settings(values: Mapping[str, Value]) -> SymbolSettings:
+    return SymbolSettings(**{field.name: values[field.name] for field in FIELDS})  # type: ignore[arg-type]
