@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,19 +57,23 @@ def parsed_table(content: bytes, where: str, *, most_symbols: int = MOST_SYMBOLS
 
 
 def read_content(file: Path, *, most_bytes: int = MOST_BYTES) -> bytes:
-    """The bytes of a file. Raises ConfigError where it cannot be read, or has more than `most_bytes`; these are not read
-    then."""
+    """The bytes of a file. Raises ConfigError where it cannot be read, is no plain file, or has more than `most_bytes`;
+    these are not read then."""
     try:
-        with file.open("rb") as opened:
-            size = os.fstat(opened.fileno()).st_size
-            content = opened.read(most_bytes + 1) if size <= most_bytes else b""
+        told = file.stat()
+        if not stat.S_ISREG(told.st_mode):  # a pipe never ends, and a device has no size
+            raise ConfigError(f"{file} is not a plain file. Name the CSV file of symbols in symbols.table.")
+        size, content = told.st_size, b""
+        if size <= most_bytes:
+            with file.open("rb") as opened:
+                content = opened.read(most_bytes + 1)
     except FileNotFoundError as cause:
         raise ConfigError(
             f"{file}: the table of symbols is missing. Put it there, or correct symbols.table."
         ) from cause
     except OSError as cause:
         raise ConfigError(f"{file} cannot be read: {cause.strerror or cause}. Make it a readable file.") from cause
-    size = max(size, len(content))  # what grows, or is no plain file, tells another size or none
+    size = max(size, len(content))  # it may have grown since
     if size > most_bytes:
         raise ConfigError(
             f"{file}: {size:,} bytes, but a table of symbols may have {most_bytes:,}. Check that it is the right file; "

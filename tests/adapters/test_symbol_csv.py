@@ -1,0 +1,151 @@
+"""Tables of symbols as CSV files: lines are those of the file, and nothing unbounded is read."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from resources.symbol_csv import parsed_table, read_content, read_table
+from trading.config.symbol_fields import FIELDS
+from trading.errors import ConfigError
+
+
+def refused(content: bytes, **ceilings: int) -> str:
+    """Why the bytes of a file are refused."""
+    with pytest.raises(ConfigError) as cause:
+        parsed_table(content, "t.csv", **ceilings)
+    return str(cause.value)
+
+
+def told(content: bytes) -> list[str]:
+    """Faults of the bytes of a file, up to what is wrong."""
+    return [line.strip().split(". ")[0] for line in refused(content).splitlines()[1:]]
+
+
+WAYS = {
+    "plain": b"symbol,max_spike,trading_mode\nA,3,none\nB-1,,free\n",
+    "no last line end": b"symbol,max_spike,trading_mode\nA,3,none\nB-1,,free",
+    "windows": b"symbol,max_spike,trading_mode\r\nA,3,none\r\nB-1,,free\r\n",
+    "old macintosh": b"symbol,max_spike,trading_mode\rA,3,none\rB-1,,free\r",
+    "byte order mark": b"\xef\xbb\xbfsymbol,max_spike,trading_mode\nA,3,none\nB-1,,free\n",
+    "quoted": b'"symbol","max_spike","trading_mode"\n"A","3","none"\n"B-1","","free"\n',
+    "blanks": b"symbol , max_spike,\ttrading_mode\n A, 3 ,none\t\nB-1, ,  free\n",
+    "no-break space": "symbol,max_spike,trading_mode\nA,3\u00a0,none\nB-1,,free\n".encode(),
+    "empty lines": b"symbol,max_spike,trading_mode\n\n\nA,3,none\n   \nB-1,,free\n\n",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_table_is_read_however_it_is_written(way: str) -> None:
+    table = parsed_table(WAYS[way], "t.csv")
+    assert table.symbols == ("A", "B-1")
+    assert table.columns["max_spike"][0] == 3.0
+    assert table.given["max_spike"].tolist() == [True, False]
+    assert [("free", "reduce_only", "none")[code] for code in table.columns["trading_mode"]] == ["none", "free"]
+
+
+def test_a_row_has_the_line_it_is_on() -> None:
+    assert parsed_table(WAYS["empty lines"], "t.csv").lines.tolist() == [4, 6]
+    assert parsed_table(WAYS["windows"], "t.csv").lines.tolist() == [2, 3]
+
+
+def test_faults_have_the_lines_they_are_on_between_empty_and_broken_ones() -> None:
+    assert told(b"symbol,max_spike\n\nA,3\n\nB,4,5\n  \nA,abc\nC\n,2\n") == [
+        "line 5 is 'B,4,5': the line has 3 fields, the header 2",
+        "line 7, symbol is 'A': it is on line 3 already",
+        "line 7, max_spike is 'abc': not a number",
+        "line 8 is 'C': the line has 1 fields, the header 2",
+        "line 9, symbol: the row has no symbol",
+    ]
+
+
+def test_a_header_without_rows_is_an_empty_table() -> None:
+    for content in (b"symbol", b"symbol\n", b"symbol,max_spike\n\n\n"):
+        assert parsed_table(content, "t.csv").symbols == ()
+
+
+def test_a_quotation_mark_that_is_not_closed_is_told_and_swallows_nothing() -> None:
+    assert told(b'symbol,max_spike\nA,3\n"B,4\nC,5\nD",6\n') == [
+        "line 3 is '\"B,4': a quotation mark is not closed",
+        "line 5 is 'D\",6': a quotation mark is not closed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "t.csv, line 1: no header"),
+        (b"\n\nA,1\n", "t.csv, line 1: no header"),
+        (b",,\nA,1,2\n", "t.csv, line 1: no header"),
+        (b"symbol;max_spike\nA;3\n", "t.csv, line 1: columns are separated by commas"),
+        (b"symbol,max_spike\nA,3\nB\xff,3\n", r"t.csv, line 3: b'\xff' is not UTF-8. Save the table"),
+        ("symbol\nA\n".encode("utf-16"), "is not UTF-8"),
+        ("symbol\nA\n".encode("utf-16-le"), "t.csv, line 1: a zero byte: this is no text"),
+        (b"symbol\rA\rB\0\r", "t.csv, line 3: a zero byte"),
+        (b"a," * 100 + b"\n", "the header has 101 columns, but a table of symbols has at most 64"),
+        (b"x" * 1_000_000, "the header has 1,000,000 bytes, but may have 10,000"),
+        (b"symbol,symbol\nA,B\n", "the column is there twice"),
+        (b"max_spike\n3\n", "symbol: the column is missing"),
+    ],
+)
+def test_what_is_no_table_is_refused(content: bytes, why: str) -> None:
+    assert why in refused(content)
+
+
+def test_rows_are_counted_before_they_are_taken_apart() -> None:
+    content = b"symbol,max_spike\n" + b"not,a,row,at,all\n" * 1000
+    assert refused(content, most_symbols=999).startswith("t.csv: 1,000 rows, but a table of symbols may have 999.")
+
+
+def test_a_file_above_the_ceiling_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "huge.csv"
+    with file.open("wb") as opened:
+        opened.truncate(1 << 30)  # 1 GB without its blocks
+    start = time.perf_counter()
+    with pytest.raises(ConfigError, match=r"1,073,741,824 bytes, but a table of symbols may have 64,000,000"):
+        read_table(file)
+    assert time.perf_counter() - start < 1.0
+
+
+def test_a_file_at_the_ceiling_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_bytes(b"symbol\nA\n")
+    assert read_content(file, most_bytes=9) == b"symbol\nA\n"
+    with pytest.raises(ConfigError, match="9 bytes, but a table of symbols may have 8"):
+        read_content(file, most_bytes=8)
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    for place in (pipe, tmp_path):
+        with pytest.raises(ConfigError, match="is not a plain file"):
+            read_table(place)
+    with pytest.raises(ConfigError, match=r"none\.csv: the table of symbols is missing"):
+        read_table(tmp_path / "none.csv")
+
+
+def test_messages_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_bytes(b"symbol\nA\nA\n")
+    with pytest.raises(ConfigError, match="1 fault; nothing of the table is used") as cause:
+        read_table(file)
+    assert str(cause.value).startswith(str(file))
+
+
+def test_fifty_thousand_symbols_are_read_and_a_table_of_faults_is_refused_in_bounded_time() -> None:
+    names = ",".join(field.name for field in FIELDS)
+    right = ",".join(str(field.default) for field in FIELDS)
+    wrong = ",".join("?" for _ in FIELDS)
+    head = f"symbol,{names}\n"
+    table = parsed_table((head + "".join(f"S{i},{right}\n" for i in range(50_000))).encode(), "t.csv")
+    assert len(table) == 50_000
+    assert all(table.given[field.name].all() for field in FIELDS)
+    start = time.perf_counter()
+    said = refused((head + "".join(f"S {i},{wrong}\n" for i in range(50_000))).encode())
+    assert time.perf_counter() - start < 10  # a tenth of it here
+    assert said.splitlines()[0] == "t.csv: 500,000 faults; nothing of the table is used."
+    assert len(said) < 20_000
