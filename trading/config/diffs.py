@@ -136,13 +136,14 @@ def _moved(before: Sequence[Any], after: Sequence[Any]) -> str:
 
 
 # --- as text ----------------------------------------------------------------------------------------------------------
+def bounded(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Changes as they are kept for good: the first ones, long values as text that is cut."""
+    return tuple(Change(change.path, _cut(change.before), _cut(change.after)) for change in changes[:KEPT_CHANGES])
+
+
 def kept(changes: Sequence[Change]) -> str:
-    """Changes as JSON text of bounded length: the first ones, long values cut."""
-    return json.dumps([_bounded(change).as_json() for change in changes[:KEPT_CHANGES]], separators=(",", ":"))
-
-
-def _bounded(change: Change) -> Change:
-    return Change(change.path, _cut(change.before), _cut(change.after))
+    """Changes as JSON text of bounded length."""
+    return json.dumps([change.as_json() for change in bounded(changes)], separators=(",", ":"))
 
 
 def _cut(value: Any) -> Any:

@@ -1,0 +1,153 @@
+"""The history of a desk's configuration: which ledger keeps it, what it says, and the documents it names.
+
+Belongs here: reading versions and comparing their documents; moving the history along when the ledger itself is
+changed. Does not belong here: putting a version in force (`configuration.py`), or what a version is
+(`trading/config/versions.py`).
+
+The history lies in the ledger of the configuration that is in force. A version that names another ledger is recorded
+in the one of before, which decides who is first, and then the whole history is carried over: a ledger that is in use
+always holds all of it. Carrying over may be repeated; events that are there are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pipelines.authored import authored
+from pipelines.in_force import FOLDER, documents
+from pipelines.place import Place
+from pipelines.wiring import LEDGER_FILE, LEDGERS
+from resources.compiled_files import CompiledFiles, Pointer
+from trading.config.data import LedgerSettings
+from trading.config.diffs import ABSENT, Change, diff
+from trading.config.migrations import migrated
+from trading.config.models import DeskSettings
+from trading.config.symbol_table import SymbolTable
+from trading.config.table_diffs import table_changes
+from trading.config.versions import STREAM, VersionRecord, history_of
+from trading.errors import ConfigError, DaybookError, EventConflict
+from trading.ports import Ledger
+
+CARRIED = 500  # events in a batch
+
+
+class Kept(NamedTuple):
+    """A configuration as it is kept: settings as plain values in today's schema, and the table of symbols."""
+
+    values: dict[str, Any]
+    table: bytes | None
+
+    @property
+    def ledger(self) -> LedgerSettings:
+        """Where it has the book kept."""
+        return LedgerSettings.model_validate(self.values["data"]["storage"]["ledger"])
+
+
+def compiled_files(where: Place) -> CompiledFiles:
+    """Snapshots of a home, and the pointer to the one in force."""
+    return CompiledFiles(where.home / FOLDER)
+
+
+def kept(where: Place, digest: str) -> Kept:
+    """A configuration by its hash. Raises ConfigError where it, or its table, is not there or is damaged."""
+    blobs, name = documents(where), f"configuration {digest[:12]}"
+    try:
+        values = migrated(json.loads(blobs.get(digest)), name)
+        table = values["symbols"]["table_sha256"]
+        return Kept(values, None if table is None else blobs.get(table))
+    except (DaybookError, ValueError, KeyError, TypeError) as cause:
+        raise ConfigError(
+            f"{name} cannot be read from {blobs.root}: {cause} Restore the folder from a backup, or put another one in "
+            "force: `daybook config apply --reason`, or `daybook config rollback NUMBER --reason`."
+        ) from cause
+
+
+def keep(where: Place, settings: DeskSettings, table: bytes | None) -> str:
+    """Keeps a configuration for good, and its table with it; its hash."""
+    blobs = documents(where)
+    if table is not None:
+        blobs.put(table)
+    return blobs.put(settings.document().encode())
+
+
+# --- the ledger that has it -------------------------------------------------------------------------------------------
+def ledger_of(where: Place, chosen: LedgerSettings) -> Ledger:
+    """The ledger that settings choose. Raises ConfigError where a server's address is not set."""
+    return LEDGERS[chosen.store](where, chosen)
+
+
+def ledger_in_force(where: Place, pointer: Pointer | None) -> LedgerSettings:
+    """Which ledger has the history: that of what is in force; of the files, where nothing was applied or what was
+    applied cannot be read."""
+    if pointer is not None:
+        try:
+            return kept(where, pointer.configuration).ledger
+        except ConfigError:
+            pass
+    return authored(where).settings.data.storage.ledger
+
+
+def versions(where: Place, chosen: LedgerSettings) -> list[VersionRecord]:
+    """All versions that a ledger knows, the oldest first; nothing is made where there is none. Raises ConfigError where
+    they are not whole, StoreUnavailable."""
+    if chosen.store == "sqlite" and not (where.home / LEDGER_FILE).exists():
+        return []
+    return history_of(entry.event for entry in ledger_of(where, chosen).entries(streams=[STREAM]))
+
+
+def refuse_strange_history(where: Place, old: LedgerSettings, new: LedgerSettings) -> None:
+    """Raises ConfigError where a ledger that is to be used has a history that is not part of ours."""
+    if old == new:
+        return
+    ours, theirs = versions(where, old), versions(where, new)
+    if theirs != ours[: len(theirs)]:
+        raise ConfigError(
+            f"data.storage.ledger.store is to be {new.store}, and the ledger there has another history of "
+            f"configurations: {len(theirs)} versions, which are not ours. It is of another desk: give an empty one."
+        )
+
+
+def carry(where: Place, old: LedgerSettings, new: LedgerSettings) -> None:
+    """Brings the history of one ledger into another. Raises ConfigError where the other has one of its own."""
+    if old == new:
+        return
+    into = ledger_of(where, new)
+    events = [entry.event for entry in ledger_of(where, old).entries(streams=[STREAM])]
+    try:
+        for start in range(0, len(events), CARRIED):
+            into.record(events[start : start + CARRIED])
+    except EventConflict as cause:
+        raise ConfigError(
+            f"the ledger in {new.store} has another history of configurations: {cause} It is of another desk."
+        ) from cause
+
+
+# --- what differs -----------------------------------------------------------------------------------------------------
+def differences(old: Kept, new: Kept) -> list[Change]:
+    """What changes from one configuration to another: settings, and then cells of the table of symbols."""
+    return [*diff(old.values, new.values), *_cells(old, new)]
+
+
+def _cells(old: Kept, new: Kept) -> Sequence[Change]:
+    if old.table == new.table:
+        return ()
+    return table_changes(_table(old), _table(new))
+
+
+def _table(of: Kept) -> SymbolTable | None:
+    from resources.symbol_csv import parsed_table
+
+    return None if of.table is None else parsed_table(of.table, str(of.values["symbols"]["table"]))
+
+
+def changes_since(where: Place, parent: str | None, new: Kept) -> list[Change]:
+    """What a configuration changes in the one before it: nothing where it is the first, and one change that says so
+    where that cannot be read."""
+    if parent is None:
+        return []
+    try:
+        return differences(kept(where, parent), new)
+    except ConfigError:
+        return [Change("the configuration before", "cannot be read", ABSENT)]
