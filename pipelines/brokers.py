@@ -7,29 +7,43 @@ here: typed Dagster resources (`deployments.py`), or using a broker.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pipelines.live import permit_of
 from pipelines.settings import Place, project_folder
-from trading.config.models import BrokerSettings, DeskSettings
+from pipelines.wiring import utc_now
+from trading.config.live import LiveCapability, PaperPermit
+from trading.config.models import DeskSettings
+from trading.config.trading import BrokerSettings
+from trading.errors import LiveRefused
 from trading.ports import Broker, FrameStore, ReferenceStore
 
 if TYPE_CHECKING:
     from resources.brokers.ib_futures import ListedFuture
     from resources.brokers.listing import Statements
+    from resources.brokers.without_orders import Reading
 
 BOOKS = "broker.sqlite"  # of the home: what a broker of ours remembers
 FILES = ("statement_file",)  # brokers whose statements are files
 
 
 def broker_of(where: Place, settings: DeskSettings, frames: FrameStore, found: ReferenceStore) -> Broker:
-    """The broker that the settings name."""
-    chosen = settings.broker
-    if chosen.name == "statement_file":
-        return _statement_file(where.home, chosen, found)
-    if chosen.name == "interactive_brokers":
-        return _interactive_brokers(where.home, chosen, found)
-    return _paper(where.home, frames, found)
+    """The broker that the settings name. Outside production it sends orders on paper; in production it sends them live,
+    or none while no signed live configuration holds: it can be read all the same."""
+    chosen = settings.trading.broker
+    if chosen.name == "paper":
+        return _paper(where.home, frames, found)
+    kind = _Files if chosen.name == "statement_file" else _Gateway
+    made = kind(where.home, settings, found)
+    try:
+        permit = permit_of(where, settings)
+    except LiveRefused as why:
+        from resources.brokers.without_orders import WithoutOrders
+
+        return WithoutOrders(made.reading(), why)
+    return made.sending(permit)
 
 
 def _paper(home: Path, frames: FrameStore, found: ReferenceStore) -> Broker:
@@ -40,35 +54,76 @@ def _paper(home: Path, frames: FrameStore, found: ReferenceStore) -> Broker:
     return PaperBroker(home / BOOKS, DailyQuotes(frames), found.instruments)
 
 
-def _interactive_brokers(home: Path, chosen: BrokerSettings, found: ReferenceStore) -> Broker:
-    """A gateway, at an address of the settings."""
-    from resources.brokers.interactive_brokers import InteractiveBrokers
+@dataclass(frozen=True, slots=True)
+class _Gateway:
+    """A gateway of Interactive Brokers, at an address of the settings."""
 
-    return InteractiveBrokers(
-        futures=_listed(home),
-        instruments=found.instruments,
-        account=chosen.account,
-        host=chosen.host,
-        port=chosen.port,
-        client_id=chosen.client_id,
-        timeout_s=chosen.timeout_seconds,
-        symbols=chosen.symbols,
-        timezone=chosen.timezone,
-        session_ends=chosen.session_ends,
-        history_days=chosen.history_days,
-        order_type=chosen.order_type,
-        sent=home / BOOKS,
-    )
+    home: Path
+    settings: DeskSettings
+    found: ReferenceStore
+
+    def reading(self) -> Reading:
+        """What sends nothing."""
+        from resources.brokers.ib_account import InteractiveBrokersAccount
+
+        return InteractiveBrokersAccount(**self._given())
+
+    def sending(self, permit: LiveCapability | PaperPermit) -> Broker:
+        """What sends orders under a permit."""
+        from resources.brokers.interactive_brokers import InteractiveBrokers
+
+        return InteractiveBrokers(permit=permit, clock=utc_now, symbol=self.settings.symbol, **self._given())
+
+    def _given(self) -> dict[str, Any]:
+        chosen = self.settings.trading.broker
+        return {
+            "futures": _listed(self.home),
+            "instruments": self.found.instruments,
+            "account": chosen.account,
+            "host": chosen.host,
+            "port": chosen.port,
+            "client_id": chosen.client_id,
+            "timeout_s": chosen.timeout_seconds,
+            "symbols": chosen.symbols,
+            "timezone": chosen.timezone,
+            "session_ends": chosen.session_ends,
+            "history_days": chosen.history_days,
+            "sent": self.home / BOOKS,
+        }
 
 
-def _statement_file(home: Path, chosen: BrokerSettings, found: ReferenceStore) -> Broker:
+@dataclass(frozen=True, slots=True)
+class _Files:
     """Orders and statements as files."""
-    from resources.brokers.order_files import OrderFiles
-    from resources.brokers.statement_file import StatementFileBroker
 
-    names = {code: symbol for symbol, code in symbols_of(home, chosen).items()}
-    orders = OrderFiles(home / BOOKS, home / "orders", names)
-    return StatementFileBroker(statements_of(home, chosen, found), orders)
+    home: Path
+    settings: DeskSettings
+    found: ReferenceStore
+
+    def reading(self) -> Reading:
+        """What hands nothing over: live orders of before are shown with what became of them."""
+        from resources.brokers.order_files import HandedOrders
+        from resources.brokers.statement_file import StatementFiles
+
+        handed = HandedOrders(self.home / BOOKS, self.home, self._names(), live=True)
+        return StatementFiles(self._statements(), handed)
+
+    def sending(self, permit: LiveCapability | PaperPermit) -> Broker:
+        """What hands orders over under a permit."""
+        from resources.brokers.order_files import OrderFiles
+        from resources.brokers.statement_file import StatementFileBroker
+
+        orders = OrderFiles(
+            self.home / BOOKS, self.home, self._names(),
+            permit=permit, clock=utc_now, account=self.settings.trading.broker.account,
+        )  # fmt: skip
+        return StatementFileBroker(self._statements(), orders)
+
+    def _statements(self) -> Statements:
+        return statements_of(self.home, self.settings.trading.broker, self.found)
+
+    def _names(self) -> dict[str, str]:
+        return {code: symbol for symbol, code in symbols_of(self.home, self.settings.trading.broker).items()}
 
 
 def statement_folder(home: Path, chosen: BrokerSettings) -> Path:

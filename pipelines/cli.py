@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from pipelines.answers import Commands
-from pipelines.commands import audit, backups, book, breaks, closing, datasets, profit, research, servers
+from pipelines.commands import audit, backups, book, breaks, closing, datasets, live, profit, research, servers
 from pipelines.settings import DEPLOYMENTS
 
 
@@ -75,6 +75,7 @@ for command in (
     breaks.breaks,
     book.book,
     book.ledger,
+    live.live,
     profit.pnl,
     profit.slippage,
     datasets.sql,

@@ -306,6 +306,9 @@ class MemoryBroker:
         self.ends: list[Ended] = []
         self._cancelled: set[str] = set()
 
+    def ready(self, orders: Sequence[Order]) -> None:
+        """As the port: always, it sends nothing anywhere."""
+
     def place(self, orders: Sequence[Order]) -> None:
         """As the port."""
         self._answer()

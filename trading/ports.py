@@ -237,8 +237,13 @@ class Broker(Protocol):
 
     name: str
 
+    def ready(self, orders: Sequence[Order]) -> None:
+        """Raises LiveRefused where these orders may not be sent as things stand. Asked before they are recorded, so
+        that what is refused is not half done; sends nothing."""
+        ...
+
     def place(self, orders: Sequence[Order]) -> None:
-        """Hands over orders; an order id already known is not placed twice."""
+        """Hands over orders; an order id already known is not placed twice. Raises LiveRefused as `ready`."""
         ...
 
     def cancel(self, order_ids: Sequence[str]) -> None:
@@ -482,15 +487,19 @@ class Backups(Protocol):
 # --- configuration ----------------------------------------------------------------------------------------------------
 @runtime_checkable
 class Configurations(Protocol):
-    """What configures a desk: what its files say, and what is in force, which may be something else. Both raise
-    ConfigError with all that is wrong."""
+    """What configures a desk: what its files say, and what is in force, which may be something else. All raise
+    ConfigError with everything that is wrong."""
 
     def files(self) -> DeskSettings:
         """What the files say now."""
         ...
 
-    def in_force(self) -> tuple[Named, DeskSettings]:
-        """What runs use now, and by what it is named. Raises ConfigError where nothing is in force, too."""
+    def in_force(self) -> tuple[Named, DeskSettings] | None:
+        """What runs use now, and by what it is named; None where nothing was ever put in force and files are not."""
+        ...
+
+    def table(self, digest: str) -> bytes:
+        """The table of symbols of that SHA-256, of a configuration that is in force or was."""
         ...
 
 

@@ -24,19 +24,26 @@ CREATE TABLE IF NOT EXISTS ib_orders (
     order_id TEXT PRIMARY KEY, strategy TEXT NOT NULL, sent_on TEXT NOT NULL, state TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS ib_since (day TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS ib_live (order_id TEXT PRIMARY KEY);
 """
 _SEND = """
 INSERT INTO ib_orders VALUES (?, ?, ?, 'sending')
 ON CONFLICT (order_id) DO UPDATE SET sent_on = excluded.sent_on WHERE state = 'sending'
 """
+_ASK = """
+SELECT sent_on, state, EXISTS (SELECT 1 FROM ib_live WHERE ib_live.order_id = ib_orders.order_id)
+FROM ib_orders WHERE order_id = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An order that was handed over: on which date of the gateway, and whether it is known to have arrived."""
+    """An order that was handed over: on which date of the gateway, whether it is known to have arrived, and whether it
+    went to a live account."""
 
     on: date
     state: str
+    live: bool = False
 
 
 class SentOrders:
@@ -58,13 +65,20 @@ class SentOrders:
     def sent(self, order_id: str) -> Sent | None:
         """What is known of an order; None where it was never handed over."""
         with self._transaction() as books:
-            row = books.execute("SELECT sent_on, state FROM ib_orders WHERE order_id = ?", (order_id,)).fetchone()
-        return Sent(date.fromisoformat(row[0]), row[1]) if row else None
+            row = books.execute(_ASK, (order_id,)).fetchone()
+        return Sent(date.fromisoformat(row[0]), row[1], bool(row[2])) if row else None
 
-    def sending(self, order: Order, today: date) -> None:
-        """The order is about to be sent; durable when this returns."""
+    def sending(self, order: Order, today: date, live: bool = False) -> None:
+        """The order is about to be sent, to a live account or on paper; durable when this returns."""
         with self._transaction() as books:
             books.execute(_SEND, (order.order_id, order.strategy, today.isoformat()))
+            if live:
+                books.execute("INSERT OR IGNORE INTO ib_live VALUES (?)", (order.order_id,))
+
+    def live(self) -> set[str]:
+        """Ids of orders that were sent to a live account."""
+        with self._transaction() as books:
+            return {str(row[0]) for row in books.execute("SELECT order_id FROM ib_live")}
 
     def known(self, order: Order, today: date) -> None:
         """The order has arrived, whatever became of it: it is never sent again."""

@@ -3,8 +3,11 @@
 Belongs here: handing over and withdrawing orders, and matching trades with them. Does not belong here: statements
 (`csv_statement.py`, `flex_statement.py`).
 
-    ORDERS/2022-02-25.csv     orders decided at the close of the session, with what became of them; the whole file is
-                              written anew whenever something changes, so a reader never sees half of it
+    <home>/orders/2022-02-25.csv                 orders to execute, decided at the close of the session, with what
+                                                 became of them; nobody writes there without a LiveCapability
+    <home>/paper-orders/PAPER-2022-02-25.csv     the same on paper: nobody is to execute these
+
+The whole file is written anew whenever something changes, so a reader never sees half of it.
 
     order_id,strategy,instrument,symbol,contract,quantity,reason,reference_price,filled,status
 
@@ -13,8 +16,8 @@ it can. What is known of orders is kept in SQLite (`broker.sqlite`): the files a
 
 A trade is of the order it names. Else it is matched, in the order trades were done, with the oldest order of its
 contract and side that has contracts left: of an earlier session, or a roll of the same one; after those at work, orders
-withdrawn within a week, for a fill may cross a cancellation. What is left of a trade is nobody's. A match once made is
-kept, so that a session's fills stay the same whatever is ordered later.
+withdrawn within a week, for a fill may cross a cancellation. Live trades are of live orders only. What is left of a
+trade is nobody's. A match once made is kept, so that a session's fills stay the same whatever is ordered later.
 """
 
 from __future__ import annotations
@@ -23,18 +26,22 @@ import csv
 import io
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from resources.brokers.listing import Trade
 from resources.durable import synced
 from trading.book.orders import Fill, Order
 from trading.book.rolls import ROLL
-from trading.errors import BrokerError
+from trading.config.live import LiveCapability, PaperPermit, check_use, is_live
+from trading.errors import BrokerError, LiveOrderFromPaper
 
+LIVE_FOLDER, PAPER_FOLDER = "orders", "paper-orders"  # of the home
+PAPER = "PAPER-"  # what the name of a file begins with whose orders are on paper
+NAME = "statement_file"  # the broker that gives files
 CROSSED = timedelta(days=7)  # how long after an order's session a fill may still cross its cancellation
 HEADER = (
     "order_id", "strategy", "instrument", "symbol", "contract", "quantity", "reason", "reference_price", "filled",
@@ -53,10 +60,16 @@ CREATE TABLE IF NOT EXISTS matched_trades (
     quantity INTEGER NOT NULL, PRIMARY KEY (trade_id, part)
 );
 CREATE INDEX IF NOT EXISTS matched_with ON matched_trades (order_id);
+CREATE TABLE IF NOT EXISTS live_orders (order_id TEXT PRIMARY KEY);
+"""
+_HAND_OVER = """
+INSERT OR IGNORE INTO handed_orders (order_id, strategy, instrument, contract, session, quantity, reason, reference)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _KNOWN = """
 SELECT handed_orders.order_id, strategy, instrument, contract, session, quantity, reason, reference, cancelled,
-    COALESCE((SELECT SUM(quantity) FROM matched_trades WHERE matched_trades.order_id = handed_orders.order_id), 0)
+    COALESCE((SELECT SUM(quantity) FROM matched_trades WHERE matched_trades.order_id = handed_orders.order_id), 0),
+    EXISTS (SELECT 1 FROM live_orders WHERE live_orders.order_id = handed_orders.order_id)
 FROM handed_orders
 """
 
@@ -75,6 +88,7 @@ class _Handed:
     reference: float | None
     cancelled: int
     filled: int
+    live: int
 
     @property
     def left(self) -> int:
@@ -99,27 +113,24 @@ class _Part:
     quantity: int
 
 
-class OrderFiles:
-    """Orders in a folder of files and in SQLite at `books`. `symbols` are the broker's names of instruments, for who
-    executes. Raises BrokerError where either cannot be written."""
+class HandedOrders:
+    """Orders that were handed over as files of a home, live ones or those on paper, remembered in SQLite at `books`.
+    Nothing here hands over. `symbols` are the broker's names of instruments, for who executes. Raises BrokerError where
+    either cannot be written."""
 
-    def __init__(self, books: Path, folder: Path, symbols: Mapping[str, str] | None = None) -> None:
-        self._books, self._folder, self._symbols = Path(books), Path(folder), dict(symbols or {})
+    def __init__(self, books: Path, home: Path, symbols: Mapping[str, str] | None = None, *, live: bool) -> None:
+        self._books, self._live, self._symbols = Path(books), live, dict(symbols or {})
+        self._folder = Path(home) / (LIVE_FOLDER if live else PAPER_FOLDER)
 
-    def place(self, orders: Sequence[Order]) -> None:
-        """Adds orders whose id is not known yet, and shows them."""
-        rows = [
-            (o.order_id, o.strategy, o.instrument, o.contract, o.session.isoformat(), o.quantity_contracts, o.reason,
-             o.reference_points)
-            for o in orders
-        ]  # fmt: skip
+    def unsent(self, orders: Sequence[Order]) -> list[str]:
+        """Ids of orders that were not handed over yet."""
         with self._answering() as books:
-            books.executemany(
-                "INSERT OR IGNORE INTO handed_orders (order_id, strategy, instrument, contract, session, quantity,"
-                " reason, reference) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
-            self._show(books, {order.session.isoformat() for order in orders})
+            return [order.order_id for order in orders if not _orders(books, "order_id = ?", order.order_id)]
+
+    def live(self) -> set[str]:
+        """Ids of orders that were handed over live."""
+        with self._answering() as books:
+            return {str(row[0]) for row in books.execute("SELECT order_id FROM live_orders")}
 
     def cancel(self, order_ids: Sequence[str]) -> None:
         """Withdraws what is left of orders; unknown and filled ones are left as they are."""
@@ -139,7 +150,7 @@ class OrderFiles:
         touched: set[str] = set()
         with self._answering() as books:
             for trade in trades:
-                parts, fresh = _parts_of(books, trade, session)
+                parts, fresh = _parts_of(books, trade, session, self._live)
                 if fresh:
                     _keep(books, trade, parts)
                     touched |= {part.order_id for part in parts}
@@ -149,13 +160,15 @@ class OrderFiles:
         return found
 
     def _show(self, books: sqlite3.Connection, sessions: set[str]) -> None:
-        """Writes the files of sessions whose text changed."""
+        """Writes the files of sessions whose text changed: live orders, or those on paper, and never the others."""
         for session in sorted(sessions):
             text = io.StringIO()
             lines = csv.writer(text, lineterminator="\n")
             lines.writerow(HEADER)
-            lines.writerows(self._line(order) for order in _orders(books, "session = ?", session))
-            _replace(self._folder / f"{session}.csv", text.getvalue().encode())
+            shown = [o for o in _orders(books, "session = ?", session) if o.live == self._live]
+            lines.writerows(self._line(order) for order in shown)
+            if shown:
+                _replace(self._folder / f"{'' if self._live else PAPER}{session}.csv", text.getvalue().encode())
 
     def _line(self, order: _Handed) -> tuple[object, ...]:
         symbol, price = self._symbols.get(order.instrument, order.instrument), order.reference
@@ -178,9 +191,67 @@ class OrderFiles:
                     yield books
         except (sqlite3.Error, OSError) as cause:
             raise BrokerError(
-                f"broker statement_file did not answer: its orders at {self._folder} or books at {self._books} failed "
+                f"broker {NAME} did not answer: its orders at {self._folder} or books at {self._books} failed "
                 f"({cause}). Check the disk and who may write there, and run again."
             ) from cause
+
+
+class OrderFiles(HandedOrders):
+    """Hands orders over as files, under a permit: with a LiveCapability to the folder whose files are executed, with a
+    PaperPermit to the one whose files are not. `account` is the one that statements are of; the permit is held against
+    it and the time of `clock` each time. Raises LivePermitMissing, and as HandedOrders."""
+
+    def __init__(
+        self,
+        books: Path,
+        home: Path,
+        symbols: Mapping[str, str] | None = None,
+        *,
+        permit: LiveCapability | PaperPermit,
+        clock: Callable[[], datetime],
+        account: str | None = None,
+    ) -> None:
+        super().__init__(books, home, symbols, live=is_live(permit))
+        self._permit, self._clock, self._account = permit, clock, account
+
+    def ready(self, orders: Sequence[Order]) -> None:
+        """Raises LiveRefused where orders may not be handed over now."""
+        if orders:
+            self._check()
+
+    def place(self, orders: Sequence[Order]) -> None:
+        """Adds orders whose id is not known yet, and shows them. Raises LiveRefused before anything is written."""
+        if not orders:
+            return
+        self._check()
+        with self._answering() as books:
+            self._refuse_from_paper(books, orders)
+            new = [order for order in orders if not _orders(books, "order_id = ?", order.order_id)]
+            books.executemany(_HAND_OVER, [_row(order) for order in new])
+            if self._live:
+                books.executemany("INSERT OR IGNORE INTO live_orders VALUES (?)", [(one.order_id,) for one in new])
+            self._show(books, {order.session.isoformat() for order in orders})
+
+    def _check(self) -> None:
+        account = self._account if is_live(self._permit) else None  # no file says whether an account is a paper one
+        check_use(self._permit, NAME, account, self._clock())
+
+    def _refuse_from_paper(self, books: sqlite3.Connection, orders: Sequence[Order]) -> None:
+        """An order that is at work on paper is not shown to who executes."""
+        known = [one for order in orders for one in _orders(books, "order_id = ?", order.order_id)]
+        on_paper = [one.order_id for one in known if self._live and one.left and not one.cancelled and not one.live]
+        if on_paper:
+            raise LiveOrderFromPaper(
+                f"order {on_paper[0]} was handed over on paper: it is not handed over live. Withdraw it, and close the "
+                "session again."
+            )
+
+
+def _row(order: Order) -> tuple[object, ...]:
+    return (
+        order.order_id, order.strategy, order.instrument, order.contract, order.session.isoformat(),
+        order.quantity_contracts, order.reason, order.reference_points,
+    )  # fmt: skip
 
 
 def _orders(books: sqlite3.Connection, where: str, *values: object) -> list[_Handed]:
@@ -201,7 +272,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------
-def _parts_of(books: sqlite3.Connection, trade: Trade, session: date) -> tuple[list[_Part], bool]:
+def _parts_of(books: sqlite3.Connection, trade: Trade, session: date, live: bool) -> tuple[list[_Part], bool]:
     """Whose a trade is, and whether that is to be kept: an old match is as it was, a trade of nobody is asked again."""
     known = _matched(books, trade.trade_id)
     total = sum(part.quantity for part in known)
@@ -210,7 +281,7 @@ def _parts_of(books: sqlite3.Connection, trade: Trade, session: date) -> tuple[l
     if known:  # the broker lists it with another quantity: the same orders, the last takes the difference
         last = _Part(known[-1].order_id, known[-1].strategy, known[-1].quantity + trade.quantity_contracts - total)
         return [*known[:-1], last], True
-    parts = _of_original(books, trade) or _by_reference(books, trade) or _by_contract(books, trade, session)
+    parts = _of_original(books, trade) or _by_reference(books, trade, live) or _by_contract(books, trade, session, live)
     return parts, any(part.order_id for part in parts)
 
 
@@ -236,20 +307,20 @@ def _of_original(books: sqlite3.Connection, trade: Trade) -> list[_Part]:
     return []
 
 
-def _by_reference(books: sqlite3.Connection, trade: Trade) -> list[_Part]:
+def _by_reference(books: sqlite3.Connection, trade: Trade, live: bool) -> list[_Part]:
     """All of a trade to the order it names, if that is of its contract."""
     named = _orders(books, "order_id = ?", trade.reference) if trade.reference else []
     return [
         _Part(order.order_id, order.strategy, trade.quantity_contracts)
         for order in named
-        if (order.instrument, order.contract) == (trade.instrument, trade.contract)
+        if (order.instrument, order.contract, order.live) == (trade.instrument, trade.contract, live)
     ]
 
 
-def _by_contract(books: sqlite3.Connection, trade: Trade, session: date) -> list[_Part]:
+def _by_contract(books: sqlite3.Connection, trade: Trade, session: date, live: bool) -> list[_Part]:
     """A trade over the orders it may be of, the rest nobody's."""
     rest, parts = trade.quantity_contracts, list[_Part]()
-    for order in _candidates(books, trade, session):
+    for order in _candidates(books, trade, session, live):
         taken = max(order.left, rest) if rest < 0 else min(order.left, rest)
         if taken:
             parts.append(_Part(order.order_id, order.strategy, taken))
@@ -257,12 +328,13 @@ def _by_contract(books: sqlite3.Connection, trade: Trade, session: date) -> list
     return [*parts, _Part("", "", rest)] if rest or not parts else parts
 
 
-def _candidates(books: sqlite3.Connection, trade: Trade, session: date) -> list[_Handed]:
+def _candidates(books: sqlite3.Connection, trade: Trade, session: date, live: bool) -> list[_Handed]:
     day, crossed = session.isoformat(), (session - CROSSED).isoformat()
     found = [
         order
         for order in _orders(books, "instrument = ? AND contract = ?", trade.instrument, trade.contract)
-        if order.left * trade.quantity_contracts > 0
+        if order.live == live
+        and order.left * trade.quantity_contracts > 0
         and (order.session < day or (order.session == day and order.reason == ROLL))
     ]
     withdrawn = [order for order in found if order.cancelled and order.session >= crossed]

@@ -111,6 +111,9 @@ class PaperBroker:
         self._lock = threading.RLock()
         self._folded = _Folded()
 
+    def ready(self, orders: Sequence[Order]) -> None:
+        """As the port: always, it sends nothing anywhere."""
+
     def place(self, orders: Sequence[Order]) -> None:
         """As the port."""
         rows = [

@@ -14,23 +14,24 @@ from collections.abc import Sequence
 from datetime import date
 
 from resources.brokers.listing import Statements
-from resources.brokers.order_files import OrderFiles
+from resources.brokers.order_files import NAME, HandedOrders, OrderFiles
 from trading.book.orders import Ended, Fill, Order
 from trading.book.statements import Statement
 from trading.ports import Correction
 
 
-class StatementFileBroker:
-    """Broker on a folder of statements and one of orders. Raises BadInput where a statement is wrong."""
+class StatementFiles:
+    """What a folder of statements tells of orders that were handed over; nothing here hands over. Raises BadInput where
+    a statement is wrong."""
 
-    name = "statement_file"
+    name = NAME
 
-    def __init__(self, statements: Statements, orders: OrderFiles) -> None:
+    def __init__(self, statements: Statements, orders: HandedOrders) -> None:
         self._statements, self._orders = statements, orders
 
-    def place(self, orders: Sequence[Order]) -> None:
-        """As the port: shown in the file of each order's session."""
-        self._orders.place(orders)
+    def unsent(self, orders: Sequence[Order]) -> list[str]:
+        """Ids of orders that were not handed over yet."""
+        return self._orders.unsent(orders)
 
     def cancel(self, order_ids: Sequence[str]) -> None:
         """As the port: shown as cancelled; whoever executes has to look."""
@@ -67,3 +68,19 @@ class StatementFileBroker:
             listing.unknown,
             listing.settles_daily,
         )
+
+
+class StatementFileBroker(StatementFiles):
+    """Broker on a folder of statements and one of orders. Raises BadInput where a statement is wrong."""
+
+    def __init__(self, statements: Statements, orders: OrderFiles) -> None:
+        super().__init__(statements, orders)
+        self._files = orders
+
+    def ready(self, orders: Sequence[Order]) -> None:
+        """As the port."""
+        self._files.ready(orders)
+
+    def place(self, orders: Sequence[Order]) -> None:
+        """As the port: shown in the file of each order's session."""
+        self._files.place(orders)

@@ -47,7 +47,9 @@ from resources.brokers.interactive_brokers import InteractiveBrokers
 from resources.csv_reference import CsvReference
 from resources.memory import MemoryFrames
 from trading.book.orders import Fill, Order, order_id
+from trading.config.live import PaperPermit
 from trading.config.models import DeskSettings
+from trading.config.symbol_fields import SymbolSettings
 from trading.errors import BadInput, BrokerError, ConfigError, ReferenceDataError
 from trading.market.instruments import Instrument
 from trading.ports import Broker
@@ -98,8 +100,14 @@ def gateway() -> Iterator[ScriptedGateway]:
 
 
 def broker(gateway: ScriptedGateway, **more: Any) -> InteractiveBrokers:
-    given: dict[str, Any] = {"timeout_s": 5.0, "futures": FUTURES, "instruments": lambda _: INSTRUMENTS} | more
+    given: dict[str, Any] = {"timeout_s": 5.0, "futures": FUTURES, "instruments": lambda _: INSTRUMENTS}
+    given |= {"permit": PaperPermit(), "clock": lambda: gateway.now} | more
     return InteractiveBrokers(port=gateway.port, **given)
+
+
+def limited(offset_fraction: float = 0.0) -> Callable[[str, str], SymbolSettings]:
+    """Limit orders, so far beyond the reference price."""
+    return lambda *_: SymbolSettings(order_type="limit", limit_offset_fraction=offset_fraction)
 
 
 QUESTIONS: dict[str, Callable[[InteractiveBrokers], object]] = {
@@ -352,13 +360,21 @@ def test_a_large_multiplier_is_written_out(gateway: ScriptedGateway) -> None:
     (replace(ORDER, instrument="COFFEE", contract=20220500, reference_points=1.8052), "180.5"),  # in cents there
 ])  # fmt: skip
 def test_a_limit_is_the_reference_price_in_their_units(gateway: ScriptedGateway, order: Order, limit: str) -> None:
-    broker(gateway, order_type="limit").place([order])
+    broker(gateway, symbol=limited()).place([order])
+    assert [(order.kind, order.limit) for order in gateway.orders] == [("LMT", limit)]
+
+
+@pytest.mark.parametrize(("count", "limit"), [(2, "1809.0"), (-2, "1791.0")])
+def test_a_limit_may_lie_beyond_the_reference_price(gateway: ScriptedGateway, count: int, limit: str) -> None:
+    # half a percent of 1800 is 9: bought for up to 9 more, sold for down to 9 less
+    order = replace(ORDER, quantity_contracts=count, reference_points=1800.0)
+    broker(gateway, symbol=limited(0.005)).place([order])
     assert [(order.kind, order.limit) for order in gateway.orders] == [("LMT", limit)]
 
 
 def test_an_order_without_a_reference_price_is_not_limited_and_nothing_is_placed(gateway: ScriptedGateway) -> None:
     with pytest.raises(BrokerError, match="no reference price to limit it to"):
-        broker(gateway, order_type="limit").place([ORDER, replace(ORDER, order_id="b", reference_points=None)])
+        broker(gateway, symbol=limited()).place([ORDER, replace(ORDER, order_id="b", reference_points=None)])
     assert gateway.placed() == []
 
 
@@ -822,7 +838,9 @@ def test_the_settings_make_it(gateway: ScriptedGateway, tmp_path: Path) -> None:
     gateway.now = datetime(2022, 2, 22, 12, 0, tzinfo=UTC)
     gateway.executions = [replace(BOUGHT, at="20220221 17:30:00", reference=ID)]
     settings = DeskSettings.model_validate({
-        "broker": {"name": "interactive_brokers", "port": gateway.port, "session_ends": "17:00", "history_days": 7}
+        "trading": {"broker": {
+            "name": "interactive_brokers", "port": gateway.port, "session_ends": "17:00", "history_days": 7,
+        }},
     })  # fmt: skip
     reference = CsvReference([ROOT / "reference"])
     made = broker_of(Place(tmp_path, "local", tmp_path), settings, MemoryFrames(), reference)

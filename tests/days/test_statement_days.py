@@ -31,7 +31,7 @@ def statement(home: Path, session: str, *rows: str) -> None:
 
 
 def orders(home: Path, session: str) -> list[dict[str, str]]:
-    with (home / "orders" / f"{session}.csv").open() as file:
+    with (home / "paper-orders" / f"PAPER-{session}.csv").open() as file:
         return list(csv.DictReader(file))
 
 

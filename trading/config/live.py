@@ -51,7 +51,7 @@ _SHAPES = {
     "number": r"[1-9][0-9]{0,17}",
     "environment": r"[a-z]{1,32}",
     "broker": r"[a-z][a-z0-9_]{0,63}",
-    "account": r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+    "account": r"[A-Za-z0-9._-]{1,60}",
     "signed_at": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
     "expires_at": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
     "key_id": r"[0-9a-f]{32}",

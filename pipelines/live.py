@@ -1,0 +1,205 @@
+"""Live orders of a desk: the permit that its broker gets, and signing, verifying and telling its live configuration.
+
+Belongs here: what is in force, the file, the clock. Does not belong here: what is signed and what a signature yields
+(`trading/config/live.py`), keys (`live_keys.py`), or making the broker (`brokers.py`).
+
+    <home>/config/live.json     the signed live configuration: of one version, so applying another one ends it
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from pipelines import live_keys
+from pipelines.settings import Place, read_settings
+from pipelines.wiring import ledger, utc_now
+from trading.config.live import (
+    LARGEST_BYTES,
+    PRODUCTION,
+    LiveCapability,
+    PaperPermit,
+    Signed,
+    Standing,
+    Terms,
+    sign,
+    verified,
+)
+from trading.config.models import DeskSettings
+from trading.errors import (
+    LiveOrderFromPaper,
+    LiveOtherAccount,
+    LiveOtherConfiguration,
+    LiveOtherEnvironment,
+    LiveRefused,
+    LiveUnreadable,
+    LiveUnsigned,
+)
+
+FILE = Path("config") / "live.json"  # of the home
+
+
+def permit_of(where: Place, settings: DeskSettings) -> LiveCapability | PaperPermit:
+    """Under what the broker of a desk sends orders: on paper outside production; in it, what the signed live
+    configuration yields now. Raises LiveRefused where it yields nothing."""
+    if settings.environment != PRODUCTION:
+        return PaperPermit(settings.environment)
+    return verified(_signed(where), live_keys.trusted(where), standing(where, settings), utc_now())
+
+
+def standing(where: Place, settings: DeskSettings) -> Standing:
+    """What a signature is held against: these settings, as the version that the journal says is in force. Raises
+    LiveOtherConfiguration where the pointer to it, or the settings, say another."""
+    broker, configuration = settings.trading.broker, settings.content_hash()
+    number = _number_in_force(where, configuration)
+    return Standing(configuration, number, settings.environment, broker.name, broker.account)
+
+
+def sign_live(where: Place, account: str, expires: date, key: str | None) -> dict[str, Any]:
+    """Signs what is in force, for an account, until the end of a day (UTC), and writes it. Raises LiveRefused, and then
+    nothing is written."""
+    settings, now = read_settings(where), utc_now().replace(microsecond=0)
+    _refuse_elsewhere(settings, account)
+    held = standing(where, settings)
+    _refuse_paper_orders(where)
+    with_key = live_keys.signing_key(key)
+    name = live_keys.trusted_or_how(where, with_key.public())
+    until = datetime.combine(expires, time(), UTC) + timedelta(days=1)
+    signed = sign(Terms(held.configuration, held.number, held.broker, account, now, until, name), with_key.sign)
+    found = verified(signed, live_keys.trusted(where), held, now)
+    _write(where.home / FILE, signed.to_bytes())
+    return {**_told(found.terms), "written": str(where.home / FILE)}
+
+
+def verify_live(where: Place) -> dict[str, Any]:
+    """What the signed live configuration says, after it was verified against what is in force. Raises LiveRefused."""
+    settings = read_settings(where)
+    found = verified(_signed(where), live_keys.trusted(where), standing(where, settings), utc_now())
+    return _told(found.terms)
+
+
+def status(where: Place) -> dict[str, Any]:
+    """Whether live orders could be sent now, and why not; where the key ring is, and who is in it."""
+    settings = read_settings(where)
+    broker = settings.trading.broker
+    about = {"environment": settings.environment, "broker": broker.name, "account": broker.account or ""}
+    try:
+        found = {"live": True, "why": "a signed live configuration is in force"} | verify_live(where)
+    except LiveRefused as refused:
+        found = {"live": False, "why": str(refused), "refused": type(refused).__name__}
+    return {**about, **found, "key_ring": str(live_keys.ring(where)), "trusted_keys": _names(where)}
+
+
+def key_of(given: str | None) -> dict[str, Any]:
+    """A key's id, and its public part as a key ring keeps it. Raises LiveKeyUnusable."""
+    from resources.key_ring import public_pem
+    from trading.config.live import key_id
+
+    public = live_keys.signing_key(given).public()
+    return {"key": key_id(public), "file": f"{key_id(public)}.pub", "pem": public_pem(public)}
+
+
+# --- what is in force -------------------------------------------------------------------------------------------------
+def _number_in_force(where: Place, configuration: str) -> int:
+    from resources.compiled_files import CompiledFiles
+    from trading.config.versions import STREAM, history_of
+
+    history = history_of(entry.event for entry in ledger(where).entries(streams=[STREAM]))
+    pointer = CompiledFiles(where.home / FILE.parent).pointer()
+    if not history or pointer is None:
+        raise LiveOtherConfiguration(
+            f"no configuration was put in force in {where.home}: run daybook config apply --reason, then sign it."
+        )
+    newest = history[-1]
+    pointed = (pointer.number, pointer.configuration) == (newest.number, newest.configuration)
+    if not pointed or configuration != newest.configuration:
+        raise LiveOtherConfiguration(
+            f"the journal says that version {newest.number} ({newest.configuration[:12]}) is in force, its pointer "
+            f"{pointer.number} ({pointer.configuration[:12]}), and the settings are {configuration[:12]}. Run daybook "
+            "config status, which puts the pointer right, then try again."
+        )
+    return newest.number
+
+
+def _refuse_elsewhere(settings: DeskSettings, account: str) -> None:
+    if settings.environment != PRODUCTION:
+        raise LiveOtherEnvironment(
+            f"the desk is in environment {settings.environment}: only what is in force in {PRODUCTION} is signed. "
+            f"Apply a configuration with environment = '{PRODUCTION}' first."
+        )
+    if settings.trading.broker.account != account:
+        raise LiveOtherAccount(
+            f"--account is {account}, and trading.broker.account in force is {settings.trading.broker.account}. Give "
+            "that one, or apply a configuration with yours."
+        )
+
+
+def _refuse_paper_orders(where: Place) -> None:
+    """Orders that were decided on paper and are still at work would be handed over live by the next close."""
+    from trading.book.order_life import OPEN
+
+    rows = [row for row in ledger(where).rows("orders", {"level": "contract"}) if row["status"] in OPEN]
+    on_paper = sorted({str(row["order_id"]) for row in rows} - _handed_live(where))
+    if on_paper:
+        raise LiveOrderFromPaper(
+            f"{len(on_paper)} orders are at work on paper, {on_paper[0]} the first, and the next close would send them "
+            "live: nothing was signed. Close on paper until they are filled, or go live from a home of its own."
+        )
+
+
+def _handed_live(where: Place) -> set[str]:
+    from pipelines.brokers import BOOKS
+    from resources.brokers.ib_orders import SentOrders
+    from resources.brokers.order_files import HandedOrders
+
+    if not (where.home / BOOKS).exists():
+        return set()
+    sent, handed = SentOrders(where.home / BOOKS), HandedOrders(where.home / BOOKS, where.home, live=True)
+    try:
+        return sent.live() | handed.live()
+    finally:
+        sent.close()
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+def _signed(where: Place) -> Signed:
+    file = where.home / FILE
+    try:
+        with file.open("rb") as opened:
+            return Signed.from_bytes(opened.read(LARGEST_BYTES + 1))
+    except FileNotFoundError as cause:
+        raise LiveUnsigned(
+            f"no live configuration is signed for {where.home}: orders are not sent. Look at what is in force (daybook "
+            "config status), then sign it: daybook live sign."
+        ) from cause
+    except OSError as cause:
+        raise LiveUnreadable(f"{file} cannot be read: {cause.strerror or cause}. Make it readable.") from cause
+
+
+def _write(file: Path, content: bytes) -> None:
+    """All of it or nothing."""
+    from resources.durable import synced
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.write_bytes(content)
+    synced(draft)
+    draft.replace(file)
+    synced(file.parent)
+
+
+def _told(terms: Terms) -> dict[str, Any]:
+    return {
+        "broker": terms.broker, "account": terms.account, "version": terms.number,
+        "configuration": terms.configuration, "signed_at": terms.signed_at.isoformat(),
+        "expires_at": terms.expires_at.isoformat(), "key": terms.key_id,
+    }  # fmt: skip
+
+
+def _names(where: Place) -> str:
+    try:
+        return ", ".join(sorted(live_keys.trusted(where))) or "none"
+    except LiveRefused as refused:
+        return str(refused)
