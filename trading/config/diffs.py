@@ -74,7 +74,7 @@ def _within(path: str, section: str) -> bool:
 
 def _changes(path: str, old: Any, new: Any) -> Iterator[Change]:
     before, after = _table(old), _table(new)
-    if before is None or after is None:
+    if before is None or after is None or isinstance(old, Mapping) != isinstance(new, Mapping):
         if not _same(old, new):
             yield Change(path, old, new)
         return
