@@ -8,6 +8,7 @@ from collections.abc import Callable
 # Nouns that several adapters share. Everything else in `resources` stands alone.
 SHARED = {
     "resources.arrow_arrays": "columns as arrays without pandas, for every reader of panels",
+    "resources.arrow_messages": "bounded reading of Arrow's streams, for every form of a configuration",
     "resources.brokers.flex_rows": "the XML of Flex statements: half of one reader, in a file of its own",
     "resources.brokers.ib_days": "days of a gateway: part of one adapter, in a file of its own",
     "resources.brokers.ib_futures": "what instruments are at Interactive Brokers: part of one adapter, likewise",
@@ -20,6 +21,7 @@ SHARED = {
     "resources.clusters.crew": "what runs in the worker processes: half of one adapter, in a file of its own",
     "resources.clusters.dask_worker": "what runs in Dask's workers: half of one adapter, in a file of its own",
     "resources.clusters.limits": "when work is stopped, the same on every cluster",
+    "resources.config_signals": "what says that files may have changed: half of the watcher, in a file of its own",
     "resources.csv_tables": "strict CSV, which every reader of files needs",
     "resources.delta_files": "the Parquet files of a Delta table: half of one adapter, in a file of its own",
     "resources.disk_errors": "one translation of the operating system's refusals",
@@ -28,6 +30,7 @@ SHARED = {
     "resources.frame_rows": "what rows of a dataset are, the same in every frame store",
     "resources.journal_batch": "what a batch of events is, the same in every ledger",
     "resources.journal_file": "a journal as a file, for snapshots of any ledger",
+    "resources.mailbox": "who is told, one by one: part of the watcher, likewise",
     "resources.mongo_errors": "what MongoDB's errors mean: part of one adapter, in a file of its own",
     "resources.mongo_schema": "what MongoDB stores: part of one adapter, in a file of its own",
     "resources.postgres_connections": "connections to PostgreSQL: part of one adapter, in a file of its own",

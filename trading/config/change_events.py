@@ -167,11 +167,12 @@ class Examined:
 
     `applied`: they are in force now, as version `number`. `same`: they say what is in force. `drift`: they say
     something else, and this environment does not take it from files; `said` has a line a difference. `refused`: they
-    are wrong; `said` has a sentence a fault. `configuration` is the hash of what they say, and `folders` are where they
+    are wrong; `said` has a sentence a fault. `failed`: they could not be looked at, for a reason that is not theirs.
+    `configuration` is the hash of what they say, and `folders` are where they
     lie.
     """
 
-    outcome: Literal["applied", "same", "drift", "refused"]
+    outcome: Literal["applied", "same", "drift", "refused", "failed"]
     configuration: str = ""
     number: int = 0
     said: tuple[str, ...] = ()
