@@ -59,10 +59,12 @@ class CompiledFiles:
         self.folder, self.durable = Path(folder), durable
 
     def put(self, content: bytes | memoryview | Snapshot) -> str:
-        """Keeps a snapshot and returns its content hash, against which every byte is checked first. What is there
-        already and whole is left as it is. Raises SnapshotRefused, StoreUnavailable."""
-        whole = content.content() if isinstance(content, Snapshot) else content
-        name = Snapshot.verified(whole).content_hash
+        """Keeps a snapshot and returns its content hash, against which bytes from elsewhere are checked first. What is
+        there already and whole is left as it is. Raises SnapshotRefused, StoreUnavailable."""
+        if isinstance(content, Snapshot):
+            name, whole = content.content_hash, content.content()
+        else:
+            name, whole = Snapshot.verified(content).content_hash, bytes(content)
         file = self._file(name)
         with _translated(self.folder):
             if not (file.exists() and file.read_bytes() == whole):
@@ -170,7 +172,7 @@ class CompiledFiles:
                 f"{self.folder / 'current'} does not say which configuration is in force ({cause}). {_APPLY}"
             ) from cause
 
-    def _replace(self, file: Path, content: bytes | memoryview) -> None:
+    def _replace(self, file: Path, content: bytes) -> None:
         """Puts bytes in place at once: a reader sees the old file or the new one."""
         handle, draft = tempfile.mkstemp(dir=file.parent, prefix=".new-")
         try:
