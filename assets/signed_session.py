@@ -7,11 +7,11 @@ belong here: what the document says (`trading/book/signature.py`), keys, opening
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from assets.configuration import versions
 from trading.book.fold import folded
 from trading.book.journal import BOOK_KINDS, Event, Head, Scalar
 from trading.book.signature import (
@@ -28,16 +28,17 @@ from trading.book.signature import (
     substance_hash,
 )
 from trading.config.models import DeskSettings
-from trading.errors import UsageError
+from trading.errors import ConfigError, UsageError
 from trading.frames import DATASETS, EQUITY, Dataset
-from trading.ports import BlobStore, FrameStore, Ledger, ReferenceStore, Signer
+from trading.ports import BlobStore, Configurations, FrameStore, Ledger, ReferenceStore, Signer
 
 SIGNED_KINDS = (*BOOK_KINDS, "cash_booked")  # what the tables of the book are folded from
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What signing works with; `code` tells the version of the code that closed the session."""
+    """What signing works with; `configuration` numbers the settings, and has the tables that they name by hash; `code`
+    tells the version of the code that closed the session."""
 
     frames: FrameStore
     ledger: Ledger
@@ -45,6 +46,7 @@ class Desk:
     settings: DeskSettings
     blobs: BlobStore
     signer: Signer
+    configuration: Configurations
     clock: Callable[[], datetime]
     code: Callable[[], str]
 
@@ -97,15 +99,18 @@ def sign_session(session: date, desk: Desk, who: str, run_id: str, *, anew: bool
         key=desk.signer.key_id,
         previous=last_document(desk.ledger),
         overrides=tuple(desk.ledger.rows("overrides", {"state": "set"})),  # type: ignore[arg-type]
-        configuration_version=configuration_version(substance.configuration, desk.ledger),
+        configuration_version=_configuration_version(substance.configuration, desk),
     )
-    desk.blobs.put(settings_text(desk.settings))
+    _keep_settings(desk)
     return _recorded(Document(newest.document.version + 1 if newest else 1, substance, around), desk)
 
 
-def settings_text(settings: DeskSettings) -> bytes:
-    """The configuration as the text whose SHA-256 is its hash, so that a blob store keeps it under that hash."""
-    return json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+def _keep_settings(desk: Desk) -> None:
+    """Keeps the configuration, and its table of symbols where it has one, under the hashes that name them."""
+    desk.blobs.put(desk.settings.document().encode())
+    table = desk.settings.symbols.table_sha256
+    if table is not None and not desk.blobs.exists(table):
+        desk.blobs.put(desk.configuration.table(table))
 
 
 def pinned(session: date, frames: FrameStore) -> tuple[dict[str, Pin], dict[str, str]]:
@@ -131,13 +136,16 @@ def book_of(session: date, ledger: Ledger, heads: Mapping[str, Head]) -> dict[st
     return book_hashes({name: rows.values() for name, rows in tables.tables.items()})
 
 
-def configuration_version(configuration: str, ledger: Ledger) -> int | None:
-    """The number that a configuration's hash has in the history, the newest if it has several; None if it has none."""
-    found = None
-    for entry in ledger.entries(kinds=["configuration_applied"]):
-        if entry.event.payload["configuration"] == configuration:
-            found = int(str(entry.event.payload["number"]))
-    return found
+def _configuration_version(configuration: str, desk: Desk) -> int | None:
+    """The number of a configuration's hash: of what is in force, else the newest in the history that has the hash; None
+    if none has, or the files are being changed."""
+    try:
+        found = desk.configuration.in_force()
+    except ConfigError:
+        found = None
+    if found is not None and found[0].configuration == configuration and found[0].number is not None:
+        return found[0].number
+    return max((one.number for one in versions(desk.ledger) if one.configuration == configuration), default=None)
 
 
 def last_document(ledger: Ledger) -> str:

@@ -14,7 +14,7 @@ from assets.partitions import session_range
 from assets.signed_session import Desk, Signed, sign_session
 from trading.book.close_state import RECONCILED
 from trading.config.models import DeskSettings
-from trading.ports import BlobStore, FrameStore, Ledger, ReferenceStore, Signer
+from trading.ports import BlobStore, Configurations, FrameStore, Ledger, ReferenceStore, Signer
 
 ACTOR = "close"
 STANDS = "still_as_signed"
@@ -58,6 +58,7 @@ def signature(
     desk: dg.ResourceParam[DeskSettings],
     signed: dg.ResourceParam[BlobStore],
     signer: dg.ResourceParam[Signer],
+    configuration: dg.ResourceParam[Configurations],
     clock: dg.ResourceParam[Callable[[], datetime]],
     code: dg.ResourceParam[Callable[[], str]],
 ) -> dg.MaterializeResult:
@@ -65,7 +66,7 @@ def signature(
     that restates it."""
     _, last = session_range(context)
     tags = context.run.tags
-    ports = Desk(frames, ledger, reference, desk, signed, signer, clock, code)
+    ports = Desk(frames, ledger, reference, desk, signed, signer, configuration, clock, code)
     found = sign_session(last, ports, tags.get(ACTOR_TAG, ACTOR), context.run.run_id, anew=RESTATE_TAG in tags)
     shown = session_result(context, facts(found))
     return dg.MaterializeResult(metadata=shown.metadata, check_results=[_stands(found)])

@@ -3,7 +3,7 @@
 Belongs here: collecting the checks of this package's files. Does not belong here: a check, or a rule.
 """
 
-from checks import attribution, ledger, reconciliation, risk, targets, validation
+from checks import attribution, configuration, ledger, reconciliation, risk, targets, validation
 
 CHECKS = [
     *validation.CHECKS,
@@ -12,4 +12,5 @@ CHECKS = [
     *reconciliation.CHECKS,
     *targets.CHECKS,
     *attribution.CHECKS,
+    *configuration.CHECKS,
 ]

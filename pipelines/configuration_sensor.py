@@ -139,9 +139,12 @@ def configuration_changed(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Runs for the parts that changed since the last tick."""
     try:
-        named, settings = configuration.in_force()
+        found = configuration.in_force()
     except ConfigError as cause:
         return dg.SkipReason(f"the configuration in force cannot be read, so nothing is started: {cause}")
+    if found is None:
+        return dg.SkipReason("no configuration is in force yet. Put one in force: daybook config apply --reason '...'")
+    named, settings = found
     before = Seen.read(context.cursor)
     now = Seen(named.configuration, named.number, before.changes + 1 if before else 0, parts(settings))
     if before is None:

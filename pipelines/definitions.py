@@ -15,7 +15,7 @@ from assets import backtests
 from assets import quality as quality_data
 from assets import reference as reference_data
 from checks import CHECKS
-from pipelines import jobs, orders, quality, schedules, sensors, statements
+from pipelines import configuration_sensor, jobs, orders, quality, schedules, sensors, statements
 from pipelines.deployments import reference, resources
 from pipelines.progress import step_lines
 from pipelines.settings import place
@@ -29,7 +29,12 @@ defs = dg.Definitions(
     asset_checks=[*CHECKS, *jobs.BACKTEST_CHECKS, *quality.CHECKS],
     jobs=[*jobs.JOBS, orders.orders, quality.QUALITY],
     schedules=schedules.schedules(lambda: list(reference(PLACE).exchange_groups().values())),
-    sensors=[*sensors.SENSORS, orders.risk_limits, statements.broker_statements],
+    sensors=[
+        *sensors.SENSORS,
+        orders.risk_limits,
+        statements.broker_statements,
+        configuration_sensor.configuration_changed,
+    ],
     resources=dict(resources(PLACE)),
     loggers={"step_lines": step_lines},
     executor=dg.in_process_executor,

@@ -53,6 +53,7 @@ from trading.ports import (
     BlobStore,
     Broker,
     Cache,
+    Configurations,
     FrameStore,
     Ledger,
     Notifier,
@@ -247,6 +248,16 @@ class SignerResource(HomeResource):
     def adapter(self) -> Signer:
         """The signer; a key is made when it first signs."""
         return signer(self.where())
+
+
+class ConfigurationResource(HomeResource):
+    """What configures the desk: its files, and what is in force of them."""
+
+    def adapter(self) -> Configurations:
+        """Reads both when it is asked."""
+        from pipelines.configuration_status import configurations
+
+        return configurations(self.where())
 
 
 def cache_resource(where: Place) -> Vended:
@@ -511,6 +522,7 @@ def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
         "backups": SnapshotsResource(**own),
         "signed": SignedBlobsResource(**own),
         "signer": SignerResource(**own),
+        "configuration": ConfigurationResource(**own),
         "code": dg.ResourceDefinition.hardcoded_resource(closing_version),
         "home": where.home,
         "clock": dg.ResourceDefinition.hardcoded_resource(utc_now),

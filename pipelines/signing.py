@@ -16,6 +16,7 @@ from typing import Any
 
 from assets.signed_session import Desk as SigningDesk
 from assets.signed_session import Signed, sign_session
+from pipelines.configuration_status import configurations
 from pipelines.deployments import Adapters, adapters, signed_frames, sole_run
 from pipelines.desk import Desk, records
 from pipelines.runs import aside, finished, run
@@ -95,6 +96,7 @@ def _signing(desk: Desk) -> SigningDesk:
         settings=ports.settings,
         blobs=ports.signed,
         signer=ports.signer,
+        configuration=configurations(desk.place),
         clock=utc_now,
         code=closing_version,
     )

@@ -2,7 +2,8 @@
 refused.
 
 Belongs here: the figures, their text, and answering a scraper over HTTP. Does not belong here: watching files
-(`config_watcher.py`), deciding what drifted (`trading/config/drift.py`), or figures of runs (`pipelines/telemetry.py`).
+(`config_watcher.py`, of which this is an observer), deciding what drifted (`trading/config/drift.py`), or figures of
+runs (`pipelines/telemetry.py`).
 
 Nothing here is global: every instance has a registry of its own, so two desks in one process do not mix.
 """
@@ -28,6 +29,9 @@ from prometheus_client import (
     write_to_textfile,
 )
 
+from trading.config.change_events import Examined
+from trading.config.in_force import Version
+from trading.config.snapshot import Snapshot
 from trading.errors import StoreUnavailable, UsageError
 
 PREFIX = "daybook_configuration"
@@ -49,12 +53,17 @@ class Measured:
     symbols: int = 0
 
 
-class ConfigurationMetrics:
-    """Figures of one desk's configuration. `clock` tells UTC; ages are taken when the figures are read."""
+def _unknown_size(_: Snapshot) -> int:
+    return 0
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+
+class ConfigurationMetrics:
+    """Figures of one desk's configuration. `clock` tells UTC; ages are taken when figures are read. `size` tells the
+    bytes of a snapshot's file."""
+
+    def __init__(self, clock: Callable[[], datetime], size: Callable[[Snapshot], int] = _unknown_size) -> None:
         self.registry = CollectorRegistry()
-        self._clock = clock
+        self._clock, self._size = clock, size
         self._since: datetime | None = None
         self._load = self._histogram("load_seconds", "Reading and merging the files, seconds.")
         self._validation = self._histogram("validation_seconds", "Validating and compiling what was read, seconds.")
@@ -105,11 +114,27 @@ class ConfigurationMetrics:
         """The breaker's state: one of BREAKER. Raises ValueError on another."""
         self._breaker.state(state)
 
+    # --- as a watcher's observer --------------------------------------------------------------------------------------
+    def examined(self, found: Examined) -> None:
+        """Files were looked at."""
+        self.loaded(found.load_seconds)
+        self.validated(found.validation_seconds)
+        if found.outcome == "refused":
+            self.refused()
+        else:
+            self.drifted(found.outcome == "drift")
+
+    def took(self, version: Version) -> None:
+        """Another version was swapped in just now."""
+        found = version.snapshot
+        hashed, size = found.configuration_hash, self._size(found)
+        self.reloaded(Measured(version.number, hashed, self._clock(), found.environment, size, len(found)))
+
+    # --- who reads it -------------------------------------------------------------------------------------------------
     def age_seconds(self) -> float:
         """Seconds since what is in force came into force; NaN where nothing is."""
         return float("nan") if self._since is None else (self._clock() - self._since).total_seconds()
 
-    # --- who reads it -------------------------------------------------------------------------------------------------
     def text(self) -> str:
         """All figures in Prometheus' text format."""
         return generate_latest(self.registry).decode()

@@ -164,17 +164,22 @@ class Desk:
     ledger: Signatures = field(default_factory=Signatures)
     number: int = 1
     wrong: str = ""
+    applied: bool = True
     cursor: str | None = None
 
     def files(self) -> DeskSettings:
         """Not asked by the sensor."""
         raise AssertionError
 
-    def in_force(self) -> tuple[Named, DeskSettings]:
+    def table(self, digest: str) -> bytes:
+        """Not asked by the sensor."""
+        raise AssertionError
+
+    def in_force(self) -> tuple[Named, DeskSettings] | None:
         """The configuration in force."""
         if self.wrong:
             raise ConfigError(self.wrong)
-        return Named(self.settings.content_hash(), self.number), self.settings
+        return (Named(self.settings.content_hash(), self.number), self.settings) if self.applied else None
 
     def tick(self) -> list[dg.RunRequest] | str:
         """The runs asked for, or why none."""
@@ -208,6 +213,12 @@ def test_the_first_sight_and_a_quiet_tick_start_nothing() -> None:
     desk = Desk()
     assert "1 (" in str(desk.tick())
     assert str(desk.tick()).endswith("is still in force.")
+
+
+def test_before_anything_is_applied_there_is_nothing_to_see() -> None:
+    desk = Desk(applied=False)
+    assert "daybook config apply" in str(desk.tick())
+    assert not desk.cursor
 
 
 def test_a_feature_starts_its_measure_and_what_is_made_of_it(desk: Desk) -> None:

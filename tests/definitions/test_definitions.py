@@ -58,10 +58,12 @@ BLOCKING = {
     "no_open_quantity_breaks": {"breaks"},
 }
 PRICES = RAW | CLEAN | MADE | {"adjusted_prices"}
+MEASURED = PRICES | {"volatility", "correlation", "covariance", "forecasts", "optimal_positions"}
 JOBS = {
     "ingest": {"history"},
     "prices": PRICES,
     "close": BY_SESSION,
+    "recalculate": MEASURED,
     "reconcile": {"breaks"},
     "backfill": BY_SESSION,
     "backtest": {"backtests/trend"},
@@ -176,7 +178,7 @@ def test_jobs_run_in_process_and_make_what_they_should(graph: AssetGraph) -> Non
         assert made == expected, name
 
 
-@pytest.mark.parametrize("name", ["prices", "close", "reconcile", "backfill"])
+@pytest.mark.parametrize("name", ["prices", "close", "recalculate", "reconcile", "backfill"])
 def test_jobs_by_session_are_partitioned(name: str) -> None:
     assert defs.resolve_job_def(name).partitions_def == SESSIONS
 
@@ -189,7 +191,7 @@ def test_the_close_runs_our_checks_and_not_the_second_layer() -> None:
 
 
 def test_names_of_sensors_and_schedules() -> None:
-    told = {"run_failed", "run_done", "risk_limits", "broker_statements"}
+    told = {"run_failed", "run_done", "risk_limits", "broker_statements", "configuration_changed"}
     assert {sensor.name for sensor in defs.sensors or []} == {"drop_folder"} | told
     on = {sensor.name for sensor in defs.sensors or [] if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
     assert on == told  # who hears of nothing would never switch them on

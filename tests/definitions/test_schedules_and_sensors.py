@@ -116,7 +116,7 @@ def test_christmas_closes_nothing_in_chicago_though_currencies_are_quoted() -> N
 
 
 def test_a_desk_that_counts_weekdays_knows_no_holidays() -> None:
-    desk = DeskSettings.model_validate({"market": {"calendar": "weekdays"}})
+    desk = DeskSettings.model_validate({"data": {"prices": {"calendar": "weekdays"}}})
     found = ticked("prices_cme", datetime(2024, 3, 29, 16, 20, tzinfo=CHICAGO), desk)
     assert isinstance(found, dg.RunRequest)
 
@@ -256,8 +256,9 @@ def test_the_end_of_a_run_of_the_ui_is_journaled(tags: dict[str, str], state: st
 
 
 def test_every_job_that_works_unwatched_tells_when_it_fails() -> None:
-    watched = {"ingest", "prices", "close", "reconcile", "backfill", "backtest", "sweep", "backup", "quality", "orders"}
-    assert {job.name for job in sensors.WATCHED} == watched
+    by_session = {"prices", "close", "recalculate", "reconcile", "backfill", "orders"}
+    others = {"ingest", "backtest", "sweep", "backup", "quality"}
+    assert {job.name for job in sensors.WATCHED} == by_session | others
 
 
 def test_limits_are_not_watched_before_a_session_is_closed() -> None:

@@ -13,7 +13,8 @@ APPLIED = datetime(2024, 3, 7, 9, tzinfo=UTC)
 SIGNED = datetime(2024, 3, 8, 23, tzinfo=UTC)
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
 LAST = SignedWith(date(2024, 3, 8), ONE, 4, SIGNED)
-WELL = Standing("production", ONE, Named(ONE, 4, APPLIED), signed=LAST, recorded_since=APPLIED)
+FOUR = Named(ONE, 4, APPLIED)
+WELL = Standing("production", ONE, FOUR, signed=LAST, recorded=FOUR, recorded_since=APPLIED)
 ENVIRONMENTS = ("development", "paper", "production")
 
 CASES = {
@@ -25,6 +26,10 @@ CASES = {
         replace(WELL, in_force=None, signed=None),
         "nothing applied", (None, "error", "error"), ("nothing was ever applied", "daybook config apply --reason"),
     ),
+    "the journal is ahead": (
+        replace(WELL, recorded=Named(TWO, 5, SIGNED)),
+        "behind", (None, "error", "error"), ("newest configuration is 5 (2222", "4 (1111", "daybook config status"),
+    ),
     "files wrong": (
         replace(WELL, files=None, wrong="desk.toml, line 3: risk is 5."),
         "files wrong", ("error", "warning", "error"), ("desk.toml, line 3: risk is 5.", "daybook config validate"),
@@ -34,11 +39,11 @@ CASES = {
         "files differ", ("told", "warning", "error"), ("than configuration 4 (111111111111)", "0.05, now 0.1"),
     ),
     "changed since": (
-        replace(WELL, files=TWO, in_force=Named(TWO, 5, SIGNED + timedelta(hours=9))),
+        replace(WELL, files=TWO, in_force=Named(TWO, 5, SIGNED + timedelta(hours=9)), recorded=Named(TWO, 5)),
         "changed since", ("told", "told", "told"), ("2024-03-08", "configuration 4", "5 (222222222222)", "next close"),
     ),
     "signed with what was not in force": (
-        replace(WELL, files=TWO, in_force=Named(TWO, 5, SIGNED - timedelta(hours=2))),
+        replace(WELL, files=TWO, in_force=Named(TWO, 5, SIGNED - timedelta(hours=2)), recorded=Named(TWO, 5)),
         "signed with another", ("warning", "error", "error"), ("close --restate --session 2024-03-08",),
     ),
     "signed with what nobody recorded": (

@@ -9,7 +9,8 @@ How grave, and why:
 | found | development | paper | production |
 |---|---|---|---|
 | what is in force cannot be read | error | error | error |
-| nothing was ever applied | told | error | error |
+| nothing was ever applied | nothing | error | error |
+| the journal is ahead of what is in force | nothing | error | error |
 | the files are wrong | error: they are what is in force | warning | error |
 | the files say something else | told: they are in force at once | warning | error |
 | in force changed since the last signature | told | told | told: the next close uses it |
@@ -58,7 +59,7 @@ class Standing:
 
     `files`: hash of what the files say, None where they are wrong, and then `wrong` says why. `in_force`: None where
     nothing ever was, or where it cannot be read, and then `damaged` says why. `changed`: what the files change in it,
-    a phrase each. `recorded_since`: the first entry of the history.
+    a phrase each. `recorded`: the newest entry of the history; `recorded_since`: when its first one was.
     """
 
     environment: str
@@ -68,6 +69,7 @@ class Standing:
     damaged: str = ""
     changed: Sequence[str] = ()
     signed: SignedWith | None = None
+    recorded: Named | None = None
     recorded_since: datetime | None = None
 
 
@@ -99,12 +101,21 @@ def _of_files(standing: Standing) -> Iterator[Drift]:
     elif standing.in_force is None and real:
         said = f"nothing was ever applied in {standing.environment}, so no configuration is in force. Run {APPLY}"
         yield Drift("nothing applied", "error", said)
+    elif real and _is_behind(standing):
+        said = f"the journal's newest configuration is {standing.recorded}, and {standing.in_force} is in force"
+        cure = "who applied it was stopped before the end. `daybook config status` puts it right."
+        yield Drift("behind", "error", f"{said}: {cure}")
     if standing.files is None:
         uses = f" Runs go on with {standing.in_force}." if real and standing.in_force else " No run can begin."
         cure = "Correct them until `daybook config validate` finds nothing."
         yield Drift("files wrong", gravity if real else "error", f"the files are wrong: {standing.wrong}{uses} {cure}")
     elif standing.in_force is not None and standing.files != standing.in_force.configuration:
         yield Drift("files differ", gravity, _differ(standing, real))
+
+
+def _is_behind(standing: Standing) -> bool:
+    recorded, now = standing.recorded, standing.in_force
+    return recorded is not None and now is not None and recorded.number != now.number
 
 
 def _differ(standing: Standing, real: bool) -> str:
