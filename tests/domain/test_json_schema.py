@@ -33,7 +33,7 @@ DESK: dict[str, Any] = {
     "trading": {
         "strategies": ["trend"],
         "capital": {"base_currency": "USD", "capital_base": 5_000_000},
-        "broker": {"name": "interactive_brokers", "account": "D1", "symbols": {"C": "CORN"}, "session_ends": "17:00:00"},
+        "broker": {"name": "interactive_brokers", "account": "D1", "session_ends": "17:00:00", "symbols": {"C": "B"}},
     },
     "symbols": {
         "table": "symbols.csv",
