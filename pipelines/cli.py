@@ -16,7 +16,19 @@ from typing import Any
 import click
 
 from pipelines.answers import Commands
-from pipelines.commands import audit, backups, book, breaks, closing, datasets, live, profit, research, servers
+from pipelines.commands import (
+    audit,
+    backups,
+    book,
+    breaks,
+    closing,
+    configuration,
+    datasets,
+    live,
+    profit,
+    research,
+    servers,
+)
 from pipelines.settings import DEPLOYMENTS
 
 
@@ -75,6 +87,7 @@ for command in (
     breaks.breaks,
     book.book,
     book.ledger,
+    configuration.config,
     live.live,
     profit.pnl,
     profit.slippage,

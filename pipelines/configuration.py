@@ -111,11 +111,12 @@ def recorded(where: Place) -> Applied | None:
     return apply(where, "the files changed, and in development they are in force")
 
 
-def rollback(where: Place, number: int, reason: str, author: str | None = None) -> Applied:
+def rollback(where: Place, number: int, reason: str, author: str | None = None, expected: int | None = None) -> Applied:
     """Puts the configuration of a version in force again, as a new version with a reason of its own. Raises UsageError
     where there is no such version, where it is in force, and where files are; ConfigError, StaleVersion as `apply`."""
     who, why = _signed(author, reason)
     standing = _standing(where)
+    _refuse_unexpected(standing, expected)
     target = of_number(standing.history, number)
     _refuse_files(target)
     if standing.newest is not None and standing.newest.configuration == target.configuration:

@@ -1,0 +1,235 @@
+"""`daybook config`: what configures a desk, which version of it is in force, and putting another one in force.
+
+Belongs here: what people type for it, and how what was found is printed. Does not belong here: the work
+(`configuration.py` of `pipelines`, and its neighbours).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.answers import Answer, answering
+from pipelines.settings import Place, refuse_no_desk
+from pipelines.tables import show, show_pairs, table
+
+_REASON = click.option("--reason", required=True, help="Why: it stands in the journal.")
+_AUTHOR = click.option("--author", help="Who says so; without it, who is logged in.")
+_EXPECTED = click.option(
+    "--expected", type=click.IntRange(min=0), help="Only if this version is in force now (0: none is)."
+)
+_VERSION = click.option(
+    "--version", "word", help="Which one: the number of a version, applied, or files; without it, what is in force."
+)
+
+
+@click.group()
+def config() -> None:
+    """What configures the desk: validate and apply what the files say, see versions, go back to one."""
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+@config.command(name="validate")
+@answering
+def validate_config(where: Place) -> Answer:
+    """Check the files, and say everything that is wrong with them at once. Exit code 2 where anything is."""
+    from pipelines.configuration_validation import validated
+
+    found = validated(where)
+    return Answer(found, lambda: _show_validated(found), found["exit_code"])
+
+
+def _show_validated(found: Mapping[str, Any]) -> None:
+    for fault in found["faults"]:
+        show(fault)
+    if found["faults"]:
+        show(f"{found['count']} {'fault' if found['count'] == 1 else 'faults'}: nothing of this can be put in force.")
+        return
+    show(
+        f"the files are right: configuration {found['configuration'][:12]} for {found['environment']}, "
+        f"{found['symbols']:,} symbols, strategies {', '.join(found['strategies']) or 'none'}"
+    )
+    for note in found["notes"]:
+        show(f"note: {note}")
+
+
+@config.command(name="schema")
+@click.argument("kind", type=click.Choice(["desk", "strategy"]), default="desk")
+@click.option("--out", type=click.Path(path_type=Path), help="Write it into this file, for an editor to find.")
+@answering
+def config_schema(where: Place, kind: str, out: Path | None) -> Answer:
+    """The JSON schema of a file of settings (desk) or of a strategy, for editors: they complete and explain by it."""
+    from pipelines.configuration_schema import schema_of_files
+
+    found = schema_of_files(kind)
+    if out is None:
+        return Answer({"kind": kind, "schema": found}, lambda: click.echo(json.dumps(found, indent=2)))
+    out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return Answer({"kind": kind, "out": str(out)}, lambda: show(f"the JSON schema of {kind} files is in {out}"))
+
+
+# --- in force ---------------------------------------------------------------------------------------------------------
+@config.command(name="apply")
+@_REASON
+@_AUTHOR
+@_EXPECTED
+@answering
+def apply_config(where: Place, reason: str, author: str | None, expected: int | None) -> Answer:
+    """Put what the files say in force, as a new version with your name and reason.
+
+    If it is in force already nothing is recorded. If somebody else applied another one meanwhile, yours is refused.
+    """
+    from pipelines import configuration
+
+    return _applied(configuration.apply(where, reason, author, expected))
+
+
+@config.command(name="rollback")
+@click.argument("number", type=click.IntRange(min=1))
+@_REASON
+@_AUTHOR
+@_EXPECTED
+@answering
+def rollback_config(where: Place, number: int, reason: str, author: str | None, expected: int | None) -> Answer:
+    """Put what version NUMBER said in force again, as a new version with your name and reason. Files stay as they
+    are."""
+    from pipelines import configuration
+
+    refuse_no_desk(where)
+    return _applied(configuration.rollback(where, number, reason, author, expected))
+
+
+def _applied(done: Any) -> Answer:
+    from pipelines.configuration_views import told
+
+    found = {"new": done.new, **told(done.version)}
+
+    def shown() -> None:
+        if not done.new:
+            show(f"unchanged: the files say what version {found['number']} says, which is in force. Nothing recorded.")
+            return
+        show_pairs("In force now", {name: found[name] for name in _FACTS})
+        _show_version(found)
+
+    return Answer(found, shown)
+
+
+_FACTS = ("number", "environment", "configuration", "author", "reason", "restores")
+
+
+@config.command(name="status")
+@answering
+def config_status(where: Place) -> Answer:
+    """What is in force, since when and why, whether files and the last close agree with it, and what reading it costs.
+
+    Exit code 1 where something drifted that must be looked at.
+    """
+    from pipelines.configuration_status import status
+
+    found = status(where)
+    return Answer(found, lambda: _show_status(found), found["exit_code"])
+
+
+def _show_status(found: Mapping[str, Any]) -> None:
+    lists = {name: value for name, value in found.items() if isinstance(value, list)}
+    show_pairs("Configuration", {name: value for name, value in found.items() if name not in lists})
+    for name, values in lists.items():
+        for value in values:
+            said = value.get("message", value) if isinstance(value, Mapping) else value
+            show(f"{name.replace('_', ' ')}: {said}")
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+@config.command(name="show")
+@click.argument("sections", nargs=-1)
+@_VERSION
+@answering
+def show_config(where: Place, sections: tuple[str, ...], word: str | None) -> Answer:
+    """Settings as TOML, of all SECTIONS or those named, like risk or data.vendor. Secrets are shown as what they refer
+    to."""
+    from pipelines import configuration_views as views
+
+    found = views.shown(where, sections, None if word is None else views.meant(word))
+    return Answer(found, lambda: click.echo(views.as_toml(found), nl=False))
+
+
+@config.command(name="diff")
+@click.argument("a", default="applied")
+@click.argument("b", default="files")
+@answering
+def diff_config(where: Place, a: str, b: str) -> Answer:
+    """What changes from configuration A to B: numbers of versions, applied (what was put in force last) or files.
+
+    Without any, what `daybook config apply` would change.
+    """
+    from pipelines import configuration_views as views
+    from pipelines.configuration import diff_of
+
+    changes = views.changes_told(diff_of(where, views.meant(a), views.meant(b)))
+    found = {"from": a, "to": b, "count": len(changes), "changes": changes}
+    return Answer(found, lambda: _show_changes(changes, len(changes)))
+
+
+def _show_version(row: Mapping[str, Any]) -> None:
+    if row["parent"] is None:
+        show("the first configuration of this desk")
+    else:
+        _show_changes(row["changes"], row["changed"])
+
+
+def _show_changes(changes: Sequence[Mapping[str, Any]], count: int) -> None:
+    for change in changes:
+        show(change["text"])
+    if count > len(changes):
+        show(f"and {count - len(changes):,} more: see `daybook config diff`")
+    if not count:
+        show("no setting differs")
+
+
+@config.command(name="history")
+@click.option("--last", type=click.IntRange(min=1), help="Only so many of the newest versions.")
+@click.option("--changes", is_flag=True, help="And what each of them changed.")
+@answering
+def config_history(where: Place, last: int | None, changes: bool) -> Answer:
+    """Every version that was ever in force: when, by whom, why, and how much it changed; the newest last."""
+    from pipelines.configuration import history
+    from pipelines.configuration_views import told
+
+    refuse_no_desk(where)
+    versions = history(where)
+    rows = [told(version) for version in versions[-last if last else 0 :]]
+    return Answer({"count": len(versions), "rows": rows}, lambda: _show_history(rows, changes))
+
+
+def _show_history(rows: Sequence[Mapping[str, Any]], changes: bool) -> None:
+    if not rows:
+        show("nothing was applied yet: daybook config apply --reason")
+        return
+    facts = ("number", "at", "environment", "author", "reason", "restores", "changed")
+    short = [{**{name: row[name] for name in facts}, "configuration": row["configuration"][:12]} for row in rows]
+    show(table("Versions of the configuration", short))
+    for row in rows if changes else ():
+        show(f"version {row['number']}:")
+        _show_version(row)
+
+
+@config.command(name="explain")
+@click.argument("symbol")
+@click.argument("field")
+@click.option("--strategy", help="As this strategy sees it.")
+@_VERSION
+@answering
+def explain_config(where: Place, symbol: str, field: str, strategy: str | None, word: str | None) -> Answer:
+    """Where the value of FIELD comes from for SYMBOL: defaults, asset class, exchange group, strategy, or its own."""
+    from pipelines import configuration_views as views
+
+    found = views.explanation(where, symbol, field, strategy, None if word is None else views.meant(word))
+
+    def shown() -> None:
+        show(table(f"{field} of {symbol}: {found['value']}", found["origins"]))
+
+    return Answer(found, shown)

@@ -1,0 +1,108 @@
+"""`daybook config validate`: everything that is wrong with the files of a desk, at once.
+
+Belongs here: going on after a fault, so that the next one is found too. Does not belong here: what is wrong (the models
+and whoever reads a file say so), or putting anything in force (`configuration.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipelines.authored import authored, layers, merged, of_library, own_file, strategy_files, unchecked
+from pipelines.configuration import proposed
+from pipelines.place import Place, context, document_ceilings, project_folder
+from pipelines.symbols import classifications, columns_of, table_of
+from resources.config_documents import read_document
+from trading.config.documents import Document, place_of
+from trading.config.inheritance import idle
+from trading.config.migrations import migrated
+from trading.config.models import DeskSettings
+from trading.config.refusals import refusals
+from trading.errors import ConfigError
+
+
+def validated(where: Place) -> dict[str, Any]:
+    """What the files come to, or every fault of them: files that cannot be read, settings, strategies, the table of
+    symbols. `notes` are things that are allowed, and perhaps not meant."""
+    faults = [*_of_files(where)] or [*_of_settings(where)]
+    if faults:
+        return {"faults": faults, "count": len(faults), "exit_code": ConfigError.exit_code}
+    found = authored(where)
+    table, known = table_of(found.settings, found.table, where), classifications(where)
+    return {
+        "configuration": found.settings.content_hash(),
+        "environment": found.settings.environment,
+        "files": [str(file) for file in found.files],
+        "symbols": len(columns_of(found.settings, found.table, where)),
+        "strategies": list(found.settings.trading.strategies),
+        "notes": list(idle(found.settings.symbols, table, known)),
+        "faults": [],
+        "count": 0,
+        "exit_code": 0,
+    }
+
+
+def _of_files(where: Place) -> Iterator[str]:
+    """Files that are no documents, or of another schema."""
+    config = project_folder("config")
+    own = list(_said(partial(own_file, where)))
+    files = [config / "base.toml", config / f"{where.deployment}.toml", *([] if own else [own_file(where)])]
+    yield from own
+    for file in files:
+        if file.exists():
+            yield from _said(partial(_read, file, where))
+
+
+def _read(file: Path, where: Place) -> None:
+    found = read_document(file, document_ceilings(where))
+    migrated(found.values, found.file)
+
+
+def _of_settings(where: Place) -> Iterator[str]:
+    """Settings and strategies, each by itself; then all that only the whole tells."""
+    try:
+        documents = layers(where)
+    except ConfigError as cause:
+        yield str(cause)
+        return
+    values = merged(documents)
+    found = [*_of_models(values, documents, where), *_of_strategies(values, where)]
+    yield from found
+    if not found:
+        yield from _said(partial(proposed, where))
+
+
+def _of_models(values: Mapping[str, Any], documents: Sequence[Document], where: Place) -> list[str]:
+    own = {name: value for name, value in values.items() if name != "strategies"}
+    try:
+        DeskSettings.model_validate(own, context=context(where))
+    except ValidationError as cause:
+        return refusals(cause, DeskSettings, place_of(documents))
+    return []
+
+
+def _of_strategies(values: Mapping[str, Any], where: Place) -> Iterator[str]:
+    trading, library = values.get("trading"), strategy_files(where)
+    names = trading.get("strategies", ()) if isinstance(trading, Mapping) else ()
+    for name in names if isinstance(names, list) else ():
+        if isinstance(name, str):
+            yield from _said(partial(_strategy, name, library))
+
+
+def _strategy(name: str, library: Mapping[str, Path]) -> None:
+    from trading.strategies.rule import check_rules
+
+    check_rules(unchecked(of_library(name, library)))
+
+
+def _said(done: Callable[[], object]) -> Iterator[str]:
+    """Why something was refused; nothing where it was not."""
+    try:
+        done()
+    except ConfigError as cause:
+        yield str(cause)
