@@ -187,13 +187,13 @@ def test_a_notebook_opens_a_day_as_it_was_signed(home: Path, daybook: Run) -> No
     then = day.pnl(CORRECTED)
     assert set(then["instrument"]) == {"CORN", "BUND"}
     assert day.closed_sessions()[-1] == CORRECTED
-    assert day.adapters.settings == desk.adapters.settings
+    assert day.adapters.settings.document() == desk.adapters.settings.document()
     assert day.adapters.reference.content_hash() == desk.adapters.reference.content_hash()
     held_then = {row["instrument"]: row["quantity_contracts"] for row in day.adapters.ledger.rows("positions")}
     assert held_then == held(opened(daybook, home, CORRECTED))
     assert int(day.sql("select count(*) as n from pnl where session > '2021-03-24'")["n"][0]) == 0
     file = home / "desk.toml"
-    file.write_text(file.read_text() + "\n[capital]\nvolatility_target_percent = 10.0\n")
+    file.write_text(file.read_text() + "\n[trading.capital]\nvolatility_target_percent = 10.0\n")
     correct(home)
     assert daybook("close", "--restate", "--home", home, "--session", CORRECTED).code == 0
     again = Desk.open(str(home)).open(CORRECTED, version=1)
@@ -365,7 +365,7 @@ def test_changed_configuration_and_reference_files_are_found(home: Path) -> None
     digest = day.adapters.settings.content_hash()
     file = blobs / digest[:2] / digest
     settings = json.loads(file.read_text())
-    settings["capital"]["capital_base"] = 1.0
+    settings["trading"]["capital"]["capital_base"] = 1.0
     content = file.read_bytes()
     file.write_text(json.dumps(settings))
     assert "configuration" in refused(home)
