@@ -28,12 +28,12 @@ def columns_of(settings: DeskSettings, table: bytes | None, of: Place | Mapping[
 
 def table_of(settings: DeskSettings, table: bytes | None, of: Place | Mapping[str, Instrument]) -> SymbolTable | None:
     """The table of symbols, checked; None where there is none. Raises ConfigError with every fault."""
-    from resources.symbol_csv import parsed_symbol_csv
-
     if table is None:
         return None
+    from resources.symbol_csv import parsed_table
+
     ceilings = USUAL if isinstance(of, Mapping) else of.ceilings
-    return parsed_symbol_csv(table, str(settings.symbols.table), most_rows=ceilings.symbols)
+    return parsed_table(table, str(settings.symbols.table), most_symbols=ceilings.symbols)
 
 
 def classifications(of: Place | Mapping[str, Instrument]) -> dict[str, Classification]:

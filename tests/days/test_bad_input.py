@@ -293,12 +293,12 @@ def test_a_home_of_another_vendor(
 
 
 SETTINGS = {
-    "[capital]\ncapital_base = -5\n": ["capital.capital_base", "must be more than 0", "-5", "desk.toml"],
+    "[capital]\ncapital_base = -5\n": ["capital.capital_base", "must be more than 0", "-5", "desk.toml:2"],
     "[capital]\ncapital = 5\n": ["capital.capital", "desk.toml"],
-    '[market]\ncalendar = "lunar"\n': ["market.calendar", "'lunar'"],
+    '[market]\ncalendar = "lunar"\n': ["desk.toml:2", "data.prices.calendar", "'lunar'"],
     '[vendor]\nname = "simulated"\nfaults = ["gremlins"]\n': ["gremlins", "spike"],
-    "[capital\ncapital_base = 5\n": ["desk.toml", "not valid TOML", "line 1"],
-    "\xff\xfe": ["desk.toml", "not valid TOML"],
+    "[capital\ncapital_base = 5\n": ["desk.toml:1", "not valid TOML"],
+    "\xff\xfe": ["desk.toml:1", "not UTF-8"],
 }
 
 

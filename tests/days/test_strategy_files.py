@@ -61,7 +61,7 @@ def test_a_strategy_that_is_not_there(home: Path, name: str, said: list[str]) ->
 
 
 WRONG = [
-    ("name = \n", ["not valid TOML", "line 1"]),
+    ("name = \n", ["own.toml:1: not valid TOML"]),
     ("name = 'own'", ["rules is missing"]),
     (OWN.replace("1.0", "nan"), ["rules.slow.weight is nan"]),
     (OWN.replace("ewmac", "ewmca"), ["strategy own, rules.slow: there is no rule 'ewmca'", "Did you mean ewmac?"]),
@@ -89,9 +89,9 @@ def test_only_strategies_that_trading_names_trade(home: Path) -> None:
     [
         ("trading = ['trnd']", "strategy trnd is unknown. Did you mean trend? Strategies are: chapter15, own, trend."),
         ("trading = ['trend', 'trend']", "both called trend"),
-        ("trading = 'trend'", "trading is 'trend' (text), but must be a list"),
+        ("trading = 'trend'", "trading.strategies is 'trend' (text), but must be a list"),
         ("[[strategies]]\nname = 'x'", "setting strategies cannot be given"),
-        ("[capital]\ncapital_bsae = 5.0", "capital.capital_bsae is not a setting. Did you mean capital_base?"),
+        ("[capital]\ncapital_bsae = 5.0", "trading.capital.capital_bsae is not a setting. Did you mean capital_base?"),
     ],
 )
 def test_wrong_settings_of_what_trades(home: Path, text: str, said: str) -> None:
@@ -104,7 +104,9 @@ def test_wrong_settings_of_what_trades(home: Path, text: str, said: str) -> None
 def test_writing_the_desk_keeps_what_trades(home: Path) -> None:
     (home / "desk.toml").write_text("trading = []\n")
     write_desk(place(home), {"data": {"prices": {"calendar": "weekdays"}}})
-    assert read_settings(place(home)).trading == ()
+    assert read_settings(place(home)).trading.strategies == ()
+    assert (home / "desk.schema1.toml").read_text() == "trading = []\n", "what was written anew is kept"
+    assert read_settings(place(home)).data.prices.calendar == "weekdays"
 
 
 # --- pysystemtrade ----------------------------------------------------------------------------------------------------

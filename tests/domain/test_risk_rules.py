@@ -100,7 +100,7 @@ def test_an_instrument_that_is_not_traded_freely() -> None:
     assert judged(of(trading_mode="free"), orders, held) == []
     assert judged(of(trading_mode="reduce_only"), orders, held) == [("US10", 1, "trading_mode")]
     assert judged(of(trading_mode="none"), orders, held) == [
-        ("US10", 1, "trading_mode"), ("US10", -5, "trading_mode"),
+        ("US10", -5, "trading_mode"), ("US10", 1, "trading_mode"),
     ]  # fmt: skip
 
 
