@@ -231,25 +231,33 @@ class Watcher:
         heartbeat = self._clock() + HEARTBEAT_S
         with self._changed:
             while not self._stopped.is_set():
-                now, due = self._clock(), self._due
-                at = max(self._at(due), due.not_before)
-                if at <= now:
-                    taken = replace(due)
-                    self._due = _Due()
+                now = self._clock()
+                if (taken := self._taken(now)) is not None:
                     return taken
                 if heartbeat <= now:
                     break
-                self._changed.wait(min(at, heartbeat) - now)
+                self._changed.wait(min(max(self._quiet_at(), self._due.not_before), heartbeat) - now)
         return _Due(pointer=True)
 
-    def _at(self, due: _Due) -> float:
-        """When something is due: at once, after a quiet time, or never."""
-        if due.pointer or due.asked:
-            return float("-inf")
-        if due.files_since is None:
+    def _taken(self, now: float) -> _Due | None:
+        """All that is due; the pointer alone while files are not quiet yet."""
+        due = self._due
+        if now < due.not_before:
+            return None
+        if due.asked or self._quiet_at() <= now:
+            self._due = _Due()
+            return due
+        if due.pointer:
+            due.pointer = False
+            return _Due(pointer=True)
+        return None
+
+    def _quiet_at(self) -> float:
+        """When files were quiet for long enough, or changed for too long; never while none did."""
+        if self._due.files_since is None:
             return float("inf")
         quiet = self._pace.debounce_seconds
-        return min(due.files_last + quiet, due.files_since + quiet * _LONGEST_WAIT)
+        return min(self._due.files_last + quiet, self._due.files_since + quiet * _LONGEST_WAIT)
 
     def _later(self, due: _Due, seconds: float) -> None:
         """Puts back what could not be done now."""
@@ -267,12 +275,11 @@ class Watcher:
             return
         if self._held_back(due):
             return
-        began = self._clock()
         if look:
             self._seen = files
-            self._look(due, began)
+            self._look(due)
         else:
-            self._follow(began)
+            self._follow(self._clock())
 
     def _held_back(self, due: _Due) -> bool:
         before, now = self._breaker.state, self._clock()
@@ -284,11 +291,12 @@ class Watcher:
             self._say_open()
         return True
 
-    def _look(self, due: _Due, began: float) -> None:
+    def _look(self, due: _Due) -> None:
+        began = self._clock()
         found = self._examined()
         self._observe(lambda observer: observer.examined(found))
         self._folders = tuple(dict.fromkeys((*self._first, *map(Path, found.folders))))
-        self._follow(began)
+        self._follow(began if due.files_since is None else due.files_since)
         self._judge(found)
         self._log.log(
             _LEVELS[found.outcome], "configuration_examined", outcome=found.outcome, configuration=found.configuration,
@@ -336,8 +344,8 @@ class Watcher:
             self._say_unusable(str(cause))
             return None
 
-    def _follow(self, began: float) -> None:
-        """Swaps in the version that the pointer names, if it is newer, and tells of it."""
+    def _follow(self, since: float) -> None:
+        """Swaps in the version that the pointer names, if it is newer, and tells of it; `since` somebody said so."""
         old, found = self._in_force.now, self._newer()
         if found is None:
             return
@@ -348,7 +356,7 @@ class Watcher:
         self._observe(lambda observer: observer.took(new))
         self._tell(old, new)
         self._log.info(
-            "configuration_in_force", version=new.number, before=old.number, ms=round((swapped - began) * 1000, 1),
+            "configuration_in_force", version=new.number, before=old.number, ms=round((swapped - since) * 1000, 1),
             configuration=new.snapshot.configuration_hash, told_ms=round((self._clock() - swapped) * 1000, 1),
         )  # fmt: skip
 

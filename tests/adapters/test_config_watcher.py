@@ -220,6 +220,22 @@ def test_many_saves_at_once_are_looked_at_together(watched: Callable[..., Desk])
     assert found.work.looks - before <= 5
 
 
+def test_a_moved_pointer_does_not_cut_short_the_wait_for_quiet_files(tmp_path: Path) -> None:
+    (tmp_path / "desk.toml").write_text("spike = 5.0")
+    desk.apply(tmp_path, 5.0)
+    in_force, told, work = InForce(desk.files(tmp_path).version()), Told(), Here(tmp_path)
+    pointer = tmp_path / "config" / "current"
+    with Watcher(in_force, work, [tmp_path], pointer, Pace(1.0, MANY), told, told.log()):
+        eventually(lambda: work.looks)
+        (tmp_path / "desk.toml").write_text("spike = ")  # half of it
+        threading.Event().wait(0.2)
+        desk.apply(tmp_path, 6.0)
+        eventually(lambda: in_force.now.number == 2, 0.6)
+        (tmp_path / "desk.toml").write_text("spike = 7.0")
+        eventually(lambda: in_force.now.number == 3)
+    assert [line["outcome"] for line in told.said("configuration_examined")] == ["same", "applied"]
+
+
 def test_what_is_no_configuration_is_not_looked_at(watched: Callable[..., Desk]) -> None:
     found = watched()
     before = found.work.looks

@@ -1,0 +1,265 @@
+"""What `daybook config watch` does: keeps a process at the configuration in force, and in environments that take
+changes from files puts saved files in force.
+
+Belongs here: wiring the watcher to a desk. Does not belong here: the watcher (`resources/config_watcher.py`), what
+becomes of files (`configuration_examination.py`), or the command line (`commands/configuration.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Event
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipelines.authored import authored
+from pipelines.configuration import healed
+from pipelines.configuration_examination import answered, takes_files, watched_folders
+from pipelines.configuration_history import compiled_files
+from pipelines.configuration_status import WatchedFile, snapshot_bytes
+from pipelines.in_force import CURRENT, in_force_settings
+from pipelines.place import Place
+from pipelines.settings import read_settings, refuse_no_desk
+from pipelines.telemetry import structured_log
+from pipelines.wiring import utc_now
+from resources.config_compiler import ConfigCompiler
+from resources.config_metrics import ConfigurationMetrics, Measured
+from resources.config_watcher import Observer, Pace, Watcher
+from trading.config.breaker import BreakerLimits, State
+from trading.config.change_events import Changed, Differences, Examined
+from trading.config.in_force import InForce, Version
+from trading.config.models import DeskSettings
+from trading.config.operations import ChangeSettings
+from trading.config.snapshot import Snapshot
+from trading.errors import ConfigError, DaybookError
+from trading.ports import Cache, Notice
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+SHOWN = 10  # changes or faults on the screen
+METRICS = "configuration.prom"  # of the folder logs
+
+
+class Watched(NamedTuple):
+    """A desk whose configuration is watched: `in_force.now` is what holds, whoever asks and however often."""
+
+    in_force: InForce
+    watcher: Watcher
+    metrics: ConfigurationMetrics
+
+
+@contextmanager
+def watching(where: Place, told: Callable[[str], None] | None = None) -> Iterator[Watched]:
+    """Keeps this process at the configuration in force while the block runs. `told` hears a line for whatever happens,
+    in another thread.
+
+    Raises UsageError where there is no desk, ConfigError where nothing is in force and the files are wrong or not to be
+    taken.
+    """
+    refuse_no_desk(where)
+    changes = _settings(where).operations.changes
+    with structured_log(where.home, part="configuration") as log, _compiler(changes) as child:
+        work = _DeskWork(where, child)
+        in_force = InForce(work.first())
+        metrics = _Figures(where, in_force.now)
+        observers: list[Observer] = [metrics, WatchedFile(where), *([_Screen(told)] if told else [])]
+        pointer, cache = compiled_files(where).folder / CURRENT, _shared_cache(where)
+        watcher = Watcher(
+            in_force, work, watched_folders(where), pointer, _pace(changes), _Told(where, told), log, cache, observers
+        )
+        with watcher:
+            yield Watched(in_force, watcher, metrics.made)
+
+
+def watch(
+    where: Place, say: Callable[[str], None], stopped: Event | None = None, metrics_port: int | None = None
+) -> None:
+    """Watches until `stopped` is set or the process is interrupted, and says what happens, a line each. With
+    `metrics_port`, figures are served to this machine at it. Raises as `watching`, and UsageError where the port is
+    taken."""
+    ended = stopped or Event()
+    with watching(where, say) as found:
+        served: AbstractContextManager[Any] | None = found.metrics.served(metrics_port) if metrics_port else None
+        found.watcher.subscribe(lambda event: _say_changed(event, say), name="screen")
+        now = found.in_force.now
+        say(f"version {now.number} is in force ({now.snapshot.environment}, {now.snapshot.configuration_hash[:12]})")
+        say(f"{_rule(where, now)}; Ctrl-C ends it")
+        if served is None:
+            _wait(ended)
+            return
+        with served:
+            _wait(ended)
+
+
+def _wait(ended: Event) -> None:
+    try:
+        ended.wait()
+    except KeyboardInterrupt:
+        return
+
+
+def _rule(where: Place, now: Version) -> str:
+    if takes_files(where, now.snapshot.environment):
+        return f"files in {where.home} are watched: what is saved is judged, and comes into force"
+    return f"files in {where.home} are judged only: `daybook config apply --reason` puts them in force"
+
+
+def _settings(where: Place) -> DeskSettings:
+    """What is in force; the files where they are to be the first."""
+    return in_force_settings(where) or authored(where).settings
+
+
+def _compiler(changes: ChangeSettings) -> ConfigCompiler[..., Examined | Differences]:
+    return ConfigCompiler(answered, changes.validation_timeout_seconds, changes.validation_memory_mb)
+
+
+def _pace(changes: ChangeSettings) -> Pace:
+    most = BreakerLimits(changes.max_changes_per_minute, changes.max_refusals_per_minute, changes.pause_seconds)
+    return Pace(changes.debounce_seconds, most)
+
+
+def _shared_cache(where: Place) -> Cache | None:
+    """The cache of a deployment with servers; in the others the pointer file says it all."""
+    if where.deployment == "local":
+        return None
+    from pipelines.deployments import shared_cache
+
+    return shared_cache(where)
+
+
+class _DeskWork:
+    """The watcher's work on a desk, in a child but for what costs nothing."""
+
+    def __init__(self, where: Place, child: ConfigCompiler[..., Any]) -> None:
+        self._where, self._child, self._files = where, child, compiled_files(where)
+
+    def first(self) -> Version:
+        """The version in force; the files' own where none is yet and they may be."""
+        healed(self._where)
+        if self._files.pointer() is None:
+            found = self.examine()
+            if found.outcome != "applied":
+                raise ConfigError(f"no configuration is in force in {self._where.home}: {' '.join(found.said[:SHOWN])}")
+        return self._files.version()
+
+    def examine(self) -> Examined:
+        """As the port."""
+        found: Examined = self._child.ask("examine", self._where)
+        return found
+
+    def pointed(self) -> int:
+        """As the port."""
+        found = self._files.pointer()
+        return found.number if found is not None else 0
+
+    def opened(self) -> Version:
+        """As the port."""
+        return self._files.version()
+
+    def compared(self, old: Snapshot, new: Snapshot) -> Differences:
+        """As the port."""
+        found: Differences = self._child.ask("compare", self._where, old.content_hash, new.content_hash)
+        return found
+
+
+# --- who is told ------------------------------------------------------------------------------------------------------
+class _Told:
+    """Whom the settings say, asked anew each time: a changed address is used at once. On a screen too."""
+
+    def __init__(self, where: Place, told: Callable[[str], None] | None) -> None:
+        self._where, self._told = where, told
+
+    def notify(self, notice: Notice) -> bool:
+        """As the port."""
+        if self._told is not None and notice.level == "error":
+            self._told(f"{notice.title}: {notice.text}")
+        from pipelines.deployments import notifier_of
+
+        try:
+            return notifier_of(read_settings(self._where), self._where).notify(notice)
+        except DaybookError:
+            return False
+
+
+class _Screen:
+    """What happens, in lines for a person."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say, self._last = say, Examined("same")
+
+    def examined(self, found: Examined) -> None:
+        """Files were looked at; what was said before is not said again."""
+        before, self._last = self._last, _bare(found)
+        if found.outcome in _SAID and self._last != before:
+            self._say(f"{_SAID[found.outcome]} {_few(found.said)}")
+
+    def took(self, version: Version) -> None:
+        """Another version was swapped in: told with its changes."""
+
+    def breaker(self, state: State) -> None:
+        """The breaker's state now."""
+        self._say(f"circuit breaker of changes: {state.replace('_', ' ')}")
+
+
+_SAID = {
+    "refused": "REFUSED, and the old configuration stays in force:",
+    "drift": "not in force:",
+    "failed": "could not be looked at, tried again soon:",
+}
+
+
+def _bare(found: Examined) -> Examined:
+    """What was found, without where and how long."""
+    return Examined(found.outcome, found.configuration, found.number, found.said)
+
+
+def _say_changed(event: Changed, say: Callable[[str], None]) -> None:
+    lines = [change.text() for change in event.changes]
+    lines += [f"{each.symbol}.{each.field}: {each.before} -> {each.after}" for each in event.symbols]
+    rest = "" if event.complete else " And more than is listed."
+    say(f"version {event.version.number} is in force: {_few(tuple(lines)) or 'nothing that is listed.'}{rest}")
+
+
+def _few(said: tuple[str, ...]) -> str:
+    more = f" ... and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
+    return "; ".join(each.rstrip(".") for each in said[:SHOWN]) + more + ("." if said else "")
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+class _Figures:
+    """What is measured, for Prometheus; also in a file of the home."""
+
+    def __init__(self, where: Place, first: Version) -> None:
+        self._where, self._file = where, where.home / "logs" / METRICS
+        self.made = ConfigurationMetrics(utc_now)
+        self.made.first(self._measured(first))
+        self.made.breaker("closed")
+        self.made.write(self._file)
+
+    def examined(self, found: Examined) -> None:
+        """Files were looked at."""
+        if found.load_seconds:
+            self.made.loaded(found.load_seconds)
+            self.made.validated(found.validation_seconds)
+        if found.outcome == "refused":
+            self.made.refused()
+        self.made.drifted(found.outcome in ("drift", "refused"))
+        self.made.write(self._file)
+
+    def took(self, version: Version) -> None:
+        """Another version was swapped in."""
+        self.made.reloaded(self._measured(version))
+        self.made.write(self._file)
+
+    def breaker(self, state: State) -> None:
+        """The breaker's state now."""
+        self.made.breaker(state)
+        self.made.write(self._file)
+
+    def _measured(self, version: Version) -> Measured:
+        pointer, found = compiled_files(self._where).pointer(), version.snapshot
+        since = datetime.fromisoformat(pointer.at) if pointer is not None else utc_now()
+        size = snapshot_bytes(self._where, found)
+        return Measured(version.number, found.configuration_hash, since, found.environment, size, len(found))
