@@ -86,17 +86,17 @@ class Pkcs11Key:
             return bytes(self._found(session, ObjectClass.PRIVATE_KEY).sign(message, mechanism=Mechanism.EDDSA))
 
     def _found(self, session: Any, kind: Any) -> Any:
-        from pkcs11 import KeyType
-        from pkcs11.exceptions import MultipleObjectsReturned, NoSuchKey
+        from pkcs11 import Attribute, KeyType
 
-        try:
-            return session.get_key(
-                object_class=kind, key_type=KeyType.EC_EDWARDS, label=self._of.label, id=self._of.key
-            )
-        except NoSuchKey:
-            self._refuse(f"it has no Ed25519 key {self._of.label or self._of.key!r}, private and public")
-        except MultipleObjectsReturned:
-            self._refuse(f"it has several keys {self._of.label!r}: name one by its id")
+        asked = {Attribute.CLASS: kind, Attribute.KEY_TYPE: KeyType.EC_EDWARDS}
+        asked |= {Attribute.LABEL: self._of.label} if self._of.label else {}
+        asked |= {Attribute.ID: self._of.key} if self._of.key else {}
+        found = list(session.get_objects(asked))  # to its end: a search that is left open disturbs the next one
+        if len(found) == 1:
+            return found[0]
+        if found:
+            self._refuse(f"it has several keys {self._of.label or self._of.key!r}: name one by its id")
+        return self._refuse(f"it has no Ed25519 key {self._of.label or self._of.key!r}, private and public")
 
     @contextmanager
     def _session(self) -> Iterator[Any]:

@@ -363,3 +363,52 @@ def postgres_databases(postgres_uri: str) -> Iterator[Callable[[], str]]:
 def postgres_database(postgres_databases: Callable[[], str]) -> str:
     """The address of an empty database, dropped after the test."""
     return postgres_databases()
+
+
+SOFTHSM = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm.so")
+
+
+@dataclass(frozen=True)
+class OwnToken:
+    """A PKCS#11 token of the tests, in a folder of its own, which holds Ed25519 keys."""
+
+    module: Path
+    name: str = "daybook-tests"
+    pin: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    def uri(self, label: str) -> str:
+        """The address of a key in it."""
+        return f"pkcs11:token={self.name};object={label}"
+
+    def make_key(self, label: str) -> bytes:
+        """Makes a key in it; the public one (32 bytes)."""
+        import pkcs11
+        from pkcs11.util.ec import encode_named_curve_parameters
+
+        curve = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters("1.3.101.112")}
+        with pkcs11.lib(str(self.module)).get_token(token_label=self.name).open(user_pin=self.pin, rw=True) as session:
+            of = session.create_domain_parameters(pkcs11.KeyType.EC_EDWARDS, curve, local=True)
+            how = pkcs11.Mechanism.EC_EDWARDS_KEY_PAIR_GEN
+            public, _ = of.generate_keypair(mechanism=how, store=True, label=label)
+            return bytes(public[pkcs11.Attribute.EC_POINT])[2:]  # an octet string of 32 bytes
+
+
+@pytest.fixture(scope="session")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnToken]:
+    """A token of SoftHSM, made for this run: a process speaks to one only, from the first question on."""
+    found = next((Path(name) for name in SOFTHSM if Path(name).exists()), None)
+    if found is None or shutil.which("softhsm2-util") is None:
+        not_here("no SoftHSM: install the apt package softhsm2")
+    if util.find_spec("pkcs11") is None:
+        not_here("no python-pkcs11: install the extra pkcs11")
+    made, folder = OwnToken(Path(str(found))), tmp_path_factory.mktemp("token")
+    (folder / "tokens").mkdir()
+    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
+    before = os.environ.get("SOFTHSM2_CONF")
+    os.environ["SOFTHSM2_CONF"] = str(folder / "softhsm2.conf")
+    words = ("--init-token", "--free", "--label", made.name, "--pin", made.pin, "--so-pin", secrets.token_hex(4))
+    subprocess.run(["softhsm2-util", *words], check=True, capture_output=True)
+    yield made
+    os.environ.pop("SOFTHSM2_CONF")
+    if before is not None:
+        os.environ["SOFTHSM2_CONF"] = before
