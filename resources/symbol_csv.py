@@ -1,10 +1,11 @@
 """Tables of symbols as CSV files: bounded, fast, and with the line of everything that is wrong.
 
-Belongs here: bytes to rows of text, and which line each row is. Does not belong here: what the columns are and what may
+Belongs here: bytes to rows of text, and which line each row is. Does not belong here: reading the bytes, which is
+bounded in one place for all files of a configuration (`config_documents.py`), or what the columns are and what may
 stand in them (`trading/config/symbol_table.py`).
 
-The size is asked before the file is read, and lines are counted before they are taken apart. A byte order mark, any
-line ends, quotation marks and blanks around values are read right; empty lines are passed over.
+Lines are counted before they are taken apart. A byte order mark, any line ends, quotation marks and blanks around
+values are read right; empty lines are passed over.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading.errors import ConfigError
@@ -26,15 +25,9 @@ if TYPE_CHECKING:
     from trading.config.symbol_table import Faults, SymbolTable
 
 MOST_SYMBOLS = 100_000
-MOST_BYTES = 64_000_000
 LONGEST_HEADER = 10_000  # bytes
 MOST_COLUMNS = 64  # more than there are, so that each that is not one is told
 BOM = b"\xef\xbb\xbf"
-
-
-def read_table(file: Path, *, most_symbols: int = MOST_SYMBOLS, most_bytes: int = MOST_BYTES) -> SymbolTable:
-    """The table of a file. Raises ConfigError as `read_content` and `parsed_table` do."""
-    return parsed_table(read_content(file, most_bytes=most_bytes), str(file), most_symbols=most_symbols)
 
 
 def parsed_table(content: bytes, where: str, *, most_symbols: int = MOST_SYMBOLS) -> SymbolTable:
@@ -46,6 +39,7 @@ def parsed_table(content: bytes, where: str, *, most_symbols: int = MOST_SYMBOLS
     from trading.config.symbol_table import Faults, refuse_many, symbol_table
 
     text = _plain_text(content, where)
+    _refuse_empty_lines(text, 2 * most_symbols + 1000, where)
     numbered = _lines(text)
     refuse_many(len(numbered), most_symbols, where)
     header = _header(text, where)
@@ -54,32 +48,6 @@ def parsed_table(content: bytes, where: str, *, most_symbols: int = MOST_SYMBOLS
     faults.refuse(where)
     rows, lines = _rows(text, header, numbered, faults)
     return symbol_table(rows, where, lines, faults, most_symbols)
-
-
-def read_content(file: Path, *, most_bytes: int = MOST_BYTES) -> bytes:
-    """The bytes of a file. Raises ConfigError where it cannot be read, is no plain file, or has more than `most_bytes`;
-    these are not read then."""
-    try:
-        told = file.stat()
-        if not stat.S_ISREG(told.st_mode):  # a pipe never ends, and a device has no size
-            raise ConfigError(f"{file} is not a plain file. Name the CSV file of symbols in symbols.table.")
-        size, content = told.st_size, b""
-        if size <= most_bytes:
-            with file.open("rb") as opened:
-                content = opened.read(most_bytes + 1)
-    except FileNotFoundError as cause:
-        raise ConfigError(
-            f"{file}: the table of symbols is missing. Put it there, or correct symbols.table."
-        ) from cause
-    except OSError as cause:
-        raise ConfigError(f"{file} cannot be read: {cause.strerror or cause}. Make it a readable file.") from cause
-    size = max(size, len(content))  # it may have grown since
-    if size > most_bytes:
-        raise ConfigError(
-            f"{file}: {size:,} bytes, but a table of symbols may have {most_bytes:,}. Check that it is the right file; "
-            "if it is, raise the ceiling with DAYBOOK_MAX_TABLE_BYTES."
-        )
-    return content
 
 
 def _plain_text(content: bytes, where: str) -> bytes:
@@ -102,6 +70,16 @@ def _check_utf8(text: bytes, where: str) -> None:
         line = text[: cause.start].count(b"\n") + 1
         found = text[cause.start : cause.end]
         raise ConfigError(f"{where}, line {line}: {found!r} is not UTF-8. Save the table as CSV in UTF-8.") from cause
+
+
+def _refuse_empty_lines(text: bytes, most: int, where: str) -> None:
+    """Raises ConfigError where there are so many lines that counting those that are not empty takes much memory."""
+    count = text.count(b"\n")
+    if count > most:
+        raise ConfigError(
+            f"{where}: {count:,} lines, but a table of symbols may have {most:,}, empty ones among them. Check that it "
+            "is the right file; if it is, raise the ceiling with DAYBOOK_MAX_SYMBOLS."
+        )
 
 
 def _header(text: bytes, where: str) -> list[str]:

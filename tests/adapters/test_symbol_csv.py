@@ -1,15 +1,13 @@
-"""Tables of symbols as CSV files: lines are those of the file, and nothing unbounded is read."""
+"""Tables of symbols as CSV: lines are those of the file, and what is too large or no table is refused at once."""
 
 from __future__ import annotations
 
-import os
 import time
 import tracemalloc
-from pathlib import Path
 
 import pytest
 
-from resources.symbol_csv import parsed_table, read_content, read_table
+from resources.symbol_csv import parsed_table
 from trading.config.symbol_fields import FIELDS
 from trading.errors import ConfigError
 
@@ -101,42 +99,14 @@ def test_rows_are_counted_before_they_are_taken_apart() -> None:
     assert refused(content, most_symbols=999).startswith("t.csv: 1,000 rows, but a table of symbols may have 999.")
 
 
-def test_a_file_above_the_ceiling_is_not_read(tmp_path: Path) -> None:
-    file = tmp_path / "huge.csv"
-    with file.open("wb") as opened:
-        opened.truncate(1 << 30)  # 1 GB without its blocks
+def test_lines_are_counted_before_they_are_looked_at() -> None:
+    content = b"symbol\n" + b"\n" * 3_000_000
     tracemalloc.start()
-    with pytest.raises(ConfigError, match=r"1,073,741,824 bytes, but a table of symbols may have 64,000,000"):
-        read_table(file)
+    said = refused(content, most_symbols=1000)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    assert said.startswith("t.csv: 3,000,001 lines, but a table of symbols may have 3,000, empty ones among them.")
     assert most < 1_000_000
-
-
-def test_a_file_at_the_ceiling_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "t.csv"
-    file.write_bytes(b"symbol\nA\n")
-    assert read_content(file, most_bytes=9) == b"symbol\nA\n"
-    with pytest.raises(ConfigError, match="9 bytes, but a table of symbols may have 8"):
-        read_content(file, most_bytes=8)
-
-
-def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe.csv"
-    os.mkfifo(pipe)
-    for place in (pipe, tmp_path):
-        with pytest.raises(ConfigError, match="is not a plain file"):
-            read_table(place)
-    with pytest.raises(ConfigError, match=r"none\.csv: the table of symbols is missing"):
-        read_table(tmp_path / "none.csv")
-
-
-def test_messages_name_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "t.csv"
-    file.write_bytes(b"symbol\nA\nA\n")
-    with pytest.raises(ConfigError, match="1 fault; nothing of the table is used") as cause:
-        read_table(file)
-    assert str(cause.value).startswith(str(file))
 
 
 def test_fifty_thousand_symbols_are_read_and_a_table_of_faults_is_refused_in_bounded_time() -> None:
