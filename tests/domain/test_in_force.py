@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -39,6 +41,16 @@ def test_nobody_sets_it_past_the_swap() -> None:
         in_force.now = Version(2, first_snapshot())
 
 
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns as often as they can, so that two of them meet in the middle of a swap."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("switching")
 def test_of_many_writers_one_wins_each_version() -> None:
     in_force = InForce(Version(0, first_snapshot()))
     won: list[tuple[int, int]] = []
