@@ -213,7 +213,6 @@ def _forget(where: Place, history: Sequence[VersionRecord], count: int) -> None:
 def healed(where: Place) -> VersionRecord | None:
     """Moves the pointer on to what the journal says, where a killed process did not come so far. The version that came
     in force by it, or None. Raises ConfigError where the journal is behind the pointer."""
-    files = compiled_files(where)
     _set_damaged_aside(where)
     pointer = _pointer(where)
     chosen = ledger_in_force(where, pointer)
@@ -224,18 +223,25 @@ def healed(where: Place) -> VersionRecord | None:
             f"version {pointer.number} of the configuration is in force in {where.home}, and its ledger knows "
             f"{newest.number if newest else 'none'}: the ledger is older than the home. Restore both from one backup."
         )
-    if newest is None or (pointer is not None and pointer.number == newest.number):
+    if newest is None:
         return None
-    found = kept(where, newest.configuration)
-    try:
-        files.verify(newest.snapshot)
-    except SnapshotRefused:
-        settings = read_document_of(newest.configuration, where)
-        newest = newest._replace(
-            snapshot=files.put(compiled_settings(settings, columns_of(settings, found.table, where)))
-        )
-    _point(where, newest, chosen, found.ledger)
+    if pointer is not None and pointer.number == newest.number:
+        with suppress(ConfigError):  # whoever needs what is missing says so
+            _compiled(where, newest)
+        return None
+    newest = newest._replace(snapshot=_compiled(where, newest))
+    _point(where, newest, chosen, kept(where, newest.configuration).ledger)
     return newest
+
+
+def _compiled(where: Place, version: VersionRecord) -> str:
+    """The snapshot of a version, compiled again where it is not there or damaged; another one, where the reference data
+    is another by now."""
+    files = compiled_files(where)
+    with suppress(SnapshotRefused):
+        return files.open(version.snapshot).content_hash
+    settings, table = read_document_of(version.configuration, where), kept(where, version.configuration).table
+    return files.put(compiled_settings(settings, columns_of(settings, table, where)))
 
 
 def _pointer(where: Place) -> Pointer | None:
