@@ -12,28 +12,30 @@ it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.place import Place, context, document_ceilings, project_folder
-from resources.config_documents import read_bounded, read_document
-from trading.config.documents import Document, place_of
+from pipelines.place import ENVIRONMENTS, Place, context, document_ceilings, project_folder
+from resources.config_documents import exists, read_bounded, read_document
+from trading.config.documents import Document, key_text, place_of
 from trading.config.migrations import authored_path, migrated, schema_of
 from trading.config.models import DeskSettings
 from trading.config.refusals import did_you_mean, refusals
 from trading.config.strategies import StrategySettings
+from trading.config.symbols import LONGEST_PLACE, PLACE
 from trading.errors import ConfigError
 
 TABLE = ("symbols", "table")
+TRADED = ("trading", "strategies")
 
 
 @dataclass(frozen=True, slots=True)
 class Authored:
-    """Files as people wrote them, and the settings they come to. `table` is the CSV file of symbols, if there is one."""
+    """Files as people wrote them, and the settings they come to. `table`: the CSV file of symbols, if there is one."""
 
     settings: DeskSettings
     documents: tuple[Document, ...] = field(repr=False)
@@ -48,8 +50,8 @@ def authored(where: Place) -> Authored:
     values = merged(documents)
     if "strategies" in values:
         raise ConfigError(
-            "setting strategies cannot be given. Put each strategy into a file of "
-            f"{where.home / 'strategies'} and name it in trading.strategies."
+            f"{place_of(documents)(('strategies',))}: setting strategies cannot be given. Put each strategy into a "
+            f"file of {where.home / 'strategies'} and name it in trading.strategies."
         )
     table = _table(values, documents, where)
     if table is not None:
@@ -57,7 +59,7 @@ def authored(where: Place) -> Authored:
     library = strategy_files(where)
     trading = values.get("trading")
     names = trading.get("strategies", ()) if isinstance(trading, Mapping) else ()
-    values["strategies"] = _traded(names, library)
+    values["strategies"] = _traded(names, library, place_of(documents))
     files = [Path(document.file) for document in documents] + _table_files(values, documents)
     return Authored(validated(values, documents, where), tuple(documents), tuple(files), table)
 
@@ -78,7 +80,8 @@ def layers(where: Place) -> list[Document]:
     config = project_folder("config")
     deployment, own = _read(config / f"{where.deployment}.toml", where), _own(where)
     environment = _environment(where, deployment, own)
-    base, its_own = _read(config / "base.toml", where), _read(config / f"{environment}.toml", where)
+    base = _read(config / "base.toml", where)
+    its_own = _read(config / f"{environment}.toml", where) if environment in ENVIRONMENTS else None
     found = [document for document in (base, its_own, deployment, own) if document is not None]
     if where.environment is not None:
         found.append(Document("DAYBOOK_ENVIRONMENT", {"environment": where.environment}, {}))
@@ -93,7 +96,7 @@ def own_settings(where: Place) -> Mapping[str, Any]:
 
 def own_file(where: Place) -> Path:
     """The home's own file: desk.toml, or desk.yaml where that is what there is. Raises ConfigError where both are."""
-    found = [file for file in (where.desk_file, where.home / "desk.yaml") if file.exists()]
+    found = [file for file in (where.desk_file, where.home / "desk.yaml") if exists(file)]
     if len(found) > 1:
         raise ConfigError(f"{found[0]} and {found[1]} both exist. Keep the one that is meant.")
     return found[0] if found else where.desk_file
@@ -118,7 +121,7 @@ def _environment(where: Place, *documents: Document | None) -> str:
 
 def _read(file: Path, where: Place) -> Document | None:
     """A document in today's schema, lines by today's paths; None where there is no such file."""
-    if not file.exists():
+    if not exists(file):
         return None
     found = read_document(file, document_ceilings(where))
     schema = schema_of(found.values, found.file)
@@ -166,18 +169,24 @@ def _table_files(values: Mapping[str, Any], documents: Sequence[Document]) -> li
 
 
 def _named(values: Mapping[str, Any]) -> str | None:
+    """The table's name; None where there is none, or one that the models refuse."""
     symbols = values.get(TABLE[0])
     named = symbols.get(TABLE[1]) if isinstance(symbols, Mapping) else None
-    return named if isinstance(named, str) else None
+    fits = isinstance(named, str) and len(named) <= LONGEST_PLACE and PLACE.fullmatch(named)
+    return str(named) if fits else None
 
 
 def _table(values: Mapping[str, Any], documents: Sequence[Document], where: Place) -> bytes | None:
     files = _table_files(values, documents)
-    if not files or ".." in files[0].parts:  # the models refuse such a name
+    if not files:
         return None
-    if not files[0].exists():
-        raise ConfigError(f"symbols.table names {files[0]}, and there is no such file. Correct it, or take it out.")
-    return read_bounded(files[0], where.ceilings.table_bytes, files[0].parent)
+    if not exists(files[0]):
+        raise ConfigError(
+            f"{place_of(documents)(TABLE)}: symbols.table names {files[0]}, and there is no such file. Correct it, or "
+            "take it out."
+        )
+    root = files[0].parents[len(Path(str(_named(values))).parts) - 1]
+    return read_bounded(files[0], where.ceilings.table_bytes, root)
 
 
 # --- strategies -------------------------------------------------------------------------------------------------------
@@ -188,9 +197,10 @@ def strategy_files(where: Place) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _traded(names: Any, library: Mapping[str, Path]) -> list[StrategySettings]:
-    wanted = [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple) else []
-    found = [_strategy(of_library(name, library)) for name in wanted]
+def _traded(names: Any, library: Mapping[str, Path], place: Callable[[Any], str | None]) -> list[StrategySettings]:
+    listed = enumerate(names) if isinstance(names, list | tuple) else ()
+    wanted = [(number, name) for number, name in listed if isinstance(name, str)]
+    found = [_strategy(of_library(name, library, place((*TRADED, number)))) for number, name in wanted]
     called = [strategy.name for strategy in found]
     twice = sorted({name for name in called if called.count(name) > 1})
     if twice:
@@ -200,12 +210,15 @@ def _traded(names: Any, library: Mapping[str, Path]) -> list[StrategySettings]:
     return found
 
 
-def of_library(name: str, library: Mapping[str, Path]) -> Path:
-    """The file of a strategy. Raises ConfigError naming the known ones."""
+def of_library(name: str, library: Mapping[str, Path], place: str | None = None) -> Path:
+    """The file of a strategy. Raises ConfigError naming the known ones, and `place`, where the name stands."""
     if name in library:
         return library[name]
     known = ", ".join(library) or "none"
-    raise ConfigError(f"strategy {name} is unknown.{did_you_mean(name, library)} Strategies are: {known}.")
+    named = f"{place}: " if place else ""
+    raise ConfigError(
+        f"{named}strategy {key_text(name)} is unknown.{did_you_mean(name, library)} Strategies are: {known}."
+    )
 
 
 def _strategy(file: Path) -> StrategySettings:
@@ -213,7 +226,10 @@ def _strategy(file: Path) -> StrategySettings:
     from trading.strategies.rule import check_rules
 
     strategy = unchecked(file)
-    check_rules(strategy)
+    try:
+        check_rules(strategy)
+    except ConfigError as cause:
+        raise ConfigError(f"{file}: {cause}") from cause
     return strategy
 
 

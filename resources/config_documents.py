@@ -50,6 +50,18 @@ def document(name: str, data: bytes, ceilings: DocumentCeilings = CEILINGS, yaml
     return Document(name, values, bounds.lines)
 
 
+def exists(file: str | File) -> bool:
+    """Whether anything has that name: also a link that leads nowhere, or what may not be looked at. Reading such a file
+    refuses it; passing over it would put other settings in force than were meant."""
+    try:
+        os.lstat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 def read_bounded(file: File, max_bytes: int, root: File | None = None) -> bytes:
     """The bytes of a regular file of at most `max_bytes`. Its size is looked at before it is read, and what is no

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from difflib import get_close_matches
+from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -20,7 +21,8 @@ from trading.config.settings import IN_THE_CLEAR, Secret, refuse_in_the_clear
 
 LineOf = Callable[[Path], int | str | None]  # of a setting: a line, or `file:line`; None: nobody knows
 
-SHOWN = 5
+SHOWN = 5  # of one document, where one text says what is wrong
+MOST = 200  # sentences, of however many wrong settings
 KINDS = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
 TYPES = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a table"}
 MOMENTS = {"date": "a date, like 2000-01-31", "time": "a time, like 17:00:00"}
@@ -57,20 +59,28 @@ class Found(NamedTuple):
 def refusal(cause: ValidationError, model: type[BaseModel], where: str, line_of: LineOf | None = None) -> str:
     """One text about a refused document: `where` it came from, which settings are wrong (the first five) with their
     lines, and why."""
-    found = refusals(cause, model, line_of)
-    more = len(found) - SHOWN
-    rest = f" And {more} more." if more > 0 else ""
-    return f"{where}: {' '.join(found[:SHOWN])}{rest} Correct it and run again."
+    found, more = _sentences(cause, model, line_of, SHOWN)
+    rest = f" And {more:,} more." if more > 0 else ""
+    return f"{where}: {' '.join(found)}{rest} Correct it and run again."
 
 
 def refusals(cause: ValidationError, model: type[BaseModel], line_of: LineOf | None = None) -> list[str]:
-    """A sentence for each setting that is wrong, in the order of the document. With `line_of` each begins with its
-    place: `line 12: `, or `config/base.toml:12: ` where that is what it gives."""
+    """A sentence for each setting that is wrong, in the order of the document (the first 200, then how many more).
+    With `line_of` each begins with its place: `line 12: `, or `config/base.toml:12: ` where that is what it gives."""
+    found, more = _sentences(cause, model, line_of, MOST)
+    return [*found, f"And {more:,} more."] if more > 0 else found
+
+
+def _sentences(
+    cause: ValidationError, model: type[BaseModel], line_of: LineOf | None, most: int
+) -> tuple[list[str], int]:
+    """The first sentences, and how many settings more are wrong."""
     wrong: dict[Path, list[Found]] = {}
     for error in cause.errors(include_url=False):
         found = _place(model, error)
         wrong.setdefault(found.path, []).append(found)
-    return [_placed(_sentence(found), found[0], line_of) for found in wrong.values()]
+    said = [_placed(_sentence(each), each[0], line_of) for each in islice(wrong.values(), most)]
+    return said, len(wrong) - most
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
@@ -134,7 +144,8 @@ def _meant(found: Found, line_of: LineOf) -> Path:
     said = str(found.error["ctx"]["error"]) if found.error["type"] == "value_error" else ""
     for name in _NAMED.findall(said):
         path: Path = tuple(name.split("."))
-        if len(path) > len(found.path) and line_of(path) not in (None, line_of(path[:-1])):
+        inside = len(path) > len(found.path) and path[: len(found.path)] == found.path
+        if inside and line_of(path) not in (None, line_of(path[:-1])):
             return path
     return found.path
 
@@ -205,12 +216,12 @@ def _shape(found: Found) -> str:
 
 
 def _length(found: Found) -> str:
-    limits, text = found.error["ctx"], isinstance(found.error["input"], str)
+    limits, given = found.error["ctx"], found.error["input"]
     least = "min_length" in limits
     needed = f"{'at least' if least else 'at most'} {limits['min_length' if least else 'max_length']:,}"
-    size = len(found.error["input"]) if text else limits["actual_length"]
-    words = "characters" if text else "entries"
-    return f"{dotted(found.path)} has {size or 'no'} {words}, but must have {needed}."
+    size = len(given) if isinstance(given, Sized) else limits["actual_length"]
+    words = "characters" if isinstance(given, str) else "entries"
+    return f"{dotted(found.path)} has {f'{size:,}' if size else 'no'} {words}, but must have {needed}."
 
 
 def _in_the_clear(found: Found) -> str:
@@ -220,8 +231,11 @@ def _in_the_clear(found: Found) -> str:
 def _own_words(found: Found) -> str:
     said = str(found.error["ctx"]["error"])
     given = found.error["input"]
-    text = f"{dotted(found.path)} is {_value(found)}: {said}" if found.path and not isinstance(given, dict) else said
-    return text if text.endswith((".", "?")) else f"{text}."
+    if found.path and not isinstance(given, dict | list | tuple):
+        said = f"{dotted(found.path)} is {_value(found)}: {said}"
+    elif found.path and not _is_model(found.kind):
+        said = f"{dotted(found.path)}: {said}"
+    return said if said.endswith((".", "?")) else f"{said}."
 
 
 SENTENCES: Mapping[str, Callable[[Found], str]] = {
