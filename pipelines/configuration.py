@@ -228,6 +228,8 @@ def healed(where: Place) -> VersionRecord | None:
     if pointer is not None and pointer.number == newest.number:
         with suppress(ConfigError):  # whoever needs what is missing says so
             _compiled(where, newest)
+            if compiled_files(where).told() != pointer.number:  # killed before those who follow could know
+                compiled_files(where).point(pointer)
         return None
     newest = newest._replace(snapshot=_compiled(where, newest))
     _point(where, newest, chosen, kept(where, newest.configuration).ledger)

@@ -23,18 +23,19 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import NamedTuple
 
 from resources.disk_errors import refusal
 from resources.durable import synced
 from resources.file_lock import held
-from trading.config.in_force import Version
+from trading.config.in_force import InForce, Version
 from trading.config.snapshot import Snapshot
 from trading.errors import ConfigError, SnapshotRefused, StaleVersion, StoreUnavailable
 
 WAIT_S = 30.0
 PAGE_BYTES = 8
+LOOK_S = 0.05
 _HASH = re.compile(r"[0-9a-f]{64}")
 _LONGEST_POINTER = 10_000  # bytes
 _APPLY = "Put a configuration in force: daybook config apply --reason."
@@ -118,6 +119,15 @@ class CompiledFiles:
                 with _translated(self.folder):
                     self._replace(self.folder / "current", json.dumps(pointer._asdict()).encode())
             self._tell(pointer.number)
+
+    def told(self) -> int:
+        """The number that followers were told last; 0 where they were told none. Behind that of the pointer, its writer
+        died before telling: `point` with the same pointer tells them."""
+        with _translated(self.folder):
+            try:
+                return int.from_bytes((self.folder / "generation").read_bytes()[:8], "little")
+            except FileNotFoundError:
+                return 0
 
     def version(self) -> Version:
         """The version in force. Raises ConfigError where none is, and as `open`."""
@@ -211,8 +221,9 @@ class Follower:
     """The version in force, for a process that reads it again and again while others put new ones in force.
 
     `now` compares 8 bytes of a mapped page; when they moved it opens the new snapshot. Versions never go back, and no
-    reader waits: while one thread opens the new one, the others have the old one, whole. A new one that cannot be
-    opened leaves the old one in force, and `fault` says why.
+    reader waits for another: while one thread opens the new one, the others have the old one, whole. A new one that
+    cannot be opened leaves the old one in force, and `fault` says why. Where not even one reader may wait for a disk,
+    `keep` does the opening in a thread.
     """
 
     __slots__ = ("_files", "_now", "_opening", "_page", "_seen", "fault")
@@ -233,6 +244,15 @@ class Follower:
     def now(self) -> Version:
         """The version in force: read it once for a decision."""
         return self._now if self._page[0] == self._seen else self._moved()
+
+    def keep(self, in_force: InForce, stop: Event, every_s: float = LOOK_S) -> None:
+        """Puts each new version into a reference of this process, until `stop` is set: for a thread of its own, so that
+        those who decide by `in_force` never open a file. Raises nothing: `fault` says what went wrong last."""
+        while not stop.wait(every_s):
+            new, held_now = self.now, in_force.now.number
+            if new.number > held_now:
+                with suppress(StaleVersion):  # somebody else swapped: the next look sees it
+                    in_force.swap(held_now, new.snapshot, new.number)
 
     def _moved(self) -> Version:
         if not self._opening.acquire(blocking=False):

@@ -204,7 +204,7 @@ def test_a_number_that_was_taken_meanwhile_is_refused_by_the_name_of_who_took_it
     mine = configuration.in_force(where)._replace(author="bob", reason="mine")
     with pytest.raises(StaleVersion, match=r"^ann put version 3 in force at .* UTC \(0.03 a day\), while yours was"):
         configuration._record(where, LedgerSettings(), mine)
-    with pytest.raises(StaleVersion, match="^ann put version 3 in force"):
+    with pytest.raises(StaleVersion, match=r"^ann put version 3 in force"):
         configuration._record(where, LedgerSettings(), configuration.in_force(where))  # the same to the letter
     assert [version.author for version in configuration.history(where)] == ["ann"] * 3
 
@@ -242,6 +242,21 @@ def test_whoever_comes_next_moves_a_pointer_on_that_lags_behind_the_journal(thre
     assert lost(place(three)) == 0.03
     assert daybook("config", "history", "--home", three, "--json").document["count"] == 4
     assert (pointer.read_text(), lost(place(three))) == (new, 0.01)
+
+
+def test_followers_who_were_never_told_are_told_by_whoever_comes_next(three: Path) -> None:
+    """Killed after the pointer and before the page that they look at."""
+    follower = Follower(three / "config")
+    loss(three, 0.01)
+    page = (three / "config" / "generation").read_bytes()
+    configuration.apply(place(three), "the last word")
+    with (three / "config" / "generation").open("r+b") as untold:
+        untold.write(page)
+    fresh = Follower(three / "config")
+    assert fresh.now.number == 4
+    assert follower.now.number == 3
+    assert configuration.healed(place(three)) is None
+    assert follower.now.number == 4
 
 
 def test_a_pointer_that_cannot_be_read_is_put_right_from_the_journal(three: Path) -> None:
