@@ -156,7 +156,10 @@ class CompiledFiles:
         file = self._file(content_hash)
         try:
             with _translated(self.folder):
-                snapshot = read(_mapped(file))
+                mapped = _mapped(file)
+            mapped.madvise(mmap.MADV_RANDOM)  # only the header: the disk need not read ahead for it
+            snapshot = read(memoryview(mapped))
+            mapped.madvise(mmap.MADV_NORMAL)
         except (FileNotFoundError, ValueError) as cause:
             raise SnapshotRefused(f"snapshot {file} is not there, or empty. {_APPLY}") from cause
         except SnapshotRefused as cause:
@@ -235,7 +238,7 @@ class Follower:
         page = self._files.folder / "generation"
         if not page.is_file() or page.stat().st_size != PAGE_BYTES:
             self._files.tell()  # its writer died before he could
-        self._page = _mapped(page).cast("Q")
+        self._page = memoryview(_mapped(page)).cast("Q")
         self._opening = Lock()
         self._seen, self._now = -1, first
         self.fault: ConfigError | StoreUnavailable | None = None
@@ -289,10 +292,10 @@ def _refuse_stale(now: Pointer | None, wanted: Pointer, expected: int | None) ->
         raise StaleVersion(f"version {wanted.number} is not later than version {number}, which is in force.")
 
 
-def _mapped(file: Path) -> memoryview:
+def _mapped(file: Path) -> mmap.mmap:
     """A file's bytes, read-only, shared with every process that maps it."""
     with file.open("rb") as opened:
-        return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.torn_reads import first_snapshot
 from resources.compiled_files import CompiledFiles, Follower, Pointer
+from trading.config.in_force import InForce
 from trading.config.snapshot import Snapshot
 from trading.errors import ConfigError, SnapshotRefused, StaleVersion, StoreUnavailable
 
@@ -225,6 +226,23 @@ def test_a_reader_does_not_wait_for_the_thread_that_opens_the_new_version(files:
     with follower._opening:  # as while another thread opens it
         assert follower.now.number == 1
     assert follower.now.number == 2
+
+
+def test_a_thread_keeps_the_reference_of_its_process_at_the_version_in_force(files: CompiledFiles) -> None:
+    applied(files, 1)
+    follower, stop = Follower(files.folder), threading.Event()
+    in_force = InForce(follower.now)
+    keeper = threading.Thread(target=follower.keep, args=(in_force, stop, 0.001))
+    keeper.start()
+    for number in (2, 3, 9):
+        applied(files, number)
+        for _ in range(2_000):
+            if in_force.now.number == number or stop.wait(0.001):
+                break
+        assert in_force.now.number == in_force.now.snapshot.position_limit("US10") == number
+    stop.set()
+    keeper.join(5)
+    assert not keeper.is_alive()
 
 
 def test_followers_hold_no_more_files_open(files: CompiledFiles) -> None:

@@ -12,19 +12,22 @@ JSON; `section.<name>`: bytes of a section of the settings, for whoever asks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 from trading.config.order_limits import OrderLimits
 from trading.config.snapshot_facts import Fact, checked_facts
 from trading.config.snapshot_layout import Contents, check, hashed, opened, packed, verified
 from trading.config.snapshot_parts import BITS, CHOICES, SHAPE, changed_rows, exposures, one_shard, over
+from trading.config.snapshot_sparse import Sparse, sparse
 from trading.config.symbol_fields import FIELDS, SymbolSettings, Value, near
 from trading.config.symbol_index import RowMemo, Shard, SymbolIndex
 from trading.errors import ConfigError, SnapshotRefused
 
-_EXPOSURE = "max_exposure_fraction"
-_OF_ORDERS = {name: place for place, name in enumerate(OrderLimits._fields)} | {_EXPOSURE: 2}  # places by field
+_MODES, _ORDER_TYPES = CHOICES["trading_mode"], CHOICES["order_type"]
+_NOTHING: Mapping[str, Value] = MappingProxyType({})
+_new: Callable[[type[OrderLimits], Iterable[Any]], OrderLimits] = tuple.__new__  # half the time of OrderLimits(...)
 _AGAIN = "Compile the configuration again: daybook config apply --reason."
 
 
@@ -49,10 +52,11 @@ class Snapshot:
     _owners: memoryview[int]
     _positions: memoryview[int]
     _rows: RowMemo
-    _sparse: dict[str, Any] | None
+    _sparse: Sparse | None
 
-    def __init__(self, contents: Contents, memo: RowMemo | None = None) -> None:
-        """`memo`: rows already found, of a snapshot of the same symbols."""
+    def __init__(self, contents: Contents, memo: RowMemo | None = None, known: Sparse | None = None) -> None:
+        """`memo`: rows already found, of a snapshot of the same symbols; `known`: what is sparse, of one of the same
+        capital."""
         parts = contents.parts
         columns = {field.name: parts[f"column.{field.name}"].view for field in FIELDS}
         rows = memo if memo is not None else RowMemo(_index(contents.parts, contents.about))
@@ -69,7 +73,7 @@ class Snapshot:
             "_owners": parts["own"].view,
             "_positions": columns["max_position_contracts"],
             "_rows": rows,
-            "_sparse": None,
+            "_sparse": known,
         }
         for name, value in made.items():
             object.__setattr__(self, name, value)
@@ -194,11 +198,13 @@ class Snapshot:
 
     def asset_class(self, symbol: str) -> str:
         """The class a symbol inherits from; empty: none."""
-        return self._class_of("asset_class", self._rows[symbol])
+        number: int = self._contents.parts["asset_class"].view[self._rows[symbol]]
+        return self._sparse_parts().asset_classes[number]
 
     def exchange_group(self, symbol: str) -> str:
         """The exchange group a symbol inherits from; empty: none."""
-        return self._class_of("exchange_group", self._rows[symbol])
+        number: int = self._contents.parts["exchange_group"].view[self._rows[symbol]]
+        return self._sparse_parts().exchange_groups[number]
 
     def shard(self, number: int) -> Snapshot:
         """The snapshot of one part of the symbols, for a worker that has these only: what it knows it answers as the
@@ -241,15 +247,23 @@ class Snapshot:
         """All that an order of a symbol meets, of one version: `order_limits(symbol).passed_by(...)` is the decision.
         Raises UnknownSymbol."""
         row = self._rows[symbol]
-        found = OrderLimits(
+        found = (
             self._positions[row],
             self._orders[row],
             self._exposures[row],
-            CHOICES["trading_mode"][self._modes[row]],
-            CHOICES["order_type"][self._order_types[row]],
+            _MODES[self._modes[row]],
+            _ORDER_TYPES[self._order_types[row]],
             self._offsets[row],
         )
-        return found if strategy is None else self._for(strategy, found, self._owners[row])
+        if strategy is not None:
+            changed = (self._sparse or self._sparse_parts()).orders.get(strategy)
+            if changed is not None:
+                own, values = self._owners[row], list(found)
+                for place, bit, value in changed:
+                    if not own & bit:
+                        values[place] = value
+                return _new(OrderLimits, values)
+        return _new(OrderLimits, found)
 
     # --- another one --------------------------------------------------------------------------------------------------
     def with_symbol(
@@ -273,41 +287,28 @@ class Snapshot:
         told = dict(checked_facts({**self._facts, **facts})) if facts else about["facts"]
         parts = {**before, "own": over(before["own"], owners)}
         parts |= {f"column.{field}": over(before[f"column.{field}"], rows) for field, rows in new.items()}
-        if told["capital_base"] != self.capital_base:
+        same = told["capital_base"] == self.capital_base
+        if not same:
             parts["exposure_base"] = exposures(parts["column.max_exposure_fraction"], float(told["capital_base"]))
         elif "max_exposure_fraction" in new:
             rows = {row: value * self.capital_base for row, value in new["max_exposure_fraction"].items()}
             parts["exposure_base"] = over(before["exposure_base"], rows)
-        return Snapshot(Contents({**about, "facts": told, "edits": about["edits"] + 1}, parts), self._rows)
+        told_about = {**about, "facts": told, "edits": about["edits"] + 1}
+        return Snapshot(Contents(told_about, parts), self._rows, self._sparse if same else None)
 
     # --- what is sparse -----------------------------------------------------------------------------------------------
     def _changed_by(self, strategy: str) -> Mapping[str, Value]:
-        changed: Mapping[str, Value] = self._sparse_parts()["strategies"].get(strategy, {})
-        return changed
+        return self._sparse_parts().strategies.get(strategy, _NOTHING)
 
-    def _class_of(self, kind: str, row: int) -> str:
-        return str(self._sparse_parts()[kind][self._contents.parts[kind].view[row]])
-
-    def _sparse_parts(self) -> dict[str, Any]:
+    def _sparse_parts(self) -> Sparse:
         """Read when first asked for; two threads may both read it, and find the same."""
         known = self._sparse
         if known is None:
             part = self._contents.parts["sparse"]
             check("sparse", part)
-            known = json.loads(bytes(part.view))
+            known = sparse(json.loads(bytes(part.view)), self.capital_base)
             object.__setattr__(self, "_sparse", known)
         return known
-
-    def _for(self, strategy: str, found: OrderLimits, own: int) -> OrderLimits:
-        changed = self._changed_by(strategy)
-        if not changed:
-            return found
-        values: list[Any] = list(found)
-        for name, value in changed.items():
-            place = _OF_ORDERS.get(name)
-            if place is not None and not own & BITS[name]:
-                values[place] = value * self.capital_base if name == _EXPOSURE else value  # type: ignore[operator]
-        return OrderLimits._make(values)
 
 
 def _index(parts: Mapping[str, Any], about: Mapping[str, Any]) -> SymbolIndex:
