@@ -247,13 +247,13 @@ def test_whoever_comes_next_moves_a_pointer_on_that_lags_behind_the_journal(thre
 def test_followers_who_were_never_told_are_told_by_whoever_comes_next(three: Path) -> None:
     """Killed after the pointer and before the page that they look at."""
     follower = Follower(three / "config")
+    assert follower.now.number == 3
     loss(three, 0.01)
     page = (three / "config" / "generation").read_bytes()
     configuration.apply(place(three), "the last word")
     with (three / "config" / "generation").open("r+b") as untold:
         untold.write(page)
-    fresh = Follower(three / "config")
-    assert fresh.now.number == 4
+    assert lost(place(three)) == 0.01
     assert follower.now.number == 3
     assert configuration.healed(place(three)) is None
     assert follower.now.number == 4
