@@ -87,6 +87,15 @@ BAD: dict[str, Bad] = {
     "text for a number": desk(
         "[trading.capital]\ncapital_base = 'much'\n", 3, "trading.capital.capital_base is 'much' (text)", "a number"
     ),
+    "digits as text for a number": desk(
+        "[trading.capital]\ncapital_base = '5'\n", 3, "trading.capital.capital_base is '5' (text), but must be a number"
+    ),
+    "true for a number": desk(
+        "[trading.capital]\ncapital_base = true\n", 3, "capital_base is True (true or false), but must be a number"
+    ),
+    "one for true": desk(
+        "[trading.broker.columns]\nsettles_daily = 1\n", 3, "settles_daily is 1 (a number), but must be true or false"
+    ),
     "a list for a number": desk("[risk]\nmax_daily_loss_fraction = [1]\n", 3, "risk.max_daily_loss_fraction is [1]"),
     "a number for a section": desk("risk = 5\n", 2, "risk is 5 (a number), but must be a table"),
     "a number for a list": desk("[data]\ntimeframes = 5\n", 3, "data.timeframes is 5", "must be a list"),

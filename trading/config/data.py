@@ -44,10 +44,10 @@ class Universe(Settings):
     """Which instruments the desk follows."""
 
     instruments: Annotated[tuple[Code, ...], within("symbols")] = Field(
-        (), description="instruments to follow; empty: all that the vendor has"
+        (), strict=False, description="instruments to follow; empty: all that the vendor has"
     )
     excluded: Annotated[tuple[Code, ...], within("symbols")] = Field(
-        (), description="instruments not to follow, of those"
+        (), strict=False, description="instruments not to follow, of those"
     )
 
     @model_validator(mode="after")
@@ -91,7 +91,9 @@ class VendorSettings(Settings):
     name: Literal["simulated", "pysystemtrade", "csv_folder"] = Field("simulated", description="which vendor")
     source: FilePath | None = Field(None, description="folder, for vendors that read files")
     seed: int = Field(1, ge=0, le=2**63 - 1, description="seed of the simulated market")
-    faults: tuple[Name, ...] = Field((), max_length=100, description="faults the simulated market injects")
+    faults: tuple[Name, ...] = Field(
+        (), max_length=100, strict=False, description="faults the simulated market injects"
+    )
     columns: CsvColumns = Field(default_factory=CsvColumns, description="mapping of the csv_folder vendor")
 
 
@@ -185,7 +187,7 @@ class DataSettings(Settings):
     universe: Universe = Field(default_factory=Universe, description="what is followed")
     vendor: VendorSettings = Field(default_factory=VendorSettings, description="who delivers")
     timeframes: tuple[Timeframe, ...] = Field(
-        ("daily", "intraday"), min_length=1, max_length=2, description="bars of contracts that are kept"
+        ("daily", "intraday"), min_length=1, max_length=2, strict=False, description="bars of contracts that are kept"
     )
     prices: Prices = Field(default_factory=Prices, description="sessions and series")
     streaming: Streaming = Field(default_factory=Streaming, description="messages between processes")

@@ -19,9 +19,9 @@ class TrainingUniverse(Settings):
     """What correlations are estimated from."""
 
     instruments: Annotated[tuple[Code, ...], within("symbols")] = Field(
-        (), description="instruments correlations are estimated of; empty: all that have prices"
+        (), strict=False, description="instruments correlations are estimated of; empty: all that have prices"
     )
-    since: date | None = Field(None, description="returns before are not used; none: all are")
+    since: date | None = Field(None, strict=False, description="returns before are not used; none: all are")
 
 
 class FeatureSettings(Settings):

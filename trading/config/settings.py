@@ -59,9 +59,10 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
 class Settings(BaseModel):
-    """Frozen; unknown keys and numbers that are not finite are refused."""
+    """Frozen; unknown keys and numbers that are not finite are refused, and nothing is converted: text is not a number,
+    and neither is true."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class StrictSettings(Settings):

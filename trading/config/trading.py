@@ -77,7 +77,9 @@ class BrokerSettings(Settings):
         "America/New_York", description="time zone of its days, and of Flex files"
     )
     session_ends: Annotated[time | None, OrNone] = Field(
-        None, description="time of its day after which trades belong to the next session; empty: at midnight"
+        None,
+        strict=False,
+        description="time of its day after which trades belong to the next session; empty: at midnight",
     )
     history_days: int = Field(
         1, ge=1, le=7, description="days of trades it tells, today included: 1, or as long as the trade log of TWS"
@@ -117,7 +119,7 @@ class TradingSettings(Settings):
     """Strategies, sizes, execution, and what must agree."""
 
     strategies: Annotated[tuple[Name, ...], within("strategies")] = Field(
-        (), description="strategies that trade: names of files in config/strategies or the home's own"
+        (), strict=False, description="strategies that trade: names of files in config/strategies or the home's own"
     )
     capital: Capital = Field(default_factory=Capital, description="capital and target")
     broker: BrokerSettings = Field(default_factory=BrokerSettings, description="execution and statements")
