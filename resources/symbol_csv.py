@@ -137,6 +137,7 @@ def _rows(
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(places, pa.string()), null_values=[""], strings_can_be_null=True
         ),
+        memory_pool=pa.system_memory_pool(),  # the default one keeps what it frees
     )
     _note_left_out(left_out, numbered, len(header), faults)
     kept = np.delete(numbered, [number - 1 for number, _, _ in left_out])

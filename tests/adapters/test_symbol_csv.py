@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +110,19 @@ def test_lines_are_counted_before_they_are_looked_at() -> None:
     tracemalloc.stop()
     assert said.startswith("t.csv: 3,000,001 lines, but a table of symbols may have 3,000, empty ones among them.")
     assert most < 1_000_000
+
+
+def test_reading_a_table_loads_no_pandas(root: Path) -> None:
+    code = (
+        "import sys\nfrom resources.symbol_csv import parsed_table\nfrom trading.errors import ConfigError\n"
+        "head = b'symbol,asset_class,max_spike,max_order_contracts,trading_mode\\n'\n"
+        "print(len(parsed_table(head + b'A,equity,3, 5,none\\nB,,, ,\\n', 't.csv')))\n"
+        "try:\n    parsed_table(head + b'A A,x y,b,1.5,no\\nA A,,,,\\n', 't.csv')\n"
+        "except ConfigError as cause:\n    print(str(cause).splitlines()[0])\n"
+        "print('pandas' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert run.stdout == "2\nt.csv: 7 faults; nothing of the table is used.\nFalse\n"
 
 
 def test_fifty_thousand_symbols_are_read_and_a_table_of_faults_is_refused_in_bounded_time() -> None:

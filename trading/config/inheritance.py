@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,7 +111,7 @@ def idle(settings: SymbolsSettings, table: SymbolTable | None, known: Mapping[st
     """A sentence for each class and group that has settings but no symbol, none through inheritance either: the name
     may be misspelt, and its limits are not in force anywhere."""
     for level, groups in ((ASSET_CLASS, settings.asset_classes), (EXCHANGE_GROUP, settings.exchange_groups)):
-        used = {getattr(each, level) for each in known.values()} | set(_table_names(level, table))
+        used = {*map(attrgetter(level), known.values()), *_table_names(level, table)}
         elders = parents(groups)
         served = {elder for name in used for elder in lineage(name, elders)}
         for name in groups:
@@ -164,13 +165,13 @@ def _classified(
     known: Mapping[str, Classification],
 ) -> _Classified:
     """What each symbol is by reference data and, where that says nothing, by the table."""
-    by_name: dict[str, str] = {name: getattr(each, level) for name, each in known.items()}
+    by_name = dict(zip(known, map(attrgetter(level), known.values()), strict=True))
     listed = _table_names(level, table)
     names = tuple(sorted({"", *by_name.values(), *listed}))
     if len(names) > MOST_NAMES:
         raise ConfigError(f"{len(names):,} names of {level}, but there may be {MOST_NAMES:,}. Use fewer.")
-    place = {name: code for code, name in enumerate(names)}
-    codes = np.fromiter((place[by_name.get(symbol, "")] for symbol in symbols), np.int32, len(symbols))
+    place: dict[str | None, int] = {name: code for code, name in enumerate(names)} | {None: 0}
+    codes = np.fromiter(map(place.__getitem__, map(by_name.get, symbols)), np.int32, len(symbols))
     if table is None:
         nobody = np.empty(0, np.intp)
         return _Classified(level, symbols, names, codes, nobody, nobody.astype(np.int32), nobody, "")
@@ -222,7 +223,7 @@ def _strangers(
             yield _stranger(symbol, symbols)
     if table is not None:
         for level, groups in ((ASSET_CLASS, settings.asset_classes), (EXCHANGE_GROUP, settings.exchange_groups)):
-            named = {*groups, *(getattr(each, level) for each in known.values())} - {""}
+            named = {*groups, *map(attrgetter(level), known.values())} - {""}
             yield from _unknown_groups(level, named, table)
 
 
