@@ -54,20 +54,22 @@ def standing(where: Place, settings: DeskSettings) -> Standing:
     LiveOtherConfiguration where the pointer to it, or the settings, say another."""
     broker, configuration = settings.trading.broker, settings.content_hash()
     number = _number_in_force(where, configuration)
-    return Standing(configuration, number, settings.environment, broker.name, broker.account)
+    return Standing(configuration, number, settings.environment, broker.name, broker.account, str(where.home))
 
 
 def sign_live(where: Place, account: str, expires: date, key: str | None) -> dict[str, Any]:
     """Signs what is in force, for an account, until the end of a day (UTC), and writes it. Raises LiveRefused, and then
     nothing is written."""
     settings, now = read_settings(where), utc_now().replace(microsecond=0)
-    _refuse_elsewhere(settings, account)
+    _refuse_environment(settings)
+    _refuse_account(settings, account)
     held = standing(where, settings)
     _refuse_paper_orders(where)
     with_key = live_keys.signing_key(key)
     name = live_keys.trusted_or_how(where, with_key.public())
     until = datetime.combine(expires, time(), UTC) + timedelta(days=1)
-    signed = sign(Terms(held.configuration, held.number, held.broker, account, now, until, name), with_key.sign)
+    terms = Terms(held.configuration, held.number, held.broker, account, held.home, now, until, name)
+    signed = sign(terms, with_key.sign)
     found = verified(signed, live_keys.trusted(where), held, now)
     _write(where.home / FILE, signed.to_bytes())
     return {**_told(found.terms), "written": str(where.home / FILE)}
@@ -76,8 +78,8 @@ def sign_live(where: Place, account: str, expires: date, key: str | None) -> dic
 def verify_live(where: Place) -> dict[str, Any]:
     """What the signed live configuration says, after it was verified against what is in force. Raises LiveRefused."""
     settings = read_settings(where)
-    found = verified(_signed(where), live_keys.trusted(where), standing(where, settings), utc_now())
-    return _told(found.terms)
+    _refuse_environment(settings)
+    return _told(verified(_signed(where), live_keys.trusted(where), standing(where, settings), utc_now()).terms)
 
 
 def status(where: Place) -> dict[str, Any]:
@@ -123,12 +125,15 @@ def _number_in_force(where: Place, configuration: str) -> int:
     return newest.number
 
 
-def _refuse_elsewhere(settings: DeskSettings, account: str) -> None:
+def _refuse_environment(settings: DeskSettings) -> None:
     if settings.environment != PRODUCTION:
         raise LiveOtherEnvironment(
-            f"the desk is in environment {settings.environment}: only what is in force in {PRODUCTION} is signed. "
-            f"Apply a configuration with environment = '{PRODUCTION}' first."
+            f"the desk is in environment {settings.environment}: its orders are on paper, and only what is in force in "
+            f"{PRODUCTION} is signed. Apply a configuration with environment = '{PRODUCTION}' first."
         )
+
+
+def _refuse_account(settings: DeskSettings, account: str) -> None:
     if settings.trading.broker.account != account:
         raise LiveOtherAccount(
             f"--account is {account}, and trading.broker.account in force is {settings.trading.broker.account}. Give "
@@ -192,7 +197,7 @@ def _write(file: Path, content: bytes) -> None:
 
 def _told(terms: Terms) -> dict[str, Any]:
     return {
-        "broker": terms.broker, "account": terms.account, "version": terms.number,
+        "broker": terms.broker, "account": terms.account, "home": terms.home, "version": terms.number,
         "configuration": terms.configuration, "signed_at": terms.signed_at.isoformat(),
         "expires_at": terms.expires_at.isoformat(), "key": terms.key_id,
     }  # fmt: skip

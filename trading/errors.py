@@ -223,6 +223,10 @@ class LiveOtherAccount(LiveRefused):
     """It was signed for another account."""
 
 
+class LiveOtherHome(LiveRefused):
+    """It was signed for the desk in another folder, of which this is a copy."""
+
+
 class LiveOlderVersion(LiveRefused):
     """It was signed for an earlier version than the one in force: an old signature was put back."""
 
@@ -239,8 +243,8 @@ class LiveExpired(LiveRefused):
     """It was signed until a moment that has passed."""
 
 
-class LiveTermTooLong(LiveRefused):
-    """It was signed for longer than anybody may."""
+class LiveTermWrong(LiveRefused):
+    """It was signed for a time that nobody may sign for."""
 
 
 class LiveForged(LiveRefused):

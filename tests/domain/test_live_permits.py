@@ -51,10 +51,11 @@ from trading.errors import (
     LiveOtherBroker,
     LiveOtherConfiguration,
     LiveOtherEnvironment,
+    LiveOtherHome,
     LivePermitMissing,
     LiveRefused,
     LiveSignatureWrong,
-    LiveTermTooLong,
+    LiveTermWrong,
     LiveUnreadable,
     PaperOnly,
 )
@@ -66,11 +67,12 @@ RING = {key_id(PUBLIC): PUBLIC}
 BEGUN, ENDS = datetime(2026, 11, 21, 9, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 22, tzinfo=UTC)
 IB, ACCOUNT, HASH = "interactive_brokers", "U0000017", "ab" * 32
-STANDING = Standing(HASH, 7, "production", IB, ACCOUNT)
+HOME = "/srv/desk"
+STANDING = Standing(HASH, 7, "production", IB, ACCOUNT, HOME)
 
 
 def terms(**changes: Any) -> Terms:
-    return replace(Terms(HASH, 7, IB, ACCOUNT, BEGUN, ENDS, key_id(PUBLIC)), **changes)
+    return replace(Terms(HASH, 7, IB, ACCOUNT, HOME, BEGUN, ENDS, key_id(PUBLIC)), **changes)
 
 
 SIGNED = sign(terms(), KEY.sign)
@@ -86,7 +88,7 @@ def test_what_is_signed_is_written_down() -> None:
     assert terms().canonical() == (
         b'{"account":"U0000017","broker":"interactive_brokers","configuration":"' + b"ab" * 32 + b'",'
         b'"environment":"production","expires_at":"2027-01-01T00:00:00Z","format":"daybook-live-1",'
-        b'"key_id":"' + key_id(PUBLIC).encode() + b'","number":7,"signed_at":"2026-11-21T09:00:00Z"}'
+        b'"home":"/srv/desk","key_id":"' + key_id(PUBLIC).encode() + b'","number":7,"signed_at":"2026-11-21T09:00:00Z"}'
     )
 
 
@@ -100,12 +102,13 @@ def test_the_id_of_a_key_is_its_fingerprint() -> None:
     ({"configuration": "AB" * 32}, LiveUnreadable), ({"configuration": HASH[:-1]}, LiveUnreadable),
     ({"number": 0}, LiveUnreadable), ({"number": True}, LiveUnreadable), ({"number": "7"}, LiveUnreadable),
     ({"account": ""}, LiveUnreadable), ({"account": "U1\n"}, LiveUnreadable), ({"account": "Ü1"}, LiveUnreadable),
+    ({"home": "desk"}, LiveUnreadable), ({"home": "/a\n"}, LiveUnreadable), ({"home": ""}, LiveUnreadable),
     ({"broker": "Interactive Brokers"}, LiveUnreadable), ({"key_id": "z" * 32}, LiveUnreadable),
     ({"signed_at": BEGUN.replace(tzinfo=None)}, LiveUnreadable),
     ({"signed_at": BEGUN.astimezone(timezone(timedelta(hours=1)))}, LiveUnreadable),
     ({"expires_at": ENDS.replace(microsecond=1)}, LiveUnreadable),
-    ({"expires_at": BEGUN}, LiveTermTooLong), ({"expires_at": BEGUN - timedelta(days=1)}, LiveTermTooLong),
-    ({"expires_at": BEGUN + timedelta(days=366, seconds=1)}, LiveTermTooLong),
+    ({"expires_at": BEGUN}, LiveTermWrong), ({"expires_at": BEGUN - timedelta(days=1)}, LiveTermWrong),
+    ({"expires_at": BEGUN + timedelta(days=366, seconds=1)}, LiveTermWrong),
 ])  # fmt: skip
 def test_terms_that_nobody_may_sign(changes: dict[str, Any], refused: type[DaybookError]) -> None:
     with pytest.raises(refused):
@@ -155,6 +158,9 @@ ELSE: dict[str, tuple[type[LiveRefused], Callable[[], object]]] = {
     "no account": (LiveOtherAccount, lambda: verified(SIGNED, RING, replace(STANDING, account=None), NOW)),
     "another broker": (
         LiveOtherBroker, lambda: verified(SIGNED, RING, replace(STANDING, broker="statement_file"), NOW),
+    ),
+    "a copy of the desk": (
+        LiveOtherHome, lambda: verified(SIGNED, RING, replace(STANDING, home="/srv/desk-copy"), NOW),
     ),
     "a desk on paper": (
         LiveOtherEnvironment, lambda: verified(SIGNED, RING, replace(STANDING, environment="paper"), NOW),
@@ -223,7 +229,7 @@ def test_no_other_way_yields_one(refused: type[LiveRefused], forge: Callable[[],
 
 
 def test_every_way_is_refused_with_a_cure_of_its_own() -> None:
-    assert len({refused for refused, _ in ELSE.values()}) == 12
+    assert len({refused for refused, _ in ELSE.values()}) == 13
 
 
 def test_a_capability_cannot_be_written_into() -> None:
@@ -291,7 +297,8 @@ def test_no_changed_field_passes(field: str, value: Any) -> None:
 @given(
     configuration=st.sampled_from([HASH, "cd" * 32]), number=st.integers(1, 9), environment=st.sampled_from(
         ["development", "paper", "production"]), broker=st.sampled_from([IB, "statement_file", "paper"]),
-    account=st.sampled_from([ACCOUNT, "DU1", None]), days=st.integers(-3, 60),
+    account=st.sampled_from([ACCOUNT, "DU1", None]), home=st.sampled_from([HOME, "/srv/other"]),
+    days=st.integers(-3, 60),
 )  # fmt: skip
 def test_it_is_yielded_exactly_where_everything_agrees(days: int, **held: Any) -> None:
     standing, now = Standing(**held), BEGUN + timedelta(days=days)

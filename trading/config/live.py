@@ -31,9 +31,10 @@ from trading.errors import (
     LiveOtherBroker,
     LiveOtherConfiguration,
     LiveOtherEnvironment,
+    LiveOtherHome,
     LivePermitMissing,
     LiveSignatureWrong,
-    LiveTermTooLong,
+    LiveTermWrong,
     LiveUnreadable,
     PaperOnly,
 )
@@ -52,6 +53,7 @@ _SHAPES = {
     "environment": r"[a-z]{1,32}",
     "broker": r"[a-z][a-z0-9_]{0,63}",
     "account": r"[A-Za-z0-9._-]{1,60}",
+    "home": r"/[^\x00-\x1f\x7f]{0,500}",
     "signed_at": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
     "expires_at": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
     "key_id": r"[0-9a-f]{32}",
@@ -60,14 +62,15 @@ _SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is signed: a configuration (content hash) as a version, for one account at one broker, from a moment to
-    another (UTC, whole seconds), by a key. Raises LiveUnreadable where a field is not written as it must be,
-    LiveTermTooLong."""
+    """What is signed: a configuration (content hash) as a version, for one account at one broker, of the desk in one
+    folder (a copy of it is another desk), from a moment to another (UTC, whole seconds), by a key. Raises
+    LiveUnreadable where a field is not written as it must be, LiveTermWrong."""
 
     configuration: str
     number: int
     broker: str
     account: str
+    home: str
     signed_at: datetime
     expires_at: datetime
     key_id: str
@@ -79,7 +82,7 @@ class Terms:
             if not re.fullmatch(_SHAPES[name], text, re.ASCII):
                 raise LiveUnreadable(f"a live configuration cannot have {name} = {text[:80]!r}. {AGAIN}")
         if not self.signed_at < self.expires_at <= self.signed_at + LONGEST:
-            raise LiveTermTooLong(
+            raise LiveTermWrong(
                 f"a live configuration cannot be signed from {self.signed_at:{_STAMP}} until "
                 f"{self.expires_at:{_STAMP}}: it ends after it begins, and within {LONGEST.days} days. Sign it for a "
                 "shorter time."
@@ -128,13 +131,14 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What holds at a desk now: the configuration in force and its version, and what it says."""
+    """What holds at a desk now: the configuration in force and its version, what it says, and the desk's folder."""
 
     configuration: str
     number: int
     environment: str
     broker: str
     account: str | None
+    home: str
 
 
 def sign(terms: Terms, with_key: Callable[[bytes], bytes]) -> Signed:
@@ -200,7 +204,7 @@ def verified(signed: Signed, trusted: Mapping[str, bytes], standing: Standing, n
     """The capability that a signature yields at a desk, now (UTC). `trusted`: public keys (32 bytes) by key id.
 
     Raises LiveKeyUntrusted, LiveKeyChanged, LiveSignatureWrong, LiveOtherEnvironment, LiveOtherBroker,
-    LiveOtherAccount, LiveOlderVersion, LiveOtherConfiguration, LiveNotYet, LiveExpired.
+    LiveOtherAccount, LiveOtherHome, LiveOlderVersion, LiveOtherConfiguration, LiveNotYet, LiveExpired.
     """
     terms = signed.terms
     public = _trusted(terms.key_id, trusted)
@@ -295,6 +299,11 @@ def _check_standing(terms: Terms, standing: Standing) -> None:
             f"orders are sent in {PRODUCTION} only. Apply a configuration with environment = '{PRODUCTION}', then sign."
         )
     _check_account(terms, standing.broker, standing.account)
+    if terms.home != standing.home:
+        raise LiveOtherHome(
+            f"the desk in {terms.home} was signed, and this one is in {standing.home}: a copy of a desk sends no live "
+            f"orders. {AGAIN}"
+        )
     if terms.number < standing.number:
         raise LiveOlderVersion(
             f"version {terms.number} was signed, and version {standing.number} is in force: a signature of an earlier "
@@ -336,7 +345,7 @@ def _forged(how: str) -> LiveForged:
 
 # --- bytes ------------------------------------------------------------------------------------------------------------
 def _terms(given: dict[str, Any]) -> Terms:
-    """Terms out of a document. Raises LiveUnreadable, LiveFormatUnknown, LiveTermTooLong."""
+    """Terms out of a document. Raises LiveUnreadable, LiveFormatUnknown, LiveTermWrong."""
     if given.get("format") != FORMAT:
         raise LiveFormatUnknown(
             f"the live configuration was signed in format {str(given.get('format'))[:40]!r}, and this version knows "
