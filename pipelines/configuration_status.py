@@ -115,8 +115,8 @@ def status(where: Place) -> dict[str, Any]:
     }
 
 
-def metrics(where: Place, found: Mapping[str, Any]) -> ConfigurationMetrics:
-    """What `status` told, as figures: `metrics(where, status(where)).text()`."""
+def metrics(found: Mapping[str, Any]) -> ConfigurationMetrics:
+    """What `status` told, as figures."""
     made = ConfigurationMetrics(utc_now)
     if found["configuration"] and found["since"]:
         since = datetime.fromisoformat(found["since"])

@@ -2,7 +2,7 @@
 refused.
 
 Belongs here: the figures, their text, and answering a scraper over HTTP. Does not belong here: watching files
-(`config_watcher.py`, of which this is an observer), deciding what drifted (`trading/config/drift.py`), or figures of
+(`config_watcher.py`), deciding what drifted (`trading/config/drift.py`), or figures of
 runs (`pipelines/telemetry.py`).
 
 Nothing here is global: every instance has a registry of its own, so two desks in one process do not mix.
@@ -29,9 +29,6 @@ from prometheus_client import (
     write_to_textfile,
 )
 
-from trading.config.change_events import Examined
-from trading.config.in_force import Version
-from trading.config.snapshot import Snapshot
 from trading.errors import StoreUnavailable, UsageError
 
 PREFIX = "daybook_configuration"
@@ -53,17 +50,12 @@ class Measured:
     symbols: int = 0
 
 
-def _unknown_size(_: Snapshot) -> int:
-    return 0
-
-
 class ConfigurationMetrics:
-    """Figures of one desk's configuration. `clock` tells UTC; ages are taken when figures are read. `size` tells the
-    bytes of a snapshot's file."""
+    """Figures of one desk's configuration. `clock` tells UTC; ages are taken when figures are read."""
 
-    def __init__(self, clock: Callable[[], datetime], size: Callable[[Snapshot], int] = _unknown_size) -> None:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
         self.registry = CollectorRegistry()
-        self._clock, self._size = clock, size
+        self._clock = clock
         self._since: datetime | None = None
         self._load = self._histogram("load_seconds", "Reading and merging the files, seconds.")
         self._validation = self._histogram("validation_seconds", "Validating and compiling what was read, seconds.")
@@ -113,22 +105,6 @@ class ConfigurationMetrics:
     def breaker(self, state: str) -> None:
         """The breaker's state: one of BREAKER. Raises ValueError on another."""
         self._breaker.state(state)
-
-    # --- as a watcher's observer --------------------------------------------------------------------------------------
-    def examined(self, found: Examined) -> None:
-        """Files were looked at."""
-        self.loaded(found.load_seconds)
-        self.validated(found.validation_seconds)
-        if found.outcome == "refused":
-            self.refused()
-        else:
-            self.drifted(found.outcome == "drift")
-
-    def took(self, version: Version) -> None:
-        """Another version was swapped in just now."""
-        found = version.snapshot
-        hashed, size = found.configuration_hash, self._size(found)
-        self.reloaded(Measured(version.number, hashed, self._clock(), found.environment, size, len(found)))
 
     # --- who reads it -------------------------------------------------------------------------------------------------
     def age_seconds(self) -> float:

@@ -122,15 +122,18 @@ _FACTS = ("number", "environment", "configuration", "author", "reason", "restore
 
 
 @config.command(name="status")
+@click.option("--metrics", "as_metrics", is_flag=True, help="As Prometheus reads it.")
 @answering
-def config_status(where: Place) -> Answer:
+def config_status(where: Place, as_metrics: bool) -> Answer:
     """What is in force, since when and why, whether files and the last close agree with it, and what reading it costs.
 
     Exit code 1 where something drifted that must be looked at.
     """
-    from pipelines.configuration_status import status
+    from pipelines.configuration_status import metrics, status
 
     found = status(where)
+    if as_metrics:
+        return Answer(found, lambda: click.echo(metrics(found).text(), nl=False), found["exit_code"])
     return Answer(found, lambda: _show_status(found), found["exit_code"])
 
 

@@ -20,7 +20,7 @@ import dagster as dg
 import pytest
 
 from pipelines.configuration_sensor import configuration_changed
-from pipelines.configuration_status import WatchedFile, configurations, metrics, status, watched
+from pipelines.configuration_status import WatchedFile, configurations, status, watched
 from pipelines.deployments import frame_store, ledger
 from pipelines.settings import place
 from trading.config.change_events import Examined
@@ -128,7 +128,7 @@ def test_figures_of_a_status(home: Path, daybook: Run) -> None:
     applied(daybook, home)
     limited(home, 0.03)
     found = status(place(home))
-    text = metrics(place(home), found).text()
+    text = daybook("config", "status", "--home", home, "--metrics").out
     assert "daybook_configuration_version 1.0" in text
     assert "daybook_configuration_drift 1.0" in text
     assert f'hash="{found["configuration"]}"' in text
