@@ -151,5 +151,5 @@ def _only_its_owner(path: Path, others: int) -> None:
     if mode & others:
         raise LiveKeyUntrusted(
             f"{path} can be changed by others than its owner (mode {stat.S_IMODE(mode):04o}), so it is not known who "
-            f"is trusted. Look at what it holds, then: chmod go-w {path}"
+            f"is trusted. Look at what it holds, then take the right away (chmod go-w {path})."
         )

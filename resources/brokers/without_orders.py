@@ -60,7 +60,7 @@ class WithoutOrders:
         new = self._reading.unsent(orders)
         if new:
             raise type(self._why)(
-                f"{len(new)} orders were not sent to {self.name}, {new[0]} the first: {self._why}"
+                f"orders are not sent to {self.name} ({len(new)}, {new[0]} the first): {self._why}"
             ) from self._why
 
     def place(self, orders: Sequence[Order]) -> None:
