@@ -32,7 +32,8 @@ class RetentionConfig(dg.Config):
     def policy(self, usual: RetentionSettings) -> Retention:
         """As a value, with the settings where nothing is said."""
         said = {name: value for name, value in self.model_dump().items() if value is not None}
-        return Retention(**usual.model_dump(exclude={"configurations"}) | said)
+        kept = {"newest": usual.newest, "days": usual.days, "weeks": usual.weeks, "months": usual.months}
+        return Retention(**kept | said)
 
 
 def identity(desk: DeskSettings, reference: ReferenceStore) -> Identity:

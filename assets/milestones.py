@@ -141,7 +141,11 @@ def limit_values(desk: DeskSettings) -> dict[str, object]:
     """Every limit by name: of the book, what every instrument has, and what classes, groups, strategies and instruments
     change; a table of instruments by its hash."""
     symbols = desk.symbols
-    found: dict[str, object] = {**desk.risk.model_dump(), "max_orders": desk.trading.orders.max_per_session}
+    found: dict[str, object] = {
+        "max_gross_exposure_fraction": desk.risk.max_gross_exposure_fraction,
+        "max_daily_loss_fraction": desk.risk.max_daily_loss_fraction,
+        "max_orders": desk.trading.orders.max_per_session,
+    }
     found |= {name: getattr(symbols.defaults, name) for name in LIMITS_OF_SYMBOLS}
     for section in ("asset_classes", "exchange_groups", "strategies", "symbols"):
         for called, level in getattr(symbols, section).items():

@@ -27,6 +27,7 @@ from trading.config.models import DeskSettings
 from trading.errors import UsageError
 from trading.frames import EQUITY, PNL, POSITIONS
 from trading.ports import Broker, FrameStore, Ledger, Notice, Notifier, ReferenceStore
+from trading.risk.book_limits import limits_of
 from trading.risk.breach import Breach
 from trading.risk.exposure import Exposure
 from trading.risk.limits import breaches
@@ -197,7 +198,7 @@ def risk_limits(
     if standing is None:
         return dg.SkipReason("no session is closed yet")
     session, exposure = standing
-    found = breaches(exposure, desk.limits)
+    found = breaches(exposure, limits_of(desk))
     told = tell(session, found, json.loads(context.cursor or "[]"), notifier)
     context.update_cursor(json.dumps(told))
     return dg.SkipReason(f"{session}: {len(found)} limits passed, {len(told)} told")

@@ -86,7 +86,8 @@ class Connections:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._turns.acquire(timeout=self._timeout_s):
-            raise StoreBusy(f"all {self._most} connections to {self.place} were in use for {self._timeout_s:g} s. {_AGAIN}")
+            busy = f"all {self._most} connections to {self.place} were in use for {self._timeout_s:g} s"
+            raise StoreBusy(f"{busy}. {_AGAIN}")
         try:
             yield
         finally:

@@ -354,7 +354,8 @@ def test_an_instrument_with_an_open_break_takes_no_orders_until_it_is_overridden
     desk = Desk(faults=PaperFaults(drop_fill=frozenset({"GOLD"})))
     desk.run(FIRST)
     desk.run(date(2022, 3, 1))
-    desk.settings = DESK.model_copy(update={"trading": TradingSettings(capital=Capital(capital_base=2_500_000.0))})  # wants other positions
+    half = TradingSettings(capital=Capital(capital_base=2_500_000.0))  # wants other positions
+    desk.settings = DESK.model_copy(update={"trading": half})
     desk.run(date(2022, 3, 2))
     orders = desk.rows(ORDERS, date(2022, 3, 2)).set_index("instrument")
     assert orders["status"].to_dict() == {"GOLD": "refused", "BUND": "sent"}

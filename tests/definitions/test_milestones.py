@@ -141,7 +141,8 @@ def test_limits_are_recorded_where_they_changed(ledger: MemoryLedger) -> None:
     ledger.record(list(changed_limits(first, ledger, DAY, A)))
     assert {row["name"]: row["value"] for row in ledger.rows("limits")} == {
         "max_position_contracts": "500", "max_gross_exposure_fraction": "20.0", "max_daily_loss_fraction": "0.05",
-        "max_orders": "10000", "max_order_contracts": "1000000", "max_exposure_fraction": "1000.0", "trading_mode": "free",
+        "max_orders": "10000", "max_order_contracts": "1000000", "max_exposure_fraction": "1000.0",
+        "trading_mode": "free",
     }  # fmt: skip
     assert list(changed_limits(first, ledger, DAY, B)) == []
     second = DeskSettings(symbols=SymbolsSettings(defaults=SymbolDefaults(max_position_contracts=30)))

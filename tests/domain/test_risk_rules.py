@@ -5,9 +5,9 @@ from datetime import date
 import pytest
 
 from trading.book.orders import Order, order_id
-from trading.config.risk import Limits
 from trading.config.symbol_fields import SymbolSettings
 from trading.errors import CalculationError
+from trading.risk.book_limits import Limits
 from trading.risk.exposure import Exposure
 from trading.risk.limits import breaches, check_orders, rules
 

@@ -29,6 +29,7 @@ from trading.book.rolls import roll_orders
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Before, Row, equity_of, fill_rows, notional_base, pnl_of, positions_of
 from trading.config.models import DeskSettings
+from trading.risk.book_limits import limits_of
 from trading.risk.breach import Breach
 from trading.risk.limits import NO_LOCKS, check_orders
 from trading.strategies.targets import NOTHING_KNOWN, Candidate, TargetRow, closing_targets, held_by_instrument, targets
@@ -196,7 +197,7 @@ def checked(
         positions[key] = positions.get(key, 0) + order.quantity_contracts
     keys: set[Contract] = {*positions, *((order.instrument, order.contract) for order in orders)}
     notionals = {key: notional_base(key, state, inputs) for key in keys if key in state.marks}
-    return check_orders(orders, positions, notionals, desk.limits, desk.capital.capital_base, loss_base, locks)
+    return check_orders(orders, positions, notionals, limits_of(desk), desk.capital.capital_base, loss_base, locks)
 
 
 def decision_rows(decided: Iterable[TargetRow], inputs: SessionInputs, events: Iterable[Event]) -> dict[str, list[Row]]:

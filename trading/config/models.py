@@ -1,5 +1,7 @@
-"""A desk's settings as one typed, frozen value. Does not belong here: a section (`data.py`, `features.py`, `trading.py`,
-`risk.py`, `operations.py`, `symbols.py`, `strategies.py`), or where settings come from (`pipelines/settings.py`).
+"""A desk's settings as one typed, frozen value.
+
+Does not belong here: a section (`data.py`, `features.py`, `trading.py`, `risk.py`, `operations.py`, `symbols.py`,
+`strategies.py`), or where settings come from (`pipelines/authored.py`).
 
 Unknown keys are refused, every field is described, and every size is bounded (`ceilings.py`).
 """
@@ -17,7 +19,7 @@ from trading.config.data import DataSettings
 from trading.config.features import FeatureSettings
 from trading.config.migrations import SCHEMA
 from trading.config.operations import OperationSettings
-from trading.config.risk import Limits, RiskSettings
+from trading.config.risk import RiskSettings
 from trading.config.settings import Settings
 from trading.config.strategies import StrategySettings
 from trading.config.strictness import too_loose
@@ -44,7 +46,7 @@ class DeskSettings(Settings):
     symbols: SymbolsSettings = Field(default_factory=SymbolsSettings, description="settings of single instruments")
     operations: OperationSettings = Field(default_factory=OperationSettings, description="runs, notices, changes")
     strategies: Annotated[tuple[StrategySettings, ...], within("strategies")] = Field(
-        (), description="the strategies that trade, as read"
+        (), strict=False, description="the strategies that trade, as read"
     )
     _lookup: SymbolLookup | None = PrivateAttr(None)
 
@@ -72,17 +74,6 @@ class DeskSettings(Settings):
     def capital(self) -> Capital:
         """What the desk trades with."""
         return self.trading.capital
-
-    @property
-    def limits(self) -> Limits:
-        """Every limit, as risk rules read them."""
-        risk = self.risk
-        return Limits(
-            max_gross_exposure_fraction=risk.max_gross_exposure_fraction,
-            max_daily_loss_fraction=risk.max_daily_loss_fraction,
-            max_orders=self.trading.orders.max_per_session,
-            of=self.symbol,
-        )
 
     def symbol(self, code: str, strategy: str | None = None) -> SymbolSettings:
         """Settings of one instrument, for a strategy or for none. Until the table and the reference data are known

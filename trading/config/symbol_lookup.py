@@ -8,11 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Protocol
 
 from trading.config.symbol_columns import SymbolColumns
 from trading.config.symbol_fields import FIELDS, SymbolSettings, Value
 from trading.config.symbols import SymbolsSettings
 from trading.errors import ConfigError
+
+
+class OfSymbol(Protocol):
+    """What is in force for an instrument, for a strategy or for none."""
+
+    def __call__(self, code: str, strategy: str | None = None) -> SymbolSettings:
+        """Its settings."""
+        ...
+
+
+def as_shipped(code: str, strategy: str | None = None) -> SymbolSettings:
+    """The settings that every instrument has where nothing was set."""
+    return SymbolSettings()
 
 
 class SymbolLookup:

@@ -16,7 +16,7 @@ from functools import reduce
 
 import pandas as pd
 
-from trading.config.risk import OfSymbol, as_shipped
+from trading.config.symbol_lookup import OfSymbol, as_shipped
 from trading.frames import DATASETS, Dataset
 from trading.market.instruments import Instrument
 from trading.market.sessions import SessionCalendar

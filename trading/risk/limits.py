@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 import trading.risk
 from trading.book.orders import Order
-from trading.config.risk import Limits
 from trading.discovery import find
+from trading.risk.book_limits import Limits
 from trading.risk.breach import WHOLE_BOOK, Breach
 from trading.risk.exposure import Exposure
 from trading.risk.rule import RiskRule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading.config.risk import Limits
+from trading.risk.book_limits import Limits
 from trading.risk.breach import Breach
 from trading.risk.exposure import Exposure
 from trading.risk.rule import risk_rule
@@ -18,7 +18,7 @@ def order_size(exposure: Exposure, limits: Limits) -> list[Breach]:
     if size <= most:
         return []
     text = (
-        f"{order.instrument}: an order of {size} contracts passes the limit of {most}. Look at what it is for, or raise "
-        "max_order_contracts."
+        f"{order.instrument}: an order of {size} contracts passes the limit of {most}. Look at what it is for, or "
+        "raise max_order_contracts."
     )
     return [Breach("order_size", order.instrument, float(size), float(most), text)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trading.config.risk import Limits
+from trading.risk.book_limits import Limits
 from trading.risk.breach import Breach
 from trading.risk.exposure import Exposure
 

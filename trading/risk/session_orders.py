@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading.config.risk import Limits
+from trading.risk.book_limits import Limits
 from trading.risk.breach import WHOLE_BOOK, Breach
 from trading.risk.exposure import Exposure
 from trading.risk.rule import risk_rule

@@ -55,8 +55,8 @@ def _undone(step: pd.Series) -> pd.Series:
     any_of=_PRICES,
 )
 def spikes(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
-    """No price jumps away by more than `max_spike` times the usual change, 20 as shipped (exchange rates: also 3 %), and
-    comes back with the next row. The finding belongs to the session whose row came back."""
+    """No price jumps away by more than `max_spike` times the usual change, 20 as shipped (exchange rates: also 3 %),
+    and comes back with the next row. The finding belongs to the session whose row came back."""
     return together(_of_column(frame, context, name) for name in _PRICES if name in frame)
 
 
