@@ -159,7 +159,7 @@ def _note_left_out(left_out: list[Any], numbered: npt.NDArray[np.int64], count: 
     wrong = [row for row in left_out if row[2].strip()]
     cure = "The file may be cut off: make it again, or correct the line."
     found = (
-        Fault(int(numbered[number - 1]), "", text, f"the line has {fields} fields, the header {count}", cure)
+        Fault(int(numbered[number - 1]), "", text, f"the header has {count} fields, the line {fields}", cure)
         for number, fields, text in wrong
     )
     faults.add(found, len(wrong))

@@ -9,6 +9,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from resources.symbol_csv import parsed_table
 from trading.config.symbol_fields import FIELDS
@@ -56,10 +58,10 @@ def test_a_row_has_the_line_it_is_on() -> None:
 
 def test_faults_have_the_lines_they_are_on_between_empty_and_broken_ones() -> None:
     assert told(b"symbol,max_spike\n\nA,3\n\nB,4,5\n  \nA,abc\nC\n,2\n") == [
-        "line 5 is 'B,4,5': the line has 3 fields, the header 2",
+        "line 5 is 'B,4,5': the header has 2 fields, the line 3",
         "line 7, symbol is 'A': it is on line 3 already",
         "line 7, max_spike is 'abc': not a number",
-        "line 8 is 'C': the line has 1 fields, the header 2",
+        "line 8 is 'C': the header has 2 fields, the line 1",
         "line 9, symbol: the row has no symbol",
     ]
 
@@ -110,6 +112,54 @@ def test_lines_are_counted_before_they_are_looked_at() -> None:
     tracemalloc.stop()
     assert said.startswith("t.csv: 3,000,001 lines, but a table of symbols may have 3,000, empty ones among them.")
     assert most < 1_000_000
+
+
+ROWS = st.lists(st.tuples(st.sampled_from(["", " ", "\t"]), st.sampled_from(["", "2", "1e3", "4.5"])), max_size=12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=ROWS,
+    ends=st.sampled_from(["\n", "\r\n", "\r"]),
+    form=st.sampled_from(["{}", '"{}"', " {}", "{}\t"]),
+    empty=st.sets(st.integers(0, 12)),
+    last=st.booleans(),
+)
+def test_rows_and_lines_are_those_that_were_written(rows, ends, form, empty, last) -> None:
+    written, expected = ["symbol,max_spike"], []
+    for number, (blanks, value) in enumerate(rows):
+        written += [blanks] * (number in empty)
+        written.append(f"{form.format(f'S{number}')},{form.format(value)}")
+        expected.append((len(written), f"S{number}", float(value) if value else None))
+    table = parsed_table((ends.join(written) + (ends if last else "")).encode(), "t.csv")
+    found = zip(table.lines.tolist(), table.symbols, table.columns["max_spike"].tolist(), strict=True)
+    given_values = table.given["max_spike"].tolist()
+    assert [
+        (line, symbol, value if is_given else None)
+        for (line, symbol, value), is_given in zip(found, given_values, strict=True)
+    ] == expected
+
+
+PIECES = st.sampled_from(
+    [b",", b"\n", b"\r", b'"', b" ", b"\t", b"1", b"nan", b"A", b"free", b"\xc3\xa9", b"\xff", b"\0", b"\x1c", b";",
+     b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\\", b"'", b"1" * 400, b"symbol", b"max_spike", b"order_type"]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    head=st.sampled_from([b"", b"symbol", b"symbol,max_spike", b"asset_class,symbol,order_type"]),
+    pieces=st.lists(PIECES, max_size=40),
+)
+def test_whatever_the_bytes_are_they_are_a_table_or_refused(head: bytes, pieces: list[bytes]) -> None:
+    try:
+        table = parsed_table(head + b"".join(pieces), "t.csv")
+    except ConfigError as cause:
+        told = str(cause)
+    else:
+        assert len(set(table.symbols)) == len(table.symbols) == len(table.lines)
+        return
+    assert told.startswith("t.csv")
 
 
 def test_reading_a_table_loads_no_pandas(root: Path) -> None:

@@ -181,7 +181,7 @@ def test_a_symbol_that_is_something_else_in_the_table_is_refused() -> None:
         "Correct one of them, or leave the cell empty."
     )
     assert refused_because({}, rows) == (
-        f"{said} symbol DAX: exchange_group is 'CME' in symbols.csv, line 3, but 'EUREX' in the reference data. "
+        f"{said}\nsymbol DAX: exchange_group is 'CME' in symbols.csv, line 3, but 'EUREX' in the reference data. "
         "Correct one of them, or leave the cell empty."
     )
     with pytest.raises(ConfigError) as refused:
@@ -197,7 +197,7 @@ def test_what_reference_data_leaves_open_the_table_may_say() -> None:
 def test_a_class_that_nobody_knows_is_refused() -> None:
     rows = [{"symbol": "X"}, {"symbol": "Y", "asset_class": "equty"}, {"symbol": "Z", "asset_class": "equty"}]
     assert refused_because({"asset_classes": {"crypto": {}}}, rows) == (
-        "symbols.csv, line 3: asset_class is 'equty' (2 rows), which neither the reference data nor "
+        "symbols.csv, line 3: asset_class is 'equty' (2 of its rows), which neither the reference data nor "
         "symbols.asset_classes has. Did you mean equity? Correct it, or add [symbols.asset_classes.equty]."
     )
     resolved(SymbolsSettings.model_validate({"asset_classes": {"equty": {}}}), table_of(rows), KNOWN)

@@ -200,7 +200,7 @@ def _refuse(found: Iterable[str]) -> None:
     """Raises ConfigError with what was found, if anything was. What is not told is not looked for either."""
     first = list(islice(found, LISTED + 1))
     if first:
-        raise ConfigError(" ".join([*first[:LISTED], *(["And there are more."] if len(first) > LISTED else [])]))
+        raise ConfigError("\n".join([*first[:LISTED], *(["And there are more."] if len(first) > LISTED else [])]))
 
 
 def _clash(symbol: str, level: str, theirs: str, place: str, ours: str) -> str:
@@ -240,7 +240,7 @@ def _unknown_groups(level: str, named: set[str], table: SymbolTable) -> Iterator
         if name not in named:
             rows = np.flatnonzero(codes == code)
             yield (
-                f"{table.where}, line {table.lines[rows[0]]}: {level} is '{name}' ({len(rows):,} rows), which neither "
+                f"{table.where}, line {table.lines[rows[0]]}: {level} is '{name}' ({len(rows):,} of its rows), which neither "
                 f"the reference data nor symbols.{_section(level)} has.{near(name, named)} Correct it, or add "
                 f"[symbols.{_section(level)}.{name}]."
             )
