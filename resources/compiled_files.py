@@ -71,6 +71,9 @@ class CompiledFiles:
             if not (file.exists() and file.read_bytes() == whole):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 self._replace(file, whole)
+            elif self.durable:  # whoever wrote it may have died before it was on the disk
+                synced(file)
+                synced(file.parent)
         return name
 
     def open(self, content_hash: str) -> Snapshot:
@@ -225,8 +228,8 @@ class Follower:
 
     `now` compares 8 bytes of a mapped page; when they moved it opens the new snapshot. Versions never go back, and no
     reader waits for another: while one thread opens the new one, the others have the old one, whole. A new one that
-    cannot be opened leaves the old one in force, and `fault` says why. Where not even one reader may wait for a disk,
-    `keep` does the opening in a thread.
+    cannot be opened leaves the old one in force until the number moves again, and `fault` says why. Where not even one
+    reader may wait for a disk, `keep` does the opening in a thread.
     """
 
     __slots__ = ("_files", "_now", "_opening", "_page", "_seen", "fault")
@@ -250,8 +253,11 @@ class Follower:
 
     def keep(self, in_force: InForce, stop: Event, every_s: float = LOOK_S) -> None:
         """Puts each new version into a reference of this process, until `stop` is set: for a thread of its own, so that
-        those who decide by `in_force` never open a file. Raises nothing: `fault` says what went wrong last."""
+        those who decide by `in_force` never open a file. Raises nothing: `fault` says what went wrong last, and it is
+        tried again."""
         while not stop.wait(every_s):
+            if self.fault is not None:
+                self._seen = -1
             new, held_now = self.now, in_force.now.number
             if new.number > held_now:
                 with suppress(StaleVersion):  # somebody else swapped: the next look sees it

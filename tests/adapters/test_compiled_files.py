@@ -245,6 +245,27 @@ def test_a_thread_keeps_the_reference_of_its_process_at_the_version_in_force(fil
     assert not keeper.is_alive()
 
 
+def test_what_could_not_be_opened_is_tried_again(files: CompiledFiles) -> None:
+    applied(files, 1)
+    follower, stop = Follower(files.folder), threading.Event()
+    in_force = InForce(follower.now)
+    second = applied(files, 2)
+    file = files.folder / "snapshots" / f"{second.snapshot}.snapshot"
+    file.rename(file.with_suffix(".away"))
+    assert follower.now.number == 1
+    keeper = threading.Thread(target=follower.keep, args=(in_force, stop, 0.001))
+    keeper.start()
+    assert not stop.wait(0.02)
+    assert (in_force.now.number, type(follower.fault)) == (1, SnapshotRefused)
+    file.with_suffix(".away").rename(file)
+    for _ in range(2_000):
+        if in_force.now.number == 2 or stop.wait(0.001):
+            break
+    stop.set()
+    keeper.join(5)
+    assert (in_force.now.number, follower.fault) == (2, None)
+
+
 def test_followers_hold_no_more_files_open(files: CompiledFiles) -> None:
     applied(files, 1)
     follower = Follower(files.folder)
