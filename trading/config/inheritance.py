@@ -238,11 +238,10 @@ def _unknown_groups(level: str, named: set[str], table: SymbolTable) -> Iterator
     codes = _table_codes(level, table)
     for code, name in enumerate(_table_names(level, table)):
         if name not in named:
-            rows = np.flatnonzero(codes == code)
+            rows, section = np.flatnonzero(codes == code), f"symbols.{_section(level)}"
             yield (
-                f"{table.where}, line {table.lines[rows[0]]}: {level} is '{name}' ({len(rows):,} of its rows), which neither "
-                f"the reference data nor symbols.{_section(level)} has.{near(name, named)} Correct it, or add "
-                f"[symbols.{_section(level)}.{name}]."
+                f"{table.where}, line {table.lines[rows[0]]}: {level} is '{name}' ({len(rows):,} of its rows), which "
+                f"neither the reference data nor {section} has.{near(name, named)} Correct it, or add [{section}.{name}]."
             )
 
 
