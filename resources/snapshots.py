@@ -49,7 +49,16 @@ FRAMES, LEDGER, JOURNAL, BROKER = "frames", "ledger.sqlite", "ledger.jsonl", "br
 # Everything else that belongs to a desk, by part. Checked in this order, after the datasets and before the ledger.
 _PLAIN = (
     ("configuration", "desk.toml"),
+    ("configuration", "desk.yaml"),
+    ("configuration", "*.csv"),  # tables of symbols
     ("configuration", "strategies/**/*.toml"),
+    (
+        "configuration",
+        "config/current",
+    ),  # before what it names, which is there when it is: the ledger, copied last, may
+    ("configuration", "config/live.json"),  # be ahead of it, and then it is moved on
+    ("configuration", "config/documents/??/[0-9a-f]*"),
+    ("configuration", "config/snapshots/*.snapshot"),
     ("reference", "reference/**/*.csv"),
     ("reports", "reports/**/*.html"),
     ("signed", "signed/??/[0-9a-f]*"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,25 @@ def _show_status(found: Mapping[str, Any]) -> None:
         for value in values:
             said = value.get("message", value) if isinstance(value, Mapping) else value
             show(f"{name.replace('_', ' ')}: {said}")
+
+
+@config.command(name="watch")
+@click.option(
+    "--metrics-port", type=click.IntRange(1, 65_535), help="Serve figures for Prometheus here, to this machine."
+)
+@answering
+def watch_config(where: Place, metrics_port: int | None) -> Answer:
+    """Watch the files and what is in force, and say what happens until Ctrl-C.
+
+    What is saved is judged at once. In development it comes into force; on paper where operations.changes.from_files
+    says so; in production never: that is for `daybook config apply`.
+    """
+    from pipelines.configuration_watch import watch
+
+    given = click.get_current_context()
+    for_programs = given.params.get("as_json") or (given.obj or {}).get("as_json", False)
+    watch(where, partial(click.echo, err=for_programs), metrics_port=metrics_port)
+    return Answer({"watched": str(where.home)})
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

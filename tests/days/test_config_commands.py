@@ -6,7 +6,11 @@ from __future__ import annotations
 import getpass
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -587,3 +591,48 @@ def test_the_status_says_what_is_in_force(three: Path, daybook: Run) -> None:
     assert (ended.code, ended.document["version"], ended.document["reason"]) == (0, 3, "0.03 a day")
     loss(three, 0.01)
     assert daybook("config", "status", "--home", three, "--json").document["drift"] is True
+
+
+# --- around it --------------------------------------------------------------------------------------------------------
+def test_a_backup_holds_the_configuration_and_its_history(three: Path, tmp_path: Path, daybook: Run) -> None:
+    """Restored, the same is in force, and any version can be taken back."""
+    write(three, '[symbols]\ntable = "symbols.csv"\n')
+    (three / "symbols.csv").write_text("symbol,max_position_contracts\nCORN,7\n")
+    done = configuration.apply(place(three), "a table")
+    configuration.rollback(place(three), 2, "back")
+    taken = daybook("backup", "--home", three, "--json")
+    assert taken.code == 0, taken.err
+    restored = daybook("restore", "latest", "--into", tmp_path / "again", "--home", three)
+    assert restored.code == 0, restored.err
+    again = place(tmp_path / "again")
+    assert lost(again) == 0.04
+    assert configuration.history(again) == configuration.history(place(three))
+    configuration.rollback(again, done.version.number, "the table")
+    assert read_settings(again).symbol("CORN").max_position_contracts == 7
+    assert configuration.apply(again, "the same files").new is False
+
+
+def test_watching_puts_saved_files_in_force_in_development(home: Path, root: Path) -> None:
+    """The command itself, in a process of its own, until Ctrl-C."""
+    loss(home, 0.05, "development")
+    words = [sys.executable, "-m", "pipelines.cli", "config", "watch", "--home", str(home), "--json"]
+    process = subprocess.Popen(words, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: len(configuration.history(place(home))) == 1)
+        loss(home, 0.02, "development")
+        until(lambda: len(configuration.history(place(home))) == 2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, json.loads(out)["watched"]) == (0, str(home)), err
+    assert f"{LOSS}: 0.05 -> 0.02" in err
+    assert configuration.history(place(home))[1].author == getpass.getuser()
+
+
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Waits for something to become true."""
+    pause, end = threading.Event(), time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to pass"
+        pause.wait(0.05)
