@@ -241,7 +241,8 @@ def _unknown_groups(level: str, named: set[str], table: SymbolTable) -> Iterator
             rows, section = np.flatnonzero(codes == code), f"symbols.{_section(level)}"
             yield (
                 f"{table.where}, line {table.lines[rows[0]]}: {level} is '{name}' ({len(rows):,} of its rows), which "
-                f"neither the reference data nor {section} has.{near(name, named)} Correct it, or add [{section}.{name}]."
+                f"neither the reference data nor {section} has.{near(name, named)} Correct it, or add "
+                f"[{section}.{name}]."
             )
 
 
