@@ -19,7 +19,7 @@ from benchmarks import torn_reads
 from resources.compiled_files import CompiledFiles, Follower, Pointer
 from trading.config.in_force import Version
 
-KILLS = 20
+KILLS = 12
 
 
 def test_no_reader_ever_sees_a_mix_of_two_versions(tmp_path: Path) -> None:
