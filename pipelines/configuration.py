@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pipelines.authored import Authored, authored
+from pipelines.configuration_files import write_back
 from pipelines.configuration_history import (
     Kept,
     carry,
@@ -112,18 +113,32 @@ def recorded(where: Place) -> Applied | None:
 
 
 def rollback(where: Place, number: int, reason: str, author: str | None = None, expected: int | None = None) -> Applied:
-    """Puts the configuration of a version in force again, as a new version with a reason of its own. Raises UsageError
-    where there is no such version, where it is in force, and where files are; ConfigError, StaleVersion as `apply`."""
+    """Puts the configuration of a version in force again, as a new version with a reason of its own; a version of
+    development by writing it back into the files, since those are in force then. Raises UsageError where there is no
+    such version, where it is in force, and where files cannot say it; ConfigError, StaleVersion as `apply`."""
     who, why = _signed(author, reason)
     standing = _standing(where)
     _refuse_unexpected(standing, expected)
     target = of_number(standing.history, number)
-    _refuse_files(target)
-    if standing.newest is not None and standing.newest.configuration == target.configuration:
-        raise UsageError(f"version {number} says what version {standing.newest.number} does, which is in force.")
+    if target.environment == "development":
+        standing = _with_files(where, standing)
+    newest = standing.history[-1]
+    if newest.configuration == target.configuration:
+        raise UsageError(f"version {number} says what version {newest.number} does, which is in force.")
     settings = read_document_of(target.configuration, where)
     table = kept(where, target.configuration).table
+    if settings.environment == "development":
+        write_back(where, settings, table, f"before-version-{newest.number + 1}")
     return _put(where, standing, settings, table, (who, why), restores=number)
+
+
+def _with_files(where: Place, standing: Standing) -> Standing:
+    """What the files say now, recorded before it is written over; files that are wrong are only kept beside."""
+    with suppress(ConfigError):
+        done = recorded(where)
+        if done is not None and done.new:
+            return _standing(where)
+    return standing
 
 
 def _put(  # the steps, in the order that the module says
@@ -311,12 +326,4 @@ def _refuse_unexpected(standing: Standing, expected: int | None) -> None:
         raise StaleVersion(
             f"version {expected} was to be replaced, and version {now} is in force: nothing was changed. See `daybook "
             "config history` and `daybook config diff`, and decide again."
-        )
-
-
-def _refuse_files(target: VersionRecord) -> None:
-    if target.environment == "development":
-        raise UsageError(
-            f"version {target.number} is of environment development, where the files are what is in force. Put them "
-            f"back as they were, which `daybook config show --version {target.number}` says, and apply them."
         )

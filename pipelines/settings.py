@@ -46,7 +46,7 @@ __all__ = [
 
 def refuse_no_desk(where: Place) -> None:
     """A mistyped --home must not trade a market nobody asked for."""
-    if not where.desk_file.exists() and not (where.home / "frames").is_dir():
+    if not any((where.home / name).exists() for name in ("desk.toml", "desk.yaml", "frames")):
         raise UsageError(
             f"there is no desk in {where.home}. Correct --home or DAYBOOK_HOME; a new desk begins with `daybook load` "
             "or `daybook demo`."

@@ -96,8 +96,10 @@ def apply_config(where: Place, reason: str, author: str | None, expected: int | 
 @_EXPECTED
 @answering
 def rollback_config(where: Place, number: int, reason: str, author: str | None, expected: int | None) -> Answer:
-    """Put what version NUMBER said in force again, as a new version with your name and reason. Files stay as they
-    are."""
+    """Put what version NUMBER said in force again, as a new version with your name and reason.
+
+    Files stay as they are, but in development, where they are what is in force: there it is written back into them.
+    """
     from pipelines import configuration
 
     refuse_no_desk(where)
@@ -175,9 +177,10 @@ def show_config(where: Place, sections: tuple[str, ...], word: str | None) -> An
     """Settings as TOML, of all SECTIONS or those named, like risk or data.vendor. Secrets are shown as what they refer
     to."""
     from pipelines import configuration_views as views
+    from pipelines.configuration_text import as_toml
 
     found = views.shown(where, sections, None if word is None else views.meant(word))
-    return Answer(found, lambda: click.echo(views.as_toml(found), nl=False))
+    return Answer(found, lambda: click.echo(as_toml(found), nl=False))
 
 
 @config.command(name="diff")

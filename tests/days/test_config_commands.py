@@ -24,6 +24,7 @@ from pipelines.configuration_history import compiled_files, ledger_of
 from pipelines.settings import Place, place, read_settings
 from resources.compiled_files import Follower
 from resources.sqlite_ledger import SqliteLedger
+from trading.config.ceilings import Ceilings
 from trading.config.data import LedgerSettings
 from trading.config.versions import STREAM
 from trading.errors import ConfigError, DaybookError, StaleVersion, UsageError
@@ -323,7 +324,7 @@ def test_a_rollback_takes_the_table_of_symbols_back_too(home: Path) -> None:
 
 
 def test_what_cannot_be_taken_back_is_said(three: Path, daybook: Run) -> None:
-    """No such version; in force; and where files are what is in force."""
+    """No such version, and one that is in force."""
     said = {
         "9": "there is no version 9 of the configuration. There are versions 1 to 3.",
         "3": "version 3 says what version 3 does, which is in force.",
@@ -331,14 +332,73 @@ def test_what_cannot_be_taken_back_is_said(three: Path, daybook: Run) -> None:
     for number, sentence in said.items():
         ended = daybook("config", "rollback", number, "--reason", "x", "--home", three)
         assert (ended.code, sentence in ended.err) == (2, True), ended.err
+
+
+def test_in_development_a_version_is_written_back_into_the_files(home: Path, daybook: Run) -> None:
+    """Since they are what is in force: settings, strategies and the table; what was there is kept beside."""
+    where = place(home)
+    (home / "strategies").mkdir()
+    strategy = home / "strategies" / "trend.toml"
+    shipped = (Path(__file__).parents[2] / "config" / "strategies" / "trend.toml").read_text()
+    for number in (1, 2):
+        write(home, f'[symbols]\ntable = "t.csv"\n[risk]\nmax_daily_loss_fraction = 0.0{number}\n', "development")
+        (home / "t.csv").write_text(f"symbol,max_position_contracts\nCORN,{number}\n")
+        strategy.write_text(f"{shipped.replace('Three speeds', f'{number} speeds')}")
+        configuration.apply(where, f"version {number}")
+    loss(home, 0.03, "development")  # in force, and not recorded yet
+    ended = daybook("config", "rollback", "1", "--reason", "as it was", "--home", home, "--json")
+    assert ended.code == 0, ended.err
+    assert (ended.document["number"], ended.document["restores"]) == (4, 1)
+    settings = read_settings(where)
+    assert (settings.risk.max_daily_loss_fraction, settings.symbol("CORN").max_position_contracts) == (0.01, 1)
+    assert settings.strategies[0].description.startswith("1 speeds")
+    history = configuration.history(where)
+    assert [version.configuration == history[0].configuration for version in history] == [True, False, False, True]
+    assert history[2].changes[0].after == 0.03
+    assert "max_daily_loss_fraction = 0.03" in (home / "desk.toml.before-version-4").read_text()
+    assert "2 speeds" in (home / "strategies" / "trend.toml.before-version-4").read_text()
+    assert configuration.apply(where, "the same").new is False
+    (home / "desk.toml").write_text("half a file [")
+    configuration.rollback(where, 2, "the files are broken")
+    assert read_settings(where).risk.max_daily_loss_fraction == 0.02
+    assert (home / "desk.toml.before-version-5").read_text() == "half a file ["
+
+
+def test_files_that_cannot_say_a_version_stay_as_they_are(home: Path, daybook: Run) -> None:
+    """YAML is not written into, and what does not come to the same is undone."""
+    loss(home, 0.05, "development")
+    configuration.apply(place(home), "first")
+    (home / "desk.toml").unlink()
+    (home / "desk.yaml").write_text("schema: 2\nrisk:\n  max_daily_loss_fraction: 0.01\n")
+    ended = daybook("config", "rollback", "1", "--reason", "x", "--home", home)
+    assert (ended.code, "is YAML, which is not written into" in ended.err) == (2, True), ended.err
+    assert not (home / "desk.toml").exists()
+    assert lost(place(home)) == 0.01
+    (home / "desk.yaml").unlink()
+    write(home, '[symbols]\ntable = "t.csv"\n', "development")
+    (home / "t.csv").write_text("symbol,max_position_contracts\nCORN,7\n")
+    with_table = configuration.apply(place(home), "a table").version.number
+    loss(home, 0.02, "development")
+    (home / "t.csv").unlink()
+    configuration.apply(place(home), "none")
+    small = replace(place(home), ceilings=Ceilings(table_bytes=10))
+    with pytest.raises(UsageError, match=r"cannot be made to say that version: .* Nothing was changed"):
+        configuration.rollback(small, with_table, "x")
+    assert (lost(place(home)), (home / "t.csv").exists()) == (0.02, False)
+
+
+def test_going_back_and_forth_between_environments(three: Path) -> None:
+    """What was applied counts on paper, whatever the files say."""
+    where = place(three)
     loss(three, 0.05, "development")
-    configuration.apply(place(three), "trying things")
-    loss(three, 0.04, "development")
-    configuration.apply(place(three), "more of it")
-    with pytest.raises(UsageError, match=r"version 4 is of environment development, where the files are"):
-        configuration.rollback(place(three), 4, "x")
-    configuration.rollback(place(three), 2, "back to paper")
-    assert (lost(place(three)), read_settings(place(three)).environment) == (0.04, "paper")
+    configuration.apply(where, "trying things")
+    loss(three, 0.01, "development")
+    configuration.rollback(where, 2, "back to paper")
+    assert (lost(where), read_settings(where).environment) == (0.04, "paper")
+    configuration.rollback(where, 4, "and to development")
+    assert (lost(where), read_settings(where).environment) == (0.05, "development")
+    loss(three, 0.02, "development")
+    assert lost(where) == 0.02
 
 
 # --- development ------------------------------------------------------------------------------------------------------
