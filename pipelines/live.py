@@ -176,8 +176,8 @@ def _signed(where: Place) -> Signed:
             return Signed.from_bytes(opened.read(LARGEST_BYTES + 1))
     except FileNotFoundError as cause:
         raise LiveUnsigned(
-            f"no live configuration is signed for {where.home}: orders are not sent. Look at what is in force (daybook "
-            "config status), then sign it: daybook live sign."
+            f"no live configuration is signed for {where.home}. Look at what is in force (daybook config status), then "
+            "sign it: daybook live sign."
         ) from cause
     except OSError as cause:
         raise LiveUnreadable(f"{file} cannot be read: {cause.strerror or cause}. Make it readable.") from cause

@@ -76,7 +76,7 @@ def is_closed(frames: FrameStore, session: date) -> bool:
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reconciles a closed session again when a statement file of it arrives or changes "
-    "(broker.statements, or <home>/statements).",
+    "(trading.broker.statements, or <home>/statements).",
 )
 def broker_statements(
     context: dg.SensorEvaluationContext,

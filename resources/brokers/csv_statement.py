@@ -41,7 +41,7 @@ from resources.csv_tables import Row, mapped_rows
 from trading.config.trading import StatementColumns
 from trading.errors import BadInput, ConfigError
 
-MAPPING = "broker.columns"
+MAPPING = "trading.broker.columns"
 RECORDS = ("position", "trade", "cash")
 _DIRECTIVES = {"%Y": r"\d{4}", "%y": r"\d{2}", "%m": r"\d{2}", "%d": r"\d{2}", "%b": "[A-Za-z]{3}", "%j": r"\d{3}"}
 

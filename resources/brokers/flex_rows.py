@@ -94,7 +94,7 @@ def known_zone(name: str) -> str:
     try:
         return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError) as cause:
-        raise ConfigError(f"broker.timezone {name!r} is no time zone. Write one like {EASTERN}.") from cause
+        raise ConfigError(f"trading.broker.timezone {name!r} is no time zone. Write one like {EASTERN}.") from cause
 
 
 def instant(text: str, zone: str, wrong: Wrong) -> datetime:

@@ -87,13 +87,13 @@ class FlexStatements:
             raise BadInput(
                 f"the statement of {session} is of another account",
                 where=str(found[0][0]), column="FlexStatement.accountId", value=", ".join(accounts),
-                cure=f"Deliver the one of {self._account}, or correct broker.account.",
+                cure=f"Deliver the one of {self._account}, or correct trading.broker.account.",
             )  # fmt: skip
         if len({head.account for _, head in mine}) > 1:
             raise BadInput(
                 f"statements of several accounts for {session}",
                 where=str(mine[0][0]), column="FlexStatement.accountId", value=", ".join(accounts),
-                cure="Set broker.account to the one this desk trades.",
+                cure="Set trading.broker.account to the one this desk trades.",
             )  # fmt: skip
         if len(mine) > 1:
             beside = f"beside {mine[0][0].name}, line {mine[0][1].line}"
@@ -158,7 +158,7 @@ class _Sorter:
         currency = row.get("currency")
         if currency and currency != instrument.currency:
             found = f"{instrument.code} trades in {instrument.currency}"
-            raise row.wrong("currency")(found, "Map the symbol to the instrument it is in broker.symbols.")
+            raise row.wrong("currency")(found, "Map the symbol to the instrument it is in trading.broker.symbols.")
         return _Known(row, instrument, contract)
 
 
@@ -205,7 +205,7 @@ def _positions(rows: list[_Known]) -> dict[Contract, tuple[int, float | None]]:
             found[known.key] = _added(before, (quantity, price))
         else:
             name = f"{known.key[0]}/{known.key[1]}"
-            cure = "Take one model or consolidate the query, and check broker.symbols: two symbols may mean one."
+            cure = "Take one model or consolidate the query. Two symbols of trading.broker.symbols may mean one."
             raise row.wrong("symbol")(f"a second position in {name}", cure)
     return {key: held for key, held in found.items() if held[0]}
 

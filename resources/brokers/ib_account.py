@@ -185,7 +185,7 @@ class InteractiveBrokersAccount:
         if foreign:
             raise BrokerError(
                 f"{NAME} did not answer for order {foreign[0].orderRef}: API client {foreign[0].clientId} placed it, "
-                f"and we are client {mine}. Withdraw it in the gateway, or set broker.client_id to that."
+                f"and we are client {mine}. Withdraw it in the gateway, or set trading.broker.client_id to that."
             )
 
     async def _ended(self, gateway: Gateway, names: Sequence[str]) -> list[Ended]:
@@ -212,7 +212,7 @@ class InteractiveBrokersAccount:
             raise BrokerError(
                 f"{NAME} did not answer for the fills of {session}: the gateway, whose clock says {now:%Y-%m-%d %H:%M} "
                 f"UTC, remembers {self._days.history_days} days and not all of that session. Import the broker's "
-                "statement of it, or use TWS with its trade log set to seven days and broker.history_days to 7."
+                "statement of it, or use TWS with its trade log set to seven days and trading.broker.history_days to 7."
             )
         executions = await gateway.executions(account)
         await gateway.clock()  # commissions follow executions: those that were sent are here after this

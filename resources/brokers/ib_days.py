@@ -33,7 +33,7 @@ class GatewayDays:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError) as cause:
             raise ConfigError(
-                f"broker.timezone is {self.timezone!r}, which is no time zone. Write an IANA name, like "
+                f"trading.broker.timezone is {self.timezone!r}, which is no time zone. Write an IANA name, like "
                 "America/New_York."
             ) from cause
 

@@ -59,8 +59,8 @@ def renamed(futures: Mapping[str, ListedFuture], symbols: Mapping[str, str]) -> 
     unlisted = sorted(code for code in symbols.values() if code not in futures)
     if unlisted:
         raise ReferenceDataError(
-            f"broker.symbols names {', '.join(unlisted)}, which {FILE} does not list. Add a row there with exchange, "
-            "currency and multiplier."
+            f"trading.broker.symbols names {', '.join(unlisted)}, which {FILE} does not list. Add a row there with "
+            "exchange, currency and multiplier."
         )
     named = {code: replace(futures[code], symbol=symbol) for symbol, code in symbols.items()}
     by_key: dict[tuple[object, ...], str] = {}

@@ -45,7 +45,7 @@ class Gateway:
         except OSError as cause:
             raise BrokerError(
                 f"{NAME} did not answer: nobody listens at {self._address.host}:{self._address.port} ({cause}). Start "
-                "the gateway and enable its API socket, or correct broker.host and broker.port."
+                "the gateway and enable its API socket, or correct trading.broker.host and trading.broker.port."
             ) from cause
         finally:
             opening.cancel()
@@ -72,7 +72,7 @@ class Gateway:
         named = "none is named" if wanted is None else f"{wanted} is not among them"
         raise BrokerError(
             f"{NAME} did not answer for the account: the gateway {self._address} shows {', '.join(seen) or 'none'}, "
-            f"and {named}. Set broker.account to the account's name, or log the gateway in as its user."
+            f"and {named}. Set trading.broker.account to the account's name, or log the gateway in as its user."
         )
 
     async def clock(self) -> datetime:

@@ -21,12 +21,12 @@ from trading.errors import BrokerError
 NAME = "interactive_brokers"
 # What breaks the whole conversation, and what a person does about it.
 BROKEN = {
-    326: "Give this desk its own number in broker.client_id, or end the program that uses it",
-    502: "Start the gateway and enable its API socket, or correct broker.host and broker.port, then run again",
+    326: "Give this desk its own number in trading.broker.client_id, or end the program that uses it",
+    502: "Start the gateway and enable its API socket, or correct trading.broker.host and port, then run again",
     504: "Start the gateway and log in, then run again",
     507: "Look at the gateway's log, then run again",
     1100: "The gateway lost Interactive Brokers: wait until it says that it is connected, then run again",
-    1300: "The gateway changed its port: set broker.port to the new one",
+    1300: "The gateway changed its port: set trading.broker.port to the new one",
     2110: "The gateway lost Interactive Brokers: wait until it says that it is connected, then run again",
 }
 RESTORED = frozenset({1101, 1102})

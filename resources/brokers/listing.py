@@ -134,7 +134,7 @@ def in_points(price: Decimal, multiplier: Decimal | None, instrument: Instrument
     if ratio <= 0 or ratio.normalize().as_tuple().digits != (1,):
         raise wrong(
             f"a contract of another size: {instrument.code} has a point value of {own.normalize():f}",
-            "Map the symbol to the instrument it is in broker.symbols, or correct point_value_local.",
+            "Map the symbol to the instrument it is in trading.broker.symbols, or correct point_value_local.",
         )
     return float(price * ratio)
 

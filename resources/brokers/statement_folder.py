@@ -30,5 +30,5 @@ def unreadable(path: Path, cause: OSError) -> BrokerError:
     """The error of a file or folder of statements that the machine cannot read."""
     return BrokerError(
         f"broker statement_file did not answer: {path} cannot be read ({cause.strerror or cause}). "
-        "Make it readable, or correct broker.statements, and run again."
+        "Make it readable, or correct trading.broker.statements, and run again."
     )

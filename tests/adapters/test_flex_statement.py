@@ -312,8 +312,8 @@ def test_one_account_of_several_is_chosen(tmp_path: Path) -> None:
     mine = broker(tmp_path, two, account="U2").statement(MON)
     assert mine is not None
     assert mine.positions == {GOLD: 1}
-    with pytest.raises(BadInput, match=r"daily\.xml, column FlexStatement\.accountId: statements of several accounts "
-                                       r"for 2022-02-28 \(value 'U1, U2'\)\. Set broker\.account"):  # fmt: skip
+    several = r"daily\.xml, column FlexStatement\.accountId: statements of several accounts for 2022-02-28"
+    with pytest.raises(BadInput, match=rf"{several} \(value 'U1, U2'\)\. Set trading\.broker\.account"):
         broker(tmp_path, two).statement(MON)
     with pytest.raises(BadInput, match=r"of another account \(value 'U1, U2'\)\. Deliver the one of U3"):
         broker(tmp_path, two, account="U3").statement(MON)
@@ -395,7 +395,7 @@ def test_times_are_of_the_zone_that_is_set_and_it_has_to_be_one(tmp_path: Path) 
     found = FlexStatements(place, None, symbols, "Europe/Zurich").listing(FRI)
     assert found is not None
     assert found.as_of == datetime(2022, 2, 26, 3, 15, 30, tzinfo=UTC)
-    with pytest.raises(ConfigError, match=r"broker\.timezone 'New York' is no time zone"):
+    with pytest.raises(ConfigError, match=r"trading\.broker\.timezone 'New York' is no time zone"):
         FlexStatements(place, None, symbols, "New York")
 
 

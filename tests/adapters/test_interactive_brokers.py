@@ -334,7 +334,7 @@ def test_sessions_end_where_they_are_set_to(instant: datetime, session: date) ->
 
 
 def test_a_time_zone_that_is_none(gateway: ScriptedGateway) -> None:
-    with pytest.raises(ConfigError, match=r"broker\.timezone is 'New York', which is no time zone"):
+    with pytest.raises(ConfigError, match=r"trading\.broker\.timezone is 'New York', which is no time zone"):
         broker(gateway, timezone="New York")
 
 
@@ -688,7 +688,7 @@ def test_a_held_contract_that_the_gateway_cannot_describe_is_not_left_out(gatewa
 
 @asks
 def test_an_account_that_is_not_there(gateway: ScriptedGateway, ask: Callable[[InteractiveBrokers], object]) -> None:
-    with pytest.raises(BrokerError, match=r"shows DU1, and U99 is not among them. Set broker\.account"):
+    with pytest.raises(BrokerError, match=r"shows DU1, and U99 is not among them. Set trading\.broker\.account"):
         ask(broker(gateway, account="U99"))
     gateway.accounts = "DU1,DU2"
     with pytest.raises(BrokerError, match="shows DU1, DU2, and none is named"):
@@ -719,7 +719,7 @@ def test_a_client_id_that_is_still_being_freed_is_waited_for(gateway: ScriptedGa
 @asks
 def test_a_client_id_that_is_taken(gateway: ScriptedGateway, ask: Callable[[InteractiveBrokers], object]) -> None:
     gateway.faults.holds_client_id = 10_000
-    with pytest.raises(BrokerError, match=r"error 326: .* Give this desk its own number in broker\.client_id"):
+    with pytest.raises(BrokerError, match=r"error 326: .* Give this desk its own number in trading\.broker\.client_id"):
         ask(broker(gateway, timeout_s=1.0))
 
 
@@ -828,7 +828,7 @@ def test_symbols_of_ones_own(gateway: ScriptedGateway) -> None:
     statement = broker(gateway, symbols={"XAU": "GOLD"}).statement(TUE)
     assert statement is not None
     assert statement.positions == {("GOLD", 20220600): 2}
-    with pytest.raises(ReferenceDataError, match=r"broker\.symbols names TEA"):
+    with pytest.raises(ReferenceDataError, match=r"trading\.broker\.symbols names TEA"):
         broker(gateway, symbols={"T": "TEA"})
     with pytest.raises(ReferenceDataError, match="the same future"):
         broker(gateway, futures=FUTURES | {"GOLD_2": replace(FUTURES["GOLD"], instrument="GOLD_2")})

@@ -119,7 +119,7 @@ def test_a_file_without_rows_is_not_read_as_flat(tmp_path: Path) -> None:
 # --- what is refused --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("old", "new", "said"), [
     (HEADER, HEADER.replace("quantity", "lots"),
-     r"line 1, column quantity: the column is missing; .*Add it, or map it in broker\.columns"),
+     r"line 1, column quantity: the column is missing; .*Add it, or map it in trading\.broker\.columns"),
     (HEADER, HEADER.replace("executed_at", "symbol"), r"line 1, column executed_at: the column is missing"),
     ("GC,202204,3,", "GC,202204,2.5,", r"line 2, column quantity: not a whole number of contracts \(value '2\.5'\)"),
     ("GC,202204,3,", "GC,202204,many,", r"line 2, column quantity: not a number \(value 'many'\)"),
@@ -151,7 +151,7 @@ def test_what_is_wrong_is_named_by_line_and_column(tmp_path: Path, old: str, new
 def test_another_encoding_is_refused(tmp_path: Path) -> None:
     it = broker(tmp_path, bank_2022_02_25=TEXT)
     (tmp_path / "statements" / "bank-2022-02-25.csv").write_bytes(TEXT.encode("utf-16"))
-    with pytest.raises(BadInput, match=r"looks like UTF-16.*set broker\.columns\.encoding"):
+    with pytest.raises(BadInput, match=r"looks like UTF-16.*set trading\.broker\.columns\.encoding"):
         it.fills(FRI)
 
 
@@ -168,7 +168,7 @@ def test_a_file_without_a_session_in_its_name_is_refused(tmp_path: Path) -> None
 
 
 def test_a_date_format_that_no_name_can_hold_is_a_wrong_setting(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"broker\.columns\.date_format '%x' cannot be found"):
+    with pytest.raises(ConfigError, match=r"trading\.broker\.columns\.date_format '%x' cannot be found"):
         broker(tmp_path, StatementColumns(date_format="%x"))
 
 

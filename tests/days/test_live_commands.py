@@ -28,7 +28,7 @@ DESK = """schema = 2
 environment = "{environment}"
 [data.vendor]
 name = "csv_folder"
-source = "prices"
+source = "{home}/prices"
 [trading.reconciliation]
 owner = "ada"
 [trading.broker]
@@ -40,7 +40,7 @@ SOON = (utc_now() + timedelta(days=30)).date().isoformat()
 
 def put_in_force(home: Path, environment: str = "production", account: str = ACCOUNT, more: str = "") -> int:
     """Applies settings; the number of the version."""
-    (home / "desk.toml").write_text(DESK.format(environment=environment, account=account) + more)
+    (home / "desk.toml").write_text(DESK.format(home=home, environment=environment, account=account) + more)
     return configuration.apply(place(home), "the test says so").version.number
 
 
@@ -253,7 +253,7 @@ def test_the_next_version_ends_it_and_going_back_does_not_revive_it(live: Callab
 
 
 def test_files_that_are_edited_and_not_applied_change_nothing(live: Callable[..., Any], signed: Path) -> None:
-    (signed / "desk.toml").write_text(DESK.format(environment="production", account="U0000018"))
+    (signed / "desk.toml").write_text(DESK.format(home=signed, environment="production", account="U0000018"))
     assert live("verify").document["account"] == ACCOUNT
 
 
@@ -292,3 +292,32 @@ def test_people_are_told_in_words(daybook: Callable[..., Any], home: Path) -> No
     ended = daybook("live", "status", "--home", home)
     assert ended.code == 0
     assert "no live configuration is signed" in " ".join(ended.out.split())
+
+
+# --- a close ----------------------------------------------------------------------------------------------------------
+def test_a_close_stops_before_orders_until_what_is_in_force_is_signed(
+    spring: Path, daybook: Callable[..., Any], tmp_path: Path, key: Path
+) -> None:
+    session = "2020-12-28"
+    home = Path(shutil.copytree(spring, tmp_path / "home"))
+    (home / "prices").mkdir()
+    universe = '[data.universe]\ninstruments = ["BUND", "CRUDE_W", "GOLD", "US10"]\n'
+    put_in_force(home, more=universe)
+    ended = daybook("close", "--home", home, "--session", session, "--json")
+    assert ended.code == 1
+    said = ended.out + ended.err
+    assert "book" in ended.document["failed_steps"]
+    assert "orders are not sent to statement_file (4, 2020-12-28:trend:BUND" in said
+    assert "no live configuration is signed" in said
+    assert ledger(place(home)).rows("orders") == [], "nothing is recorded of what may not be sent"
+    assert not list(home.rglob("*orders/*"))
+
+    def live(*words: object) -> Any:
+        return daybook("live", *words, "--home", home, "--json")
+
+    trust(home, live, key)
+    assert live("sign", "--account", ACCOUNT, "--expires", SOON, "--key", key).code == 0
+    ended = daybook("close", "--home", home, "--session", session)
+    assert "has no statement for 2020-12-28" in ended.out + ended.err, "the orders are out, and the broker is asked"
+    assert [path.relative_to(home).as_posix() for path in home.rglob("*orders/*")] == [f"orders/{session}.csv"]
+    assert {row["status"] for row in ledger(place(home)).rows("orders", {"level": "contract"})} == {"sent"}
