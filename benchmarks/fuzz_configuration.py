@@ -39,7 +39,8 @@ from resources import config_forms, symbol_forms  # noqa: E402
 from resources.config_documents import document  # noqa: E402
 from trading.config.models import DeskSettings  # noqa: E402
 from trading.config.snapshot import Snapshot  # noqa: E402
-from trading.config.strategies import StrategySettings  # noqa: E402
+from trading.config.strategies import RuleSettings, StrategySettings  # noqa: E402
+from trading.config.symbol_fields import FIELD  # noqa: E402
 from trading.errors import DaybookError  # noqa: E402
 
 LONGEST_SECONDS = 30.0
@@ -257,7 +258,12 @@ def _as_yaml(values: dict[str, Any]) -> bytes:
 
 def invented(roads: Roads, tally: Tally, examples: int, number: int) -> None:
     """Settings at real places with values nobody meant, and plain bytes."""
-    places = st.sampled_from([*paths_of(DeskSettings), *paths_of(StrategySettings)]) | st.tuples(st.text(max_size=10))
+    named = [
+        ("symbols", section, "a", name) for section in ("symbols", "asset_classes") for name in (*FIELD, "inherits")
+    ]
+    rules = [("rules", "r", name) for name in RuleSettings.model_fields]
+    models = [*paths_of(DeskSettings), *paths_of(StrategySettings)]
+    places = st.sampled_from([*models, *named, *rules]) | st.tuples(st.text(max_size=10))
     quick = settings(
         max_examples=examples, database=None, deadline=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

@@ -10,7 +10,10 @@ Every row is read in bounded time and memory, whatever it holds.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+import traceback
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -371,7 +374,7 @@ BAD: dict[str, Bad] = {
         "desk.toml",
         0,
         ("strategies: strategy own has compounding = 'half'", "Set its compounding to 'fixed'"),
-    ),  # fmt: skip
+    ),
     "strategies 100,000 deep": strategy("a = " + "[" * 100_000, 1, "more than 16 deep"),
     # --- the table of symbols
     "a table that is missing": Bad(
@@ -440,11 +443,46 @@ def test_a_bad_configuration_is_refused(bad: Bad, tmp_path: Path, variables: Any
             for mark in (":", ", line ", ": 1 fault; nothing of the table is used.\n  line ")
         )
     assert not [part for part in bad.said if part not in text], text[:1000]
-    assert SECRET not in text
+    assert SECRET not in "".join(traceback.format_exception(found.value))
     assert text.replace("\n", "").isprintable(), "nothing a terminal obeys"
     assert len(text) < 2_000
     assert (seconds, peak) < (MOST_SECONDS, MOST_BYTES)
     assert peak < MOST_BYTES
+
+
+BOMBS = (
+    "a gigabyte", "a table of a gigabyte", "a device", "a billion laughs", "lists 100,000 deep", "YAML 100,000 deep",
+    "a key of 100,000 parts", "a section of a million parts", "300,000 settings", "a million entries",
+    "a hexadecimal of 3 million digits", "a text of 3 million characters", "a key of 3 million characters",
+)  # fmt: skip
+PROGRAM = """
+import resource, sys, time
+from pipelines.settings import place, read_settings
+from trading.errors import ConfigError
+for home in sys.argv[1:]:
+    before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    try:
+        read_settings(place(home, "local")).symbol("CORN")
+    except ConfigError:
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        print(int(grown / 1024), time.perf_counter() - begun)
+"""
+
+
+def test_bombs_take_little_memory_of_a_process_in_all_of_its_parts(tmp_path: Path, root: Path) -> None:
+    homes = [tmp_path / str(number) for number in range(len(BOMBS) + 1)]
+    for home in homes:
+        home.mkdir()
+    made(homes[0], desk("[risk]\nmax_daily_loss_fraction = 7\n", 3))  # what it takes to refuse anything
+    for home, name in zip(homes[1:], BOMBS, strict=True):
+        made(home, BAD[name])
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, *map(str, homes)]
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=200)
+    assert answer.returncode == 0, answer.stderr
+    rows = [line.split() for line in answer.stdout.splitlines()]
+    assert len(rows) == len(homes), "each was refused by name"
+    assert sum(int(grown) for grown, _ in rows[1:]) < MOST_BYTES / 1e6
+    assert max(float(seconds) for _, seconds in rows) < MOST_SECONDS
 
 
 def test_the_table_is_long_enough_and_the_desk_it_changes_is_good(tmp_path: Path) -> None:

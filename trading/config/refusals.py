@@ -14,7 +14,6 @@ from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticCustomError
 
 from trading.config.documents import Path, dotted, shown, written
 from trading.config.settings import IN_THE_CLEAR, Secret, refuse_in_the_clear
@@ -279,6 +278,6 @@ def _value(found: Found) -> str:
 def _has_password(given: object) -> bool:
     try:
         refuse_in_the_clear(given if isinstance(given, str) else written(given))
-    except PydanticCustomError:
+    except ValueError:  # as pydantic has its own
         return True
     return False

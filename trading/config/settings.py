@@ -60,9 +60,9 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 class Settings(BaseModel):
     """Frozen; unknown keys and numbers that are not finite are refused, and nothing is converted: text is not a number,
-    and neither is true."""
+    and neither is true. No traceback repeats what was given: it may be a secret."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, hide_input_in_errors=True)
 
 
 class StrictSettings(Settings):
