@@ -7,10 +7,10 @@ becomes of files (`configuration_examination.py`), or the command line (`command
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.authored import authored
@@ -18,9 +18,9 @@ from pipelines.configuration import healed
 from pipelines.configuration_examination import answered, takes_files, watched_folders
 from pipelines.configuration_history import compiled_files
 from pipelines.configuration_status import WatchedFile, snapshot_bytes
-from pipelines.in_force import CURRENT, in_force_settings
+from pipelines.in_force import CURRENT, in_force_settings, read_document_of
 from pipelines.place import Place
-from pipelines.settings import read_settings, refuse_no_desk
+from pipelines.settings import refuse_no_desk
 from pipelines.telemetry import structured_log
 from pipelines.wiring import utc_now
 from resources.config_compiler import ConfigCompiler
@@ -32,7 +32,7 @@ from trading.config.in_force import InForce, Version
 from trading.config.models import DeskSettings
 from trading.config.operations import ChangeSettings
 from trading.config.snapshot import Snapshot
-from trading.errors import ConfigError, DaybookError
+from trading.errors import ConfigError
 from trading.ports import Cache, Notice
 
 if TYPE_CHECKING:
@@ -51,9 +51,11 @@ class Watched(NamedTuple):
 
 
 @contextmanager
-def watching(where: Place, told: Callable[[str], None] | None = None) -> Iterator[Watched]:
+def watching(
+    where: Place, told: Callable[[str], None] | None = None, observers: Sequence[Observer] = ()
+) -> Iterator[Watched]:
     """Keeps this process at the configuration in force while the block runs. `told` hears a line for whatever happens,
-    in another thread.
+    in another thread; `observers` are asked after ours.
 
     Raises UsageError where there is no desk, ConfigError where nothing is in force and the files are wrong or not to be
     taken.
@@ -63,14 +65,14 @@ def watching(where: Place, told: Callable[[str], None] | None = None) -> Iterato
     with structured_log(where.home, part="configuration") as log, _compiler(changes) as child:
         work = _DeskWork(where, child)
         in_force = InForce(work.first())
-        metrics = _Figures(where, in_force.now)
-        observers: list[Observer] = [metrics, WatchedFile(where), *([_Screen(told)] if told else [])]
+        figures = _Figures(where, in_force.now)
+        asked: list[Observer] = [figures, *([_Screen(told)] if told else []), *observers]
         pointer, cache = compiled_files(where).folder / CURRENT, _shared_cache(where)
         watcher = Watcher(
-            in_force, work, watched_folders(where), pointer, _pace(changes), _Told(where, told), log, cache, observers
+            in_force, work, watched_folders(where), pointer, _pace(changes), _Told(where, told), log, cache, asked
         )
         with watcher:
-            yield Watched(in_force, watcher, metrics.made)
+            yield Watched(in_force, watcher, figures.made)
 
 
 def watch(
@@ -79,8 +81,10 @@ def watch(
     """Watches until `stopped` is set or the process is interrupted, and says what happens, a line each. With
     `metrics_port`, figures are served to this machine at it. Raises as `watching`, and UsageError where the port is
     taken."""
-    ended = stopped or Event()
-    with watching(where, say) as found:
+    refuse_no_desk(where)
+    ended, kept = stopped or Event(), _Kept(where)
+    with watching(where, say, [kept]) as found:
+        kept.begin(found)
         served: AbstractContextManager[Any] | None = found.metrics.served(metrics_port) if metrics_port else None
         found.watcher.subscribe(lambda event: _say_changed(event, say), name="screen")
         now = found.in_force.now
@@ -166,21 +170,20 @@ class _DeskWork:
 
 # --- who is told ------------------------------------------------------------------------------------------------------
 class _Told:
-    """Whom the settings say, asked anew each time: a changed address is used at once. On a screen too."""
+    """Whom the settings in force say, asked anew each time: a changed address is used at once. On a screen too."""
 
     def __init__(self, where: Place, told: Callable[[str], None] | None) -> None:
         self._where, self._told = where, told
 
     def notify(self, notice: Notice) -> bool:
-        """As the port."""
+        """As the port, but that it raises ConfigError where the settings in force cannot be read."""
         if self._told is not None and notice.level == "error":
             self._told(f"{notice.title}: {notice.text}")
         from pipelines.deployments import notifier_of
 
-        try:
-            return notifier_of(read_settings(self._where), self._where).notify(notice)
-        except DaybookError:
-            return False
+        pointer = compiled_files(self._where).pointer()
+        settings = read_document_of(pointer.configuration, self._where) if pointer else _settings(self._where)
+        return notifier_of(settings, self._where).notify(notice)
 
 
 class _Screen:
@@ -229,14 +232,13 @@ def _few(said: tuple[str, ...]) -> str:
 
 # --- figures ----------------------------------------------------------------------------------------------------------
 class _Figures:
-    """What is measured, for Prometheus; also in a file of the home."""
+    """What is measured, for Prometheus. Counting costs next to nothing; text is made when somebody reads it."""
 
     def __init__(self, where: Place, first: Version) -> None:
-        self._where, self._file = where, where.home / "logs" / METRICS
+        self._where = where
         self.made = ConfigurationMetrics(utc_now)
         self.made.first(self._measured(first))
         self.made.breaker("closed")
-        self.made.write(self._file)
 
     def examined(self, found: Examined) -> None:
         """Files were looked at."""
@@ -246,20 +248,49 @@ class _Figures:
         if found.outcome == "refused":
             self.made.refused()
         self.made.drifted(found.outcome in ("drift", "refused"))
-        self.made.write(self._file)
 
     def took(self, version: Version) -> None:
         """Another version was swapped in."""
         self.made.reloaded(self._measured(version))
-        self.made.write(self._file)
 
     def breaker(self, state: State) -> None:
         """The breaker's state now."""
         self.made.breaker(state)
-        self.made.write(self._file)
 
     def _measured(self, version: Version) -> Measured:
         pointer, found = compiled_files(self._where).pointer(), version.snapshot
         since = datetime.fromisoformat(pointer.at) if pointer is not None else utc_now()
         size = snapshot_bytes(self._where, found)
         return Measured(version.number, found.configuration_hash, since, found.environment, size, len(found))
+
+
+class _Kept:
+    """What the command leaves in files of the home: figures, for a collector of text files, and what was seen last, for
+    `daybook config status`. Not in every process that watches: it is one that tells."""
+
+    def __init__(self, where: Place) -> None:
+        self._file, self._seen, self._alone = where.home / "logs" / METRICS, WatchedFile(where), Lock()
+        self._metrics: ConfigurationMetrics | None = None
+
+    def begin(self, found: Watched) -> None:
+        """Writes both from now on."""
+        self._metrics = found.metrics
+        self.took(found.in_force.now)
+
+    def examined(self, found: Examined) -> None:
+        """Files were looked at."""
+        self._write(lambda seen: seen.examined(found))
+
+    def took(self, version: Version) -> None:
+        """Another version was swapped in."""
+        self._write(lambda seen: seen.took(version))
+
+    def breaker(self, state: State) -> None:
+        """The breaker's state now."""
+        self._write(lambda seen: seen.breaker(state))
+
+    def _write(self, tell: Callable[[WatchedFile], None]) -> None:
+        with self._alone:
+            tell(self._seen)
+            if self._metrics is not None:
+                self._metrics.write(self._file)

@@ -22,13 +22,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from trading.errors import Cancelled, ConfigError, DaybookError, DeadlinePassed, MemoryCeilingPassed, WorkerLost
 
 FRESH = "import sys; sys.path[:] = sys.argv[3:]; from resources.config_compiler import serve; serve()"
-_PROC = Path("/proc")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LOOK_S = 0.02  # how often a request's memory is looked at, and whether it was cancelled
 _ALIVE_S = 0.5  # how often an idle child looks whether its parent is still its parent
 _READY_S = 60.0  # imports on a machine that is busy
@@ -124,7 +123,9 @@ class ConfigCompiler(Generic[Given, Answer]):
     def _await(self, child: _Child, seconds: float, cancelled: Callable[[], bool]) -> None:
         """Returns when the child has something to say. Raises why it is not waited for any longer."""
         end = time.monotonic() + seconds
-        while not child.pipe.poll(_LOOK_S):
+        heard = select.poll()
+        heard.register(child.pipe.fileno(), select.POLLIN)
+        while not heard.poll(_LOOK_S * 1000):
             if cancelled():
                 raise Cancelled("checking the configuration was cancelled", 0, 1, "Ask again.", "configurations")
             if time.monotonic() > end:
@@ -177,24 +178,37 @@ class _Child:
             )
             self.pipe = Connection(ours.detach())
         self.ready = False
+        self._memory = _opened(f"/proc/{self.process.pid}/statm")
         with suppress(OSError):  # whoever asks will find that it died
             self.pipe.send((niceness, function))
 
     def resident_mb(self) -> float:
         """What it holds in memory; 0 where the system does not tell."""
+        if self._memory is None:
+            return 0.0
         try:
-            pages = int((_PROC / str(self.process.pid) / "statm").read_text().split()[1])
+            return int(os.pread(self._memory, 100, 0).split()[1]) * _PAGE_BYTES / 1e6
         except (OSError, IndexError):
             return 0.0
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def end(self) -> None:
         """Kills it and closes what led to it."""
         self.process.kill()
         self.process.wait()
+        if self._memory is not None:
+            os.close(self._memory)
+            self._memory = None
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.pipe.close()
+
+
+def _opened(file: str) -> int | None:
+    """A file of the system's, kept open: it is read many times a second. None where there is none."""
+    try:
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 # --- in the child -----------------------------------------------------------------------------------------------------

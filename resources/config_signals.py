@@ -9,9 +9,10 @@ exchanged by a link.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,13 +133,12 @@ def authored_files(folders: Iterable[Path]) -> dict[str, tuple[int, int, int]]:
     and which file it is, links followed."""
     found = {}
     for folder in folders:
-        for path in sorted(folder.glob("*.*")) if folder.is_dir() else ():
-            if path.suffix in AUTHORED:
-                try:
-                    about = path.stat()
-                except OSError:
-                    continue
-                found[str(path)] = (about.st_mtime_ns, about.st_size, about.st_ino)
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if os.path.splitext(entry.name)[1] in AUTHORED:
+                    with suppress(OSError):
+                        about = entry.stat()
+                        found[entry.path] = (about.st_mtime_ns, about.st_size, about.st_ino)
     return found
 
 

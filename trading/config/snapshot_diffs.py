@@ -18,7 +18,7 @@ from trading.config.snapshot import Snapshot
 from trading.config.symbol_fields import FIELDS
 
 MOST_SETTINGS = 1_000  # an event lists no more
-MOST_VALUES = 50_000  # of symbols
+MOST_VALUES = 10_000  # of symbols; whoever receives an event must not be held up by its size
 
 
 def differences(old: Snapshot, new: Snapshot) -> Differences:
@@ -45,10 +45,9 @@ def _symbols(old: Snapshot, new: Snapshot) -> SymbolChanges:
     both = before if before == after else sorted(set(before).intersection(after))
     rows = _rows(old, both), _rows(new, both)
     found = {field.name: _field(old, new, field.name, *rows) for field in FIELDS}
-    places = sorted({int(place) for each in found.values() for place in each.places})
-    changed = np.array(places, dtype=np.int32)
+    changed = np.unique(np.concatenate([each.places for each in found.values()]))
     return SymbolChanges(
-        tuple(both[place] for place in places),
+        tuple(both[place] for place in changed.tolist()),
         {name: _among(each, changed) for name, each in found.items() if len(each.places)},
         tuple(sorted(set(after).difference(both))),
         tuple(sorted(set(before).difference(both))),
@@ -56,6 +55,8 @@ def _symbols(old: Snapshot, new: Snapshot) -> SymbolChanges:
 
 
 def _rows(snapshot: Snapshot, symbols: list[str]) -> npt.NDArray[np.int64]:
+    if snapshot.shards == 1 and len(symbols) == len(snapshot):
+        return np.arange(len(symbols))  # rows are in order of symbols
     return np.fromiter((snapshot.row(symbol) for symbol in symbols), dtype=np.int64, count=len(symbols))
 
 
