@@ -110,7 +110,7 @@ class _Scan:
         if path in self.given:
             self.bounds.given_twice(path, line)
         self.given.add(path)
-        self.meet(path, line)
+        self.meet(path, line, len(section))
         self.skip(_SPACE)
         self.value(path)
 
@@ -135,8 +135,8 @@ class _Scan:
                 path += (self.arrays[path] - 1,)
         return path
 
-    def meet(self, path: Path, line: int) -> Path:
-        for end in range(1, len(path) + 1):
+    def meet(self, path: Path, line: int, met: int = 0) -> Path:
+        for end in range(met + 1, len(path) + 1):
             self.bounds.meet(path[:end], line)
         return path
 
