@@ -8,7 +8,7 @@ reading the environment (`settings.py`) or using a port.
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from trading.config.data import Streaming
 from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
 from trading.config.settings import Secret
-from trading.errors import ConfigError, SignatureError, StoreUnavailable
+from trading.errors import ConfigError, SignatureError, StaleVersion, StoreError, StoreUnavailable
 from trading.frames import BACKTEST_RESULTS
 from trading.ports import (
     Backups,
@@ -105,18 +105,20 @@ class HomeResource(Vended):
 
 class DeskResource(HomeResource):
     """The desk's settings; while a run has them, no other run writes to the same home. Every job that writes uses them,
-    and one process executes a run, so that they are made once for all its steps. `alone`: who started the run holds
-    the lock already."""
+    and one process executes a run, so that they are made once for all its steps. In development, where files are in
+    force at once, such a run records them as a version first. `alone`: who started the run holds the lock already."""
 
     alone: bool = False
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[DeskSettings]:
         """The settings, after other runs have ended. Raises StoreBusy naming the process that would not end."""
-        if self.alone or context.run is None or context.run.job_name in READING:  # sensors and schedules have no run
+        if context.run is None or context.run.job_name in READING:  # sensors and schedules have no run
             yield self.adapter()
             return
-        with sole_run(self.where(), context.log.info if context.log else None):
+        where, say = self.where(), context.log.info if context.log else None
+        with nullcontext() if self.alone else sole_run(where, say):
+            record_files(where, say)
             yield self.adapter()
 
     def adapter(self) -> DeskSettings:
@@ -411,6 +413,21 @@ def sole_run(where: Place, say: Callable[[str], None] | None = None) -> Iterator
     wait_s = read_settings(where).operations.runs.wait_seconds
     with held(where.home / "run.lock", f"the desk {where.home}", wait_s, say):
         yield
+
+
+def record_files(where: Place, say: Callable[[str], None] | None = None) -> None:
+    """Records the files of a desk in development as a version, where they changed. A ledger that does not answer is
+    left to the run, which needs it too and says so in its own way; somebody who recorded them meanwhile was first."""
+    from pipelines.configuration import recorded
+
+    try:
+        done = recorded(where)
+    except (StoreError, StaleVersion) as cause:
+        if say is not None:
+            say(f"the configuration is not recorded: {cause}")
+        return
+    if done is not None and done.new and say is not None:
+        say(f"the files are recorded as version {done.version.number} of the configuration")
 
 
 def disk_refusal(cause: BaseException, home: Path) -> StoreUnavailable | None:
