@@ -86,7 +86,7 @@ def read_bounded(file: File, max_bytes: int, root: File | None = None) -> bytes:
 
 
 def _inside(file: File, root: File | None, name: str) -> None:
-    if root is not None and not file.resolve().is_relative_to(root.resolve()):
+    if root is not None and not File(os.path.realpath(file)).is_relative_to(os.path.realpath(root)):
         refuse(name, None, f"lies outside {_printable(root)} once links are followed", "Put the file itself there.")
 
 

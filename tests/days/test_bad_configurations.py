@@ -390,6 +390,14 @@ BAD: dict[str, Bad] = {
     "a table in latin-1": table("symbol,max_spike\nZoë,5\n".encode("latin-1"), 2, "UTF-8"),
     "a table of a gigabyte": table(sparse(2**30), 0, "has 1,073,741,824 bytes, more than the 64,000,000"),
     "a table that is a pipe": table(os.mkfifo, 0, "is a pipe"),
+    "a table that is a link to itself": table(linked("symbols.csv"), 0, "cannot be read", "symbolic links"),
+    "a table that is a link to nowhere": table(linked("nowhere.csv"), 0, "cannot be read", "No such file"),
+    "a table whose folder leaves the desk": Bad(
+        {"desk.toml": "[symbols]\ntable = 'tables/hostname.csv'\n", "tables": linked("/etc")},
+        "tables/hostname.csv",
+        0,
+        ("lies outside",),
+    ),
     "a table whose link leaves the desk": table(linked("/etc/hostname"), 0, "lies outside"),
 }
 
