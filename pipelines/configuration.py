@@ -39,9 +39,9 @@ from pipelines.place import Place
 from pipelines.settings import refuse_no_desk
 from pipelines.symbols import columns_of
 from pipelines.wiring import utc_now
-from resources.compiled_files import Pointer
 from trading.config.data import LedgerSettings
 from trading.config.diffs import Change, bounded
+from trading.config.in_force import Pointer
 from trading.config.models import DeskSettings
 from trading.config.versions import (
     STREAM,

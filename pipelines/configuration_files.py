@@ -17,7 +17,6 @@ from pathlib import Path
 from pipelines.authored import authored, own_file, strategy_files, unchecked
 from pipelines.configuration_text import as_toml, strategy_toml
 from pipelines.place import Place
-from resources.durable import synced
 from trading.config.models import DeskSettings
 from trading.config.strategies import StrategySettings
 from trading.errors import ConfigError, UsageError
@@ -80,5 +79,4 @@ def _write(file: Path, content: bytes | None) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.new")
     draft.write_bytes(content)
-    synced(draft)
     os.replace(draft, file)

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pipelines.authored import authored
-from pipelines.in_force import FOLDER, documents
+from pipelines.in_force import documents
 from pipelines.place import Place
-from pipelines.wiring import LEDGER_FILE, LEDGERS
-from resources.compiled_files import CompiledFiles, Pointer
+from pipelines.wiring import LEDGER_FILE, LEDGERS, symbol_table
+from pipelines.wiring import compiled_files as compiled_files
 from trading.config.data import LedgerSettings
 from trading.config.diffs import ABSENT, Change, diff
+from trading.config.in_force import Pointer
 from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
 from trading.config.symbol_table import SymbolTable
@@ -43,11 +44,6 @@ class Kept(NamedTuple):
     def ledger(self) -> LedgerSettings:
         """Where it has the book kept."""
         return LedgerSettings.model_validate(self.values["data"]["storage"]["ledger"])
-
-
-def compiled_files(where: Place) -> CompiledFiles:
-    """Snapshots of a home, and the pointer to the one in force."""
-    return CompiledFiles(where.home / FOLDER)
 
 
 def kept(where: Place, digest: str) -> Kept:
@@ -137,9 +133,7 @@ def _cells(old: Kept, new: Kept) -> Sequence[Change]:
 
 
 def _table(of: Kept) -> SymbolTable | None:
-    from resources.symbol_csv import parsed_table
-
-    return None if of.table is None else parsed_table(of.table, str(of.values["symbols"]["table"]))
+    return None if of.table is None else symbol_table(of.table, str(of.values["symbols"]["table"]))
 
 
 def changes_since(where: Place, parent: str | None, new: Kept) -> list[Change]:

@@ -18,7 +18,9 @@ from trading.errors import ConfigError
 from trading.ports import BlobStore, Cluster, FrameStore, Ledger, ReferenceStore, Signer
 
 if TYPE_CHECKING:
+    from resources.compiled_files import CompiledFiles
     from resources.result_store import ResultStore
+    from trading.config.symbol_table import SymbolTable
 
 Made = TypeVar("Made")
 LEDGER_FILE = "ledger.sqlite"  # of the home
@@ -187,6 +189,21 @@ def signed_blobs(where: Place) -> BlobStore:
     from resources.disk_blobs import DiskBlobs
 
     return DiskBlobs(where.home / "signed")
+
+
+def compiled_files(where: Place) -> CompiledFiles:
+    """Compiled configurations of a home, and the pointer to the one in force."""
+    from pipelines.in_force import FOLDER
+    from resources.compiled_files import CompiledFiles
+
+    return CompiledFiles(where.home / FOLDER)
+
+
+def symbol_table(content: bytes, name: str) -> SymbolTable:
+    """A table of symbols out of the bytes of its file. Raises ConfigError with every fault."""
+    from resources.symbol_csv import parsed_table
+
+    return parsed_table(content, name)
 
 
 def plugin_version(module: str) -> str:

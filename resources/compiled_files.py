@@ -24,12 +24,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock
-from typing import NamedTuple
 
 from resources.disk_errors import refusal
 from resources.durable import synced
 from resources.file_lock import held
 from trading.config.in_force import InForce, Version
+from trading.config.in_force import Pointer as Pointer
 from trading.config.snapshot import Snapshot
 from trading.errors import ConfigError, SnapshotRefused, StaleVersion, StoreUnavailable
 
@@ -39,17 +39,6 @@ LOOK_S = 0.05
 _HASH = re.compile(r"[0-9a-f]{64}")
 _LONGEST_POINTER = 10_000  # bytes
 _APPLY = "Put a configuration in force: daybook config apply --reason."
-
-
-class Pointer(NamedTuple):
-    """Which version is in force: its number, the hash of the settings it is of, the content hash of its snapshot, its
-    environment, and when it was put in force (ISO 8601)."""
-
-    number: int
-    configuration: str
-    snapshot: str
-    environment: str
-    at: str
 
 
 class CompiledFiles:

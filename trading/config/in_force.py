@@ -26,6 +26,17 @@ class Version(NamedTuple):
     snapshot: Snapshot
 
 
+class Pointer(NamedTuple):
+    """Which version is in force: its number, the hash of the settings it is of, the content hash of its snapshot, its
+    environment, and when it was put in force (ISO 8601)."""
+
+    number: int
+    configuration: str
+    snapshot: str
+    environment: str
+    at: str
+
+
 class InForce:
     """What is in force. `now` is one attribute: reading it takes no lock and never waits for a writer."""
 

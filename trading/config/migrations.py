@@ -11,7 +11,6 @@ nothing is judged: a key that schema 1 did not know goes along with its section,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from typing import Any
 
 from trading.errors import ConfigError
@@ -51,13 +50,20 @@ def migrated(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     new place.
     """
     found = schema_of(values, where)
-    made = deepcopy(dict(values))
+    made: dict[str, Any] = _copied(values)
     for step in range(found, SCHEMA):
         try:
             made = MIGRATIONS[step](made)
         except ConfigError as cause:
             raise ConfigError(f"{where}: {cause}") from cause
     return {**made, "schema": SCHEMA}
+
+
+def _copied(value: Any) -> Any:
+    """Tables and lists as new ones; what they hold cannot change."""
+    if isinstance(value, Mapping):
+        return {key: _copied(each) for key, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, list) else value
 
 
 def schema_of(values: Mapping[str, Any], where: str) -> int:
