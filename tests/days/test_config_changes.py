@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -329,6 +330,16 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_the_page_shows_what_a_process_of_ones_own_does(new_desk: Callable[..., Desk], root: Path) -> None:
+    desk, names = new_desk(), dict[str, Any]()
+    desk.save(0.05, "[symbols.symbols.GOLD]\nmax_position_contracts = 25\n")
+    page = (root / "docs" / "how-to" / "change-configuration.md").read_text("utf-8")
+    program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0].replace('"var"', repr(str(desk.where.home)))
+    exec(compile(program, "change-configuration.md", "exec"), names)
+    assert names["limits"].max_position_contracts == 25
+    assert "daybook config watch" in page
 
 
 def test_it_ends_when_told_to(new_desk: Callable[..., Desk]) -> None:
