@@ -81,6 +81,14 @@ def linked(to: str) -> Maker:
     return lambda file: file.symlink_to(to)
 
 
+def elsewhere(folder: Path) -> None:
+    """A folder that is a link to one outside the home, with a table in it."""
+    outside = folder.parents[1] / "elsewhere"
+    outside.mkdir()
+    (outside / "symbols.csv").write_text("symbol,max_spike\nCORN,5\n")
+    folder.symlink_to(outside)
+
+
 LAUGHS = "a0: &a0 [ha, ha]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
 RULE = "[rules.r]\nrule = 'ewmac'\nparameters = { fast = 8, slow = 32 }\nweight = 1.0\n"
 MANY = "".join(f"S{number} = {{ max_spike = 2.0 }}\n" for number in range(5001))
@@ -393,8 +401,8 @@ BAD: dict[str, Bad] = {
     "a table that is a link to itself": table(linked("symbols.csv"), 0, "cannot be read", "symbolic links"),
     "a table that is a link to nowhere": table(linked("nowhere.csv"), 0, "cannot be read", "No such file"),
     "a table whose folder leaves the desk": Bad(
-        {"desk.toml": "[symbols]\ntable = 'tables/hostname.csv'\n", "tables": linked("/etc")},
-        "tables/hostname.csv",
+        {"desk.toml": "[symbols]\ntable = 'tables/symbols.csv'\n", "tables": elsewhere},
+        "tables/symbols.csv",
         0,
         ("lies outside",),
     ),
