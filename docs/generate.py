@@ -6,6 +6,7 @@ Belongs here: laying out what the code says of itself. Does not belong here: any
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from types import UnionType
@@ -20,9 +21,12 @@ from checks.expectations import suites
 from pipelines.cli import main
 from pipelines.settings import Place, read_settings
 from resources.vendors.simulated import FAULTS
+from trading.config.ceilings import Ceilings
 from trading.config.data import CsvColumns
 from trading.config.models import DeskSettings
+from trading.config.settings import Secret
 from trading.config.strategies import ANY, SEES_THE_FUTURE, RuleSettings, StrategySettings
+from trading.config.symbols import GroupOverrides
 from trading.frames import DATASETS, Dataset
 from trading.quality.examination import all_rules, rules_for
 from trading.quality.rule import Rule, layer_of
@@ -31,11 +35,23 @@ from trading.strategies.rule import rules as forecast_rules
 DOCS = Path(__file__).resolve().parent
 WIDTH = 96
 NOTE = "*Written by `make docs` from the code. Change the code, not this page.*"
+SECRET = "`{ env = 'NAME' }` or `{ file = 'path' }`"
 ENVIRONMENT = {
     "DAYBOOK_HOME": "the desk's folder; `--home` wins over it; default `./var`",
     "DAYBOOK_DEPLOYMENT": "`local` (default: files only) or `services` (Redis is the cache); `--deployment` wins",
     "DAYBOOK_BACKUPS": "where snapshots go; default: the home's name with `-backups`, beside it",
     "DAYBOOK_SIGNING_KEY": "the key that signs closes; default: `keys/signing.pem` in the home, made when first used",
+    "DAYBOOK_LIVE_KEYS": "the key ring of live orders, a folder of public keys; default: `keys/live` in the home",
+    "DAYBOOK_LIVE_KEY": "the key that signs a live configuration: a file or a `pkcs11:` URI; `--key` wins over it",
+    "DAYBOOK_PKCS11_MODULE": "the library of the token with that key",
+    "DAYBOOK_PKCS11_PIN_FILE": "a file with the token's PIN, readable by its owner only",
+    "DAYBOOK_PKCS11_PIN": "the PIN itself, where there is no such file",
+    "DAYBOOK_ENVIRONMENT": "`development`, `paper` or `production`; default: what the files say, else `development`",
+    "DAYBOOK_ROOTS": "folders, joined by `:`, that absolute paths of settings must be in; default: anywhere",
+    **{
+        f"DAYBOOK_MAX_{each.name.upper()}": f"ceiling: {each.name.replace('_', ' ')}; default {each.default:,}"
+        for each in fields(Ceilings)
+    },
     "REDIS_URL": "where Redis is, for deployment `services`, like `redis://host:6379/0`",
 }
 
@@ -82,14 +98,21 @@ def settings() -> Iterator[str]:
     """Every setting with its bounds, shipped value and meaning."""
     shipped = read_settings(Place(Path("no-such-home"), "local", Path("no-such-backups")))
     yield from ("# Settings", "", NOTE, "")
-    yield "A setting is read from `config/base.toml`; over it lies `config/<deployment>.toml`, and over both the home's"
-    yield "own `desk.toml`. Unknown settings are refused. `daybook status` shows the hash of what is in force."
-    yield "Strategies that trade are named by `trading`; their files are [strategy files](strategies.md)."
+    yield "A setting is read from `config/base.toml`; over it lie `config/<environment>.toml`,"
+    yield "`config/<deployment>.toml` and the home's own `desk.toml` (or `desk.yaml`). Unknown settings are refused."
+    yield "`daybook config show` prints what is in force; how files come into force is"
+    yield "[configuration](../how-to/configuration.md)."
+    yield "Strategies that trade are named by `trading.strategies`; their files are [strategy files](strategies.md)."
     yield "What a strategy holds that is removed or renamed is closed: its targets are 0 from the next close on."
     yield from ("", "## Desk", "")
-    yield from _table(DeskSettings, "", shipped, skip=("strategies", "vendor.columns"))
-    yield from ("", "## Columns of contract files: `[vendor.columns]`", "")
-    yield from _table(CsvColumns, "vendor.columns.", shipped.data.vendor.columns)
+    yield from _table(DeskSettings, "", shipped, skip=("strategies", "data.vendor.columns"))
+    yield from ("", "## Columns of contract files: `[data.vendor.columns]`", "")
+    yield from _table(CsvColumns, "data.vendor.columns.", shipped.data.vendor.columns)
+    yield from ("", "## Single instruments: `[symbols.asset_classes.NAME]` and further levels", "")
+    yield "Also `[symbols.exchange_groups.NAME]`, `[symbols.strategies.NAME]` and `[symbols.symbols.CODE]`."
+    yield "What `[symbols.defaults]` has may be another value for these, the last over the first; classes and"
+    yield "groups may say `inherits` besides. The columns of the table `symbols.table` have the same names."
+    yield from ("", *_table(GroupOverrides, "symbols.asset_classes.NAME.", None))
     yield from ("", "## Environment variables", "", "| variable | meaning |", "|---|---|")
     yield from (f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT.items())
 
@@ -133,7 +156,7 @@ def _table(model: type[BaseModel], prefix: str, values: BaseModel | None, skip: 
 
 def _rows(model: type[BaseModel], prefix: str, values: BaseModel | None, skip: tuple[str, ...]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        setting = prefix + name
+        setting = prefix + (field.alias or name)
         kind = field.annotation
         if setting in skip:
             continue
@@ -166,7 +189,7 @@ def _kind_of(kind: Any) -> str:
     if get_origin(kind) in (Union, UnionType):
         names = [_kind_of(option) for option in get_args(kind) if option is not type(None)]
         return " or ".join(dict.fromkeys(names))
-    words = {int: "whole number", float: "number", str: "text", bool: "true or false", date: "date"}
+    words = {int: "whole number", float: "number", str: "text", bool: "true or false", date: "date", Secret: SECRET}
     shapes = {tuple: "list of text", dict: "table"}
     return words.get(kind) or shapes.get(get_origin(kind), "text")
 

@@ -1,4 +1,5 @@
-"""Where a desk lives, and what the environment says of it; the only place that reads environment variables.
+"""Where a desk lives, and what the environment says of it; the place that reads environment variables; those of keys
+that sign live orders are read by `live_keys.py`.
 
 Belongs here: the folder, the deployment, addresses of servers, ceilings and roots. Does not belong here: files of
 settings (`authored.py`), or which configuration is in force (`settings.py`).
@@ -11,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from resources.config_documents import read_bounded
 from trading.config.ceilings import CEILINGS, Ceilings
 from trading.config.documents import DocumentCeilings
-from trading.config.settings import ROOTS, Secret
+from trading.config.settings import ROOTS, TIMEZONES, Secret
 from trading.errors import ConfigError
 
 DEPLOYMENTS = ("local", "services")
@@ -95,9 +97,17 @@ def revealed(secret: Secret, home: Path) -> str:
 
 
 def context(where: Place) -> dict[str, Any]:
-    """What models are told of the environment: ceilings, and the roots of paths with the home among them."""
+    """What models are told of the environment: ceilings, the roots of paths with the home among them, time zones."""
     roots = None if where.roots is None else (where.home, *where.roots)
-    return {CEILINGS: where.ceilings, ROOTS: roots}
+    return {CEILINGS: where.ceilings, ROOTS: roots, TIMEZONES: _is_timezone}
+
+
+def _is_timezone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def document_ceilings(where: Place) -> DocumentCeilings:

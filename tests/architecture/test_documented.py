@@ -112,7 +112,7 @@ def setting_names(model: type[Settings], prefix: str) -> list[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
             found += setting_names(field.annotation, f"{prefix}{name}.")
         elif name not in ("strategies", "rules"):
-            found.append(prefix + name)
+            found.append(prefix + (field.alias or name))
     return found
 
 

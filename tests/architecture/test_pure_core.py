@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 
 # Everything `trading` may import besides itself. What is not here needs a reason here.
 ALLOWED = {
-    "__future__", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib", "enum",
-    "functools", "hashlib", "importlib", "inspect", "io", "itertools", "json", "math", "operator", "pkgutil", "re",
-    "statistics", "types", "typing", "zlib", "numpy", "pandas", "pyarrow", "pydantic",
+    "__future__", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "difflib",
+    "enum", "functools", "hashlib", "importlib", "inspect", "io", "itertools", "json", "math", "operator", "pkgutil",
+    "re", "statistics", "types", "typing", "zlib", "numpy", "pandas", "pyarrow", "pydantic", "pydantic_core",
 }  # fmt: skip
 ALLOWED_IN = {
     ("trading/ports.py", "pathlib"): "a port says where its backups lie; nothing is opened",
     ("trading/continuity/manifest.py", "pathlib"): "names of files in a snapshot, as PurePosixPath",
+    ("trading/config/data.py", "codecs"): "whether there is a text encoding of that name",
+    ("trading/config/settings.py", "pathlib"): "paths of settings, as PurePosixPath",
     ("trading/config/in_force.py", "threading"): "writers of one reference exclude each other; readers take nothing",
     ("trading/kernels/compiled.py", "numba"): "makes machine code of the loops, here only",
     ("trading/kernels/compiled.py", "sys"): "keeps numba from looking for SciPy's BLAS as it loads",

@@ -113,7 +113,7 @@ class Streaming(Settings):
         16, ge=2, description="connections of a process to it, at most"
     )
     buffer_messages: Annotated[int, within("buffered_messages")] = Field(
-        10_000, ge=1, description="messages that wait in a process, at most; then the sender waits"
+        10_000, ge=1, description="writes that wait for it in a process, at most (write_behind); then the writer waits"
     )
     timeout_seconds: float = Field(0.5, gt=0, le=60, description="how long it may take to answer, seconds")
     reconnect_first_seconds: float = Field(5.0, gt=0, le=600, description="pause after a lost connection, seconds")

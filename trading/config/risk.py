@@ -1,7 +1,7 @@
 """Settings of risk: limits on the whole book.
 
-Belongs here: the section `risk` of a desk's settings. Does not belong here: limits on single instruments (`symbols.py`), or
-judging anything (`trading/risk/`).
+Belongs here: the section `risk` of a desk's settings. Does not belong here: limits on single instruments
+(`symbols.py`), or judging anything (`trading/risk/`).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 ROOTS = "roots"  # key of the validation context: folders that absolute paths must be in; none: anywhere
+TIMEZONES = "timezones"  # and: says of a name whether it is a time zone; none: any name is
 IN_THE_CLEAR = "secret_in_the_clear"  # type of the finding: its value must not be shown
 
 _CREDENTIALS = re.compile(r"://[^/?#\s]*@|[?&;](password|passwd|pwd|token|secret|api_?key|access_?key)=", re.IGNORECASE)

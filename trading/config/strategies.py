@@ -20,6 +20,8 @@ from trading.config.settings import Code, Name, StrictSettings
 
 Estimated = Literal["estimated"]
 Weight = Annotated[float, Field(ge=0, le=1000)]
+Scalar = Annotated[float, Field(ge=-1e9, le=1e9)]
+Parameter = Annotated[float, Field(ge=-1e12, le=1e12)] | Annotated[int, Field(ge=-(10**12), le=10**12)]
 Multiplier = Annotated[float, Field(gt=0, le=100)]
 SumOfWeights = Literal["one", "any"]
 NEAR_ONE = 0.01  # weights written with two digits need not sum to 1 exactly
@@ -58,7 +60,7 @@ class VolatilitySettings(StrictSettings):
     floor_min_periods: int = Field(100, ge=1, le=20_000, description="robust: rows needed before there is a floor")
     floor_quantile: float = Field(0.05, ge=0, le=1, description="robust: quantile that is the floor")
     window: int = Field(25, ge=2, le=5000, description="simple: rows of the rolling deviation")
-    least_points: float = Field(1e-10, ge=0, description="no volatility is smaller, points")
+    least_points: float = Field(1e-10, ge=0, le=1e12, description="no volatility is smaller, points")
     unknown_below_fraction: float = Field(
         1e-6,
         ge=0,
@@ -72,8 +74,8 @@ class RuleSettings(StrictSettings):
     """One forecasting rule of a strategy, with its parameters."""
 
     rule: Name = Field(description="which rule: a file of trading/strategies/rules")
-    parameters: dict[Name, float | int] = Field(default_factory=dict, max_length=20, description="as the rule says")
-    scalar: float | Estimated = Field(1.0, description="makes the average absolute forecast 10, or `estimated`")
+    parameters: dict[Name, Parameter] = Field(default_factory=dict, max_length=20, description="as the rule says")
+    scalar: Scalar | Estimated = Field(1.0, description="makes the average absolute forecast 10, or `estimated`")
     weight: Weight = Field(description="share of the combined forecast")
 
     @field_validator("scalar")
@@ -100,9 +102,13 @@ class ForecastSettings(StrictSettings):
     cap: float = Field(20.0, gt=0, le=1000, description="largest absolute forecast")
     average: float = Field(10.0, gt=0, le=1000, description="average absolute forecast that scalars aim at")
     multiplier: Multiplier | Estimated = Field(1.0, description="forecast diversification multiplier, or `estimated`")
-    multipliers: dict[Code, Multiplier] = Field(default_factory=dict, description="the same for single instruments")
-    weights: dict[Code, dict[Name, Weight]] = Field(
-        default_factory=dict, description="weights of rules for single instruments, in place of the rules' own"
+    multipliers: dict[Code, Multiplier] = Field(
+        default_factory=dict, max_length=2000, description="the same for single instruments"
+    )
+    weights: dict[Code, Annotated[dict[Name, Weight], Field(max_length=100)]] = Field(
+        default_factory=dict,
+        max_length=2000,
+        description="weights of rules for single instruments, in place of the rules' own",
     )
     sum_of_weights: SumOfWeights = Field(
         "one", description="one: weights of rules sum to 1 within 0.01; any: only their ratios count"
@@ -125,7 +131,9 @@ class ForecastSettings(StrictSettings):
 class PortfolioSettings(StrictSettings):
     """How positions in several instruments become a portfolio."""
 
-    weights: dict[Code, Weight] = Field(default_factory=dict, description="instrument weights; empty: equal")
+    weights: dict[Code, Weight] = Field(
+        default_factory=dict, max_length=2000, description="instrument weights; empty: equal"
+    )
     sum_of_weights: SumOfWeights = Field(
         "one", description="one: weights of instruments sum to 1 within 0.01; any: only their ratios count"
     )
@@ -153,10 +161,12 @@ class BufferSettings(StrictSettings):
 class RiskOverlaySettings(StrictSettings):
     """Scales all positions down where portfolio risk passes a limit. Fractions are of the volatility target."""
 
-    normal_fraction: float | None = Field(None, gt=0, description="expected deviation; none: no limit")
-    shocked_fraction: float | None = Field(None, gt=0, description="the same with volatilities at their 99 % quantile")
-    sum_absolute_fraction: float | None = Field(None, gt=0, description="sum of risks without diversification")
-    leverage: float | None = Field(None, gt=0, description="sum of position values / capital")
+    normal_fraction: float | None = Field(None, gt=0, le=1e6, description="expected deviation; none: no limit")
+    shocked_fraction: float | None = Field(
+        None, gt=0, le=1e6, description="the same with volatilities at their 99 % quantile"
+    )
+    sum_absolute_fraction: float | None = Field(None, gt=0, le=1e6, description="sum of risks without diversification")
+    leverage: float | None = Field(None, gt=0, le=1e6, description="sum of position values / capital")
     refits: Literal["from_start", "from_end"] = Field(
         "from_start", description="weekly correlation refits counted from the first session, or back from the last"
     )

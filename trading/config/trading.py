@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from datetime import time
 from typing import Annotated, Literal
-from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from trading.config.ceilings import within
 from trading.config.data import Delimiter, Encoding
-from trading.config.settings import Code, Column, Currency, FilePath, Name, OrNone, Settings, Text
+from trading.config.settings import TIMEZONES, Code, Column, Currency, FilePath, Name, OrNone, Settings, Text
 
 
-def _timezone(given: str) -> str:
-    if given not in available_timezones():
+def _timezone(given: str, info: ValidationInfo) -> str:
+    is_known = (info.context or {}).get(TIMEZONES)
+    if is_known is not None and not is_known(given):
         raise ValueError("there is no such time zone. Write one like America/New_York")
     return given
 
@@ -73,7 +73,7 @@ class BrokerSettings(Settings):
     port: int = Field(4002, ge=1, le=65535, description="port of that gateway")
     client_id: int = Field(1, ge=0, le=2**31 - 1, description="client id at that gateway")
     timeout_seconds: float = Field(20.0, gt=0, le=600, description="how long the gateway may take, seconds")
-    timezone: Annotated[str, StringConstraints(max_length=60), AfterValidator(_timezone)] = Field(
+    timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+/-]{1,60}$"), AfterValidator(_timezone)] = Field(
         "America/New_York", description="time zone of its days, and of Flex files"
     )
     session_ends: Annotated[time | None, OrNone] = Field(
