@@ -51,7 +51,7 @@ def test_the_homes_own_file_wins(home: Path) -> None:
     [
         ("chaptr15", ["strategy chaptr15 is unknown", "Did you mean chapter15?", "chapter15, own, trend"]),
         ("nowhere/own.toml", ["there is no strategy file nowhere/own.toml", "chapter15, own, trend"]),
-        ("", ["strategy  is unknown"]),
+        ("", ["strategy '' is unknown"]),
     ],
 )
 def test_a_strategy_that_is_not_there(home: Path, name: str, said: list[str]) -> None:
