@@ -175,7 +175,8 @@ def test_a_home_that_nobody_watches(home: Path) -> None:
 # --- a close ----------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory, loaded_two: Path, daybook: Run) -> Path:
-    """A desk of paper: configuration 1 applied, 24 March closed and signed."""
+    """A desk of paper: configuration 1 was recorded by the run that loaded it, in development; 2 was applied, in paper;
+    24 March is closed and signed."""
     home = tmp_path_factory.mktemp("configured") / "home"
     shutil.copytree(loaded_two, home)
     file = home / "desk.toml"
@@ -203,13 +204,19 @@ def test_a_signed_close_names_the_configuration_it_used(desk: Path, daybook: Run
     now = status(place(desk))
     opened = daybook("open", FIRST, "--home", desk, "--json").document
     assert opened["configuration"] == now["configuration"] == now["signed_with"]
-    assert opened["configuration_version"] == now["signed_version"] == 1
+    assert opened["configuration_version"] == now["signed_version"] == 2
     assert (now["signed_session"], now["findings"]) == ("2021-03-24", [])
     shown = daybook("open", FIRST, "--home", desk).out
     assert "configuration version" in shown
     assert opened["configuration"][:20] in shown
     signed = daybook("sign", "--home", desk, "--json").document
-    assert (signed["signed"], signed["configuration_version"]) == ("before", 1)
+    assert (signed["signed"], signed["configuration_version"]) == ("before", 2)
+
+
+def test_a_run_in_development_records_what_its_files_say(desk: Path, daybook: Run) -> None:
+    rows = daybook("config", "history", "--home", desk, "--json").document["rows"]
+    assert [(row["number"], row["environment"]) for row in rows] == [(1, "development"), (2, "paper")]
+    assert "in development they are in force" in rows[0]["reason"]
 
 
 def test_what_is_applied_after_the_close_is_the_next_closes(desk: Path, daybook: Run) -> None:
@@ -217,7 +224,7 @@ def test_what_is_applied_after_the_close_is_the_next_closes(desk: Path, daybook:
     applied(daybook, desk, "faster correlations")
     found = status(place(desk))
     assert kinds(found) == {"changed since": "told"}
-    assert (found["version"], found["signed_version"], found["drift"]) == (2, 1, False)
+    assert (found["version"], found["signed_version"], found["drift"]) == (3, 2, False)
     ended = daybook("backfill", "--home", desk, "--from", SECOND, "--to", SECOND)
     assert ended.code == 0, ended.err
     assert status(place(desk))["findings"] == []
@@ -231,7 +238,7 @@ def test_files_changed_and_not_applied_do_not_reach_a_close_and_are_told_by_its_
     changed(desk, "[features]\ncorrelation_span_weeks = 52")
     ended = daybook("backfill", "--home", desk, "--from", SECOND, "--to", SECOND)
     assert ended.code == 0, "in paper that is a warning"
-    assert daybook("open", SECOND, "--home", desk, "--json").document["configuration_version"] == 1
+    assert daybook("open", SECOND, "--home", desk, "--json").document["configuration_version"] == 2
     with dg.DagsterInstance.from_config(str(desk / "dagster")) as instance:
         key = dg.AssetCheckKey(dg.AssetKey("signature"), "configuration_drift")
         record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
