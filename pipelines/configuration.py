@@ -55,6 +55,7 @@ from trading.errors import ConfigError, DaybookError, EventConflict, SnapshotRef
 
 CHANNEL = "configuration"  # of the shared cache: what is said there is the pointer, as JSON
 FILES, APPLIED = "files", "applied"  # words for a configuration that has no number, or the newest
+SPARE_S = 300.0  # so long, what another writer has just compiled is left alone
 _log = logging.getLogger(__name__)
 
 
@@ -221,7 +222,7 @@ def _tell(where: Place, version: VersionRecord) -> None:
 def _forget(where: Place, history: Sequence[VersionRecord], count: int) -> None:
     """Deletes compiled configurations but the newest ones: they can be compiled again."""
     with suppress(DaybookError):
-        compiled_files(where).forget({version.snapshot for version in history[-count:]})
+        compiled_files(where).forget({version.snapshot for version in history[-count:]}, SPARE_S)
 
 
 # --- healing ----------------------------------------------------------------------------------------------------------
@@ -272,7 +273,8 @@ def _pointer(where: Place) -> Pointer | None:
 def _set_damaged_aside(where: Place) -> None:
     file = compiled_files(where).folder / CURRENT
     if file.exists() and _pointer(where) is None:
-        file.replace(file.with_name(f"{CURRENT}.damaged"))
+        with suppress(FileNotFoundError):  # somebody else did so at the same moment
+            file.replace(file.with_name(f"{CURRENT}.damaged"))
 
 
 def _standing(where: Place) -> Standing:

@@ -78,16 +78,25 @@ class CompiledFiles:
         """Content hashes of the snapshots kept, sorted; what a killed writer left is not among them."""
         return sorted(file.stem for file in self.folder.glob("snapshots/*.snapshot") if _HASH.fullmatch(file.stem))
 
-    def forget(self, keep: Collection[str]) -> int:
+    def forget(self, keep: Collection[str], spare_s: float = 0.0) -> int:
         """Deletes snapshots that are neither among `keep` nor in force, and what killed writers left; how many those
-        were. Who has one mapped keeps it."""
+        were. What was written in the last `spare_s` seconds before the pointer moved stays: another writer may be about
+        to point at it. Who has one mapped keeps it."""
         with self._alone(), _translated(self.folder):
             now = self.pointer()
             kept = {f"{name}.snapshot" for name in (*keep, *([now.snapshot] if now else ()))}
-            gone = [file for file in self.folder.glob("snapshots/*") if file.name not in kept]
+            others = [file for file in self.folder.glob("snapshots/*") if file.name not in kept]
+            gone = [file for file in others if not spare_s or self._older(file, spare_s)]
             for file in gone:
                 file.unlink(missing_ok=True)
         return len(gone)
+
+    def _older(self, file: Path, seconds: float) -> bool:
+        """Whether a file is that much older than the pointer; not, where its writer has just renamed it."""
+        try:
+            return file.stat().st_mtime < (self.folder / "current").stat().st_mtime - seconds
+        except FileNotFoundError:
+            return False
 
     def pointer(self) -> Pointer | None:
         """Which version is in force; None where none ever was. Raises ConfigError on a pointer that cannot be read."""

@@ -97,6 +97,17 @@ def test_what_is_forgotten_stays_with_those_who_have_it(files: CompiledFiles) ->
     assert opened.position_limit("US10") == 2
 
 
+def test_what_another_writer_has_just_written_is_not_forgotten(files: CompiledFiles) -> None:
+    """He points at it next; what is older than that is nobody's."""
+    old, now = (applied(files, number).snapshot for number in (1, 2))
+    written, draft = files.put(numbered(3)), files.folder / "snapshots" / ".new-his"
+    draft.write_bytes(b"half of it")
+    pointed = (files.folder / "current").stat().st_mtime
+    os.utime(files.folder / "snapshots" / f"{old}.snapshot", (pointed - 61, pointed - 61))
+    assert files.forget([], spare_s=60) == 1
+    assert (files.hashes(), draft.exists()) == (sorted([now, written]), True)
+
+
 def test_a_disk_that_may_not_be_written_is_said(files: CompiledFiles, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("a file where the folder should be")
     with pytest.raises(StoreUnavailable, match="config cannot be used"):
