@@ -231,7 +231,7 @@ def test_what_is_applied_after_the_close_is_the_next_closes(desk: Path, daybook:
     versions = [
         daybook("open", day, "--home", desk, "--json").document["configuration_version"] for day in (FIRST, SECOND)
     ]
-    assert versions == [1, 2]
+    assert versions == [2, 3]
 
 
 def test_files_changed_and_not_applied_do_not_reach_a_close_and_are_told_by_its_check(desk: Path, daybook: Run) -> None:
