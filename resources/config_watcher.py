@@ -16,8 +16,8 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from concurrent.futures import Future
-from contextlib import aclosing, asynccontextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -224,7 +224,8 @@ class Watcher:
             except Exception as cause:  # whatever it is, the next change is looked at
                 self._log.exception("configuration_watcher_failed", error=f"{type(cause).__name__}: {cause}")
                 for waiting in due.asked:
-                    waiting.set_exception(cause)
+                    with suppress(InvalidStateError):  # who asked may have gone
+                        waiting.set_exception(cause)
 
     def _next(self) -> _Due:
         """What is due, taken out of what there is to do; nothing but the pointer when nobody said anything."""
@@ -273,7 +274,7 @@ class Watcher:
         look = bool(due.asked) or files != self._seen
         if not look and self._newer() is None:
             return
-        if self._held_back(due):
+        if self._held_back(due, look):
             return
         if look:
             self._seen = files
@@ -281,14 +282,17 @@ class Watcher:
         else:
             self._follow(self._clock())
 
-    def _held_back(self, due: _Due) -> bool:
+    def _held_back(self, due: _Due, look: bool) -> bool:
+        """Whether the breaker is open. Bad files do not hold back what somebody applied."""
         before, now = self._breaker.state, self._clock()
         self._set(self._breaker.asked(now))
         if self._breaker.state != "open":
             return False
-        self._later(due, self._breaker.wait_seconds(now))
         if before == "closed":
             self._say_open()
+        if not look and self._breaker.cause == "refusals":
+            return False
+        self._later(due, self._breaker.wait_seconds(now))
         return True
 
     def _look(self, due: _Due) -> None:
@@ -308,7 +312,8 @@ class Watcher:
             self._seen = None
             self._later(replace(due, asked=[], files_since=began), RETRY_S)
         for waiting in due.asked:
-            waiting.set_result(found)
+            with suppress(InvalidStateError):
+                waiting.set_result(found)
 
     def _examined(self) -> Examined:
         try:
@@ -359,6 +364,9 @@ class Watcher:
             "configuration_in_force", version=new.number, before=old.number, ms=round((swapped - since) * 1000, 1),
             configuration=new.snapshot.configuration_hash, told_ms=round((self._clock() - swapped) * 1000, 1),
         )  # fmt: skip
+        if self._drift:  # whether files still say something else
+            self._seen = None
+            self._files_changed()
 
     def _tell(self, old: Version, new: Version) -> None:
         with self._changed:
@@ -392,8 +400,9 @@ class Watcher:
 
     def _say_open(self) -> None:
         pause = self._breaker.limits.pause_seconds
+        held = "nothing" if self._breaker.cause == "changes" else "nothing from files"
         text = (
-            f"{self._breaker.reason}. Version {self._in_force.now.number} stays in force, and nothing is taken up for "
+            f"{self._breaker.reason}. Version {self._in_force.now.number} stays in force, and {held} is taken up for "
             f"{pause:g} s; then what is there by then is tried. Find out who changes the configuration, and stop it."
         )
         self._notify("error", "changes of the configuration are held back", text)

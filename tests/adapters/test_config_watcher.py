@@ -470,6 +470,21 @@ def test_a_look_can_be_asked_for_from_a_thread_and_awaited(watched: Callable[...
     assert [event.version.number for event in events] == [2]
 
 
+def test_who_asked_for_a_look_and_left_disturbs_nobody(watched: Callable[..., Desk]) -> None:
+    found = watched()
+
+    async def impatient() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(found.watcher.looked(), 0)
+
+    asyncio.run(impatient())
+    gone = found.watcher.look()
+    gone.cancel()
+    assert found.watcher.look().result(SOON_S).outcome == "same"
+    found.save("spike = 6.0")
+    eventually(lambda: found.spike() == 6.0)
+
+
 def test_stopping_ends_every_thread_and_who_waits_is_told(watched: Callable[..., Desk]) -> None:
     found = watched()
     found.watcher.stop()
@@ -520,6 +535,17 @@ def test_versions_put_in_force_elsewhere_are_held_back_by_the_same_breaker(watch
     eventually(lambda: found.watcher.breaker.state == "open")
     assert found.spike() == 11.0
     eventually(lambda: found.spike() == 20.0)
+
+
+def test_bad_files_do_not_hold_back_what_somebody_applied(watched: Callable[..., Desk]) -> None:
+    found = watched(BreakerLimits(max_changes=100, max_refusals=1, pause_seconds=30.0))
+    found.save("bad1 = 1")
+    eventually(lambda: found.told.notices)
+    found.save("bad2 = 2")
+    eventually(lambda: found.watcher.breaker.state == "open")
+    desk.apply(found.home, 6.0)
+    eventually(lambda: found.spike() == 6.0, 10.0)
+    assert found.watcher.breaker.state == "open"
 
 
 # --- in a child -------------------------------------------------------------------------------------------------------

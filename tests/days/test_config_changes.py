@@ -234,6 +234,7 @@ def test_where_files_are_not_in_force_they_are_judged_and_the_pointer_is_followe
     assert "daybook_configuration_drift 1.0" in watched.metrics.text()
     apply(desk.where, "a smaller loss", "ann")
     eventually(lambda: loss(watched) == 0.04)
+    eventually(lambda: "daybook_configuration_drift 0.0" in watched.metrics.text())
     rollback(desk.where, 1, "that was too small", "bob")
     eventually(lambda: loss(watched) == 0.05)
     assert [version.author for version in history(desk.where)] == ["ann", "ann", "bob"]

@@ -27,13 +27,13 @@ def test_as_many_changes_as_are_allowed_go_through() -> None:
 
 def test_the_attempt_after_that_opens_it_and_it_says_why() -> None:
     breaker = after(("changed", 0), ("changed", 1), ("changed", 2), ("asked", 3))
-    assert (breaker.state, breaker.opened_at) == ("open", 3)
+    assert (breaker.state, breaker.opened_at, breaker.cause) == ("open", 3, "changes")
     assert breaker.reason == "3 changes within 60 s (at most 3 are taken)"
 
 
 def test_bad_ones_open_it_too() -> None:
     breaker = after(("refused", 10), ("refused", 11), ("asked", 12))
-    assert breaker.state == "open"
+    assert (breaker.state, breaker.cause) == ("open", "refusals")
     assert breaker.reason == "2 refused configurations within 60 s (at most 2 are taken)"
 
 
@@ -63,6 +63,11 @@ def test_a_bad_attempt_opens_it_for_another_pause() -> None:
     assert again.reason == "the attempt after the pause was refused too"
     assert again.asked(63.9).state == "open"
     assert again.asked(64).state == "half_open"
+
+
+def test_a_change_that_was_let_through_although_it_is_open_leaves_it_open() -> None:
+    opened = after(("refused", 1), ("refused", 2), ("asked", 3))
+    assert opened.changed(4) == opened
 
 
 def test_asking_twice_while_half_open_does_not_open_it() -> None:

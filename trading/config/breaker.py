@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 State = Literal["closed", "open", "half_open"]
+Cause = Literal["changes", "refusals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class BreakerLimits:
 class Breaker:
     """Where a breaker stands. Every `now` is seconds of one clock that does not go back; methods give a new value.
 
-    `changes` and `refusals` are the instants of those within the window; `reason` says why it opened, empty while it is
-    closed.
+    `changes` and `refusals` are the instants of those within the window. `cause` says what there was too much of, and
+    `reason` says it in words; none while it is closed.
     """
 
     limits: BreakerLimits
@@ -39,6 +40,7 @@ class Breaker:
     changes: tuple[float, ...] = ()
     refusals: tuple[float, ...] = ()
     opened_at: float = 0.0
+    cause: Cause | None = None
     reason: str = ""
 
     def asked(self, now: float) -> Breaker:
@@ -49,18 +51,25 @@ class Breaker:
         if self.state == "half_open":
             return self
         recent = self._recent(now)
-        reason = recent._too_many()
-        return recent._opened(now, reason) if reason else recent
+        if len(recent.changes) >= self.limits.max_changes:
+            return recent._opened(now, "changes", self._many(len(recent.changes), self.limits.max_changes, "changes"))
+        if len(recent.refusals) >= self.limits.max_refusals:
+            said = self._many(len(recent.refusals), self.limits.max_refusals, "refused configurations")
+            return recent._opened(now, "refusals", said)
+        return recent
 
     def changed(self, now: float) -> Breaker:
-        """After an attempt that changed the configuration."""
+        """After an attempt that changed the configuration. One that was let through although this is open leaves it
+        open."""
+        if self.state == "open":
+            return self
         kept = self._recent(now) if self.state == "closed" else Breaker(self.limits)
         return replace(kept, changes=(*kept.changes, now))
 
     def refused(self, now: float) -> Breaker:
         """After an attempt that was refused."""
         if self.state == "half_open":
-            return self._opened(now, "the attempt after the pause was refused too")
+            return self._opened(now, "refusals", "the attempt after the pause was refused too")
         kept = self._recent(now)
         return replace(kept, refusals=(*kept.refusals, now))
 
@@ -77,14 +86,8 @@ class Breaker:
         changes = tuple(at for at in self.changes if at > since)
         return replace(self, changes=changes, refusals=tuple(at for at in self.refusals if at > since))
 
-    def _too_many(self) -> str:
-        found = (
-            (len(self.changes), self.limits.max_changes, "changes"),
-            (len(self.refusals), self.limits.max_refusals, "refused configurations"),
-        )
-        within = f"within {self.limits.window_seconds:g} s"
-        said = [f"{count} {what} {within} (at most {most} are taken)" for count, most, what in found if count >= most]
-        return " and ".join(said)
+    def _many(self, count: int, most: int, what: str) -> str:
+        return f"{count} {what} within {self.limits.window_seconds:g} s (at most {most} are taken)"
 
-    def _opened(self, now: float, reason: str) -> Breaker:
-        return Breaker(self.limits, "open", (), (), now, reason)
+    def _opened(self, now: float, cause: Cause, reason: str) -> Breaker:
+        return Breaker(self.limits, "open", (), (), now, cause, reason)
