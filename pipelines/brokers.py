@@ -126,6 +126,20 @@ class _Files:
         return {code: symbol for symbol, code in symbols_of(self.home, self.settings.trading.broker).items()}
 
 
+def handed_live(home: Path) -> set[str]:
+    """Ids of orders that a home handed over live, to a gateway or as files."""
+    from resources.brokers.ib_orders import SentOrders
+    from resources.brokers.order_files import HandedOrders
+
+    if not (home / BOOKS).exists():
+        return set()
+    sent, handed = SentOrders(home / BOOKS), HandedOrders(home / BOOKS, home, live=True)
+    try:
+        return sent.live() | handed.live()
+    finally:
+        sent.close()
+
+
 def statement_folder(home: Path, chosen: BrokerSettings) -> Path:
     """Where statement files are put: the folder of the settings, or the home's own, which is made."""
     if chosen.statements is not None:

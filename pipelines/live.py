@@ -8,22 +8,19 @@ Belongs here: what is in force, the file, the clock. Does not belong here: what 
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
 from pipelines import live_keys
 from pipelines.settings import Place, read_settings
-from pipelines.wiring import ledger, utc_now
+from pipelines.wiring import compiled_files, ledger, utc_now
 from trading.config.live import (
-    LARGEST_BYTES,
     PRODUCTION,
     LiveCapability,
     PaperPermit,
-    Signed,
     Standing,
     Terms,
+    key_id,
     sign,
     verified,
 )
@@ -34,11 +31,7 @@ from trading.errors import (
     LiveOtherConfiguration,
     LiveOtherEnvironment,
     LiveRefused,
-    LiveUnreadable,
-    LiveUnsigned,
 )
-
-FILE = Path("config") / "live.json"  # of the home
 
 
 def permit_of(where: Place, settings: DeskSettings) -> LiveCapability | PaperPermit:
@@ -46,7 +39,7 @@ def permit_of(where: Place, settings: DeskSettings) -> LiveCapability | PaperPer
     configuration yields now. Raises LiveRefused where it yields nothing."""
     if settings.environment != PRODUCTION:
         return PaperPermit(settings.environment)
-    return verified(_signed(where), live_keys.trusted(where), standing(where, settings), utc_now())
+    return _verified(where, settings)
 
 
 def standing(where: Place, settings: DeskSettings) -> Standing:
@@ -71,15 +64,20 @@ def sign_live(where: Place, account: str, expires: date, key: str | None) -> dic
     terms = Terms(held.configuration, held.number, held.broker, account, held.home, now, until, name)
     signed = sign(terms, with_key.sign)
     found = verified(signed, live_keys.trusted(where), held, now)
-    _write(where.home / FILE, signed.to_bytes())
-    return {**_told(found.terms), "written": str(where.home / FILE)}
+    file = live_keys.live_file(where)
+    file.write(signed)
+    return {**_told(found.terms), "written": str(file.path)}
 
 
 def verify_live(where: Place) -> dict[str, Any]:
     """What the signed live configuration says, after it was verified against what is in force. Raises LiveRefused."""
     settings = read_settings(where)
     _refuse_environment(settings)
-    return _told(verified(_signed(where), live_keys.trusted(where), standing(where, settings), utc_now()).terms)
+    return _told(
+        verified(
+            live_keys.live_file(where).read(), live_keys.trusted(where), standing(where, settings), utc_now()
+        ).terms
+    )
 
 
 def status(where: Place) -> dict[str, Any]:
@@ -96,20 +94,21 @@ def status(where: Place) -> dict[str, Any]:
 
 def key_of(given: str | None) -> dict[str, Any]:
     """A key's id, and its public part as a key ring keeps it. Raises LiveKeyUnusable."""
-    from resources.key_ring import public_pem
-    from trading.config.live import key_id
-
     public = live_keys.signing_key(given).public()
-    return {"key": key_id(public), "file": f"{key_id(public)}.pub", "pem": public_pem(public)}
+    return {"key": key_id(public), "file": f"{key_id(public)}.pub", "pem": live_keys.public_pem(public)}
+
+
+def _verified(where: Place, settings: DeskSettings) -> LiveCapability:
+    """What the signed live configuration of a home yields now. Raises LiveRefused."""
+    return verified(live_keys.live_file(where).read(), live_keys.trusted(where), standing(where, settings), utc_now())
 
 
 # --- what is in force -------------------------------------------------------------------------------------------------
 def _number_in_force(where: Place, configuration: str) -> int:
-    from resources.compiled_files import CompiledFiles
     from trading.config.versions import STREAM, history_of
 
     history = history_of(entry.event for entry in ledger(where).entries(streams=[STREAM]))
-    pointer = CompiledFiles(where.home / FILE.parent).pointer()
+    pointer = compiled_files(where).pointer()
     if not history or pointer is None:
         raise LiveOtherConfiguration(
             f"no configuration was put in force in {where.home}: run daybook config apply --reason, then sign it."
@@ -143,56 +142,16 @@ def _refuse_account(settings: DeskSettings, account: str) -> None:
 
 def _refuse_paper_orders(where: Place) -> None:
     """Orders that were decided on paper and are still at work would be handed over live by the next close."""
+    from pipelines.brokers import handed_live
     from trading.book.order_life import OPEN
 
     rows = [row for row in ledger(where).rows("orders", {"level": "contract"}) if row["status"] in OPEN]
-    on_paper = sorted({str(row["order_id"]) for row in rows} - _handed_live(where))
+    on_paper = sorted({str(row["order_id"]) for row in rows} - handed_live(where.home))
     if on_paper:
         raise LiveOrderFromPaper(
             f"{len(on_paper)} orders are at work on paper, {on_paper[0]} the first, and the next close would send them "
             "live: nothing was signed. Close on paper until they are filled, or go live from a home of its own."
         )
-
-
-def _handed_live(where: Place) -> set[str]:
-    from pipelines.brokers import BOOKS
-    from resources.brokers.ib_orders import SentOrders
-    from resources.brokers.order_files import HandedOrders
-
-    if not (where.home / BOOKS).exists():
-        return set()
-    sent, handed = SentOrders(where.home / BOOKS), HandedOrders(where.home / BOOKS, where.home, live=True)
-    try:
-        return sent.live() | handed.live()
-    finally:
-        sent.close()
-
-
-# --- the file ---------------------------------------------------------------------------------------------------------
-def _signed(where: Place) -> Signed:
-    file = where.home / FILE
-    try:
-        with file.open("rb") as opened:
-            return Signed.from_bytes(opened.read(LARGEST_BYTES + 1))
-    except FileNotFoundError as cause:
-        raise LiveUnsigned(
-            f"no live configuration is signed for {where.home}. Look at what is in force (daybook config status), then "
-            "sign it: daybook live sign."
-        ) from cause
-    except OSError as cause:
-        raise LiveUnreadable(f"{file} cannot be read: {cause.strerror or cause}. Make it readable.") from cause
-
-
-def _write(file: Path, content: bytes) -> None:
-    """All of it or nothing."""
-    from resources.durable import synced
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    synced(draft)
-    draft.replace(file)
-    synced(file.parent)
 
 
 def _told(terms: Terms) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The keys of live orders at a desk: which are trusted, and with which a person signs.
+"""The keys of live orders at a desk, which are trusted and with which a person signs, and the file of what was signed.
 
-Belongs here: what the environment says of them. Does not belong here: reading keys (`resources/key_ring.py`,
-`resources/pkcs11_signer.py`), or what is signed (`trading/config/live.py`).
+Belongs here: where they are, by the home and the environment. Does not belong here: reading them
+(`resources/key_ring.py`, `resources/pkcs11_signer.py`), or what is signed (`trading/config/live.py`).
 
     DAYBOOK_LIVE_KEYS         the key ring, a folder of public keys; default <home>/keys/live
     DAYBOOK_LIVE_KEY          the key that signs: a file, or a pkcs11: URI; `--key` wins over it
@@ -21,8 +21,10 @@ from trading.config.live import key_id
 from trading.errors import LiveKeyUntrusted, LiveKeyUnusable
 
 if TYPE_CHECKING:
+    from resources.live_file import LiveFile
     from resources.pkcs11_signer import TokenKey
 
+FILE = Path("config") / "live.json"  # of the home
 _MODULE = "DAYBOOK_PKCS11_MODULE"
 
 
@@ -74,6 +76,20 @@ def signing_key(given: str | None) -> SigningKey:
         return KeyFile(Path(name))
     token = TokenKey.from_uri(name)
     return Pkcs11Key(token, _module(token), _pin())
+
+
+def live_file(where: Place) -> LiveFile:
+    """The signed live configuration of a home."""
+    from resources.live_file import LiveFile
+
+    return LiveFile(where.home / FILE)
+
+
+def public_pem(public: bytes) -> str:
+    """A public key (32 bytes) as a ring keeps it."""
+    from resources import key_ring
+
+    return key_ring.public_pem(public)
 
 
 def trusted_or_how(where: Place, public: bytes) -> str:

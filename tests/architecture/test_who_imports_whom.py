@@ -10,6 +10,7 @@ SHARED = {
     "resources.arrow_arrays": "columns as arrays without pandas, for every reader of panels",
     "resources.arrow_messages": "bounded reading of Arrow's streams, for every form of a configuration",
     "resources.brokers.flex_rows": "the XML of Flex statements: half of one reader, in a file of its own",
+    "resources.brokers.ib_account": "an account there, read: half of one adapter, in a file of its own",
     "resources.brokers.ib_days": "days of a gateway: part of one adapter, in a file of its own",
     "resources.brokers.ib_futures": "what instruments are at Interactive Brokers: part of one adapter, likewise",
     "resources.brokers.ib_gateway": "a conversation with a gateway: part of one adapter, likewise",
@@ -44,8 +45,11 @@ SHARED = {
 }
 # Adapters are made here: from settings (`vended`, as Dagster resources) and for a deployment.
 MAKERS = {"resources.vended"}
-# With Dagster, without what that takes to load, as sources of backtests, and by the settings of brokers.
-NAMES_ADAPTERS = {"pipelines.deployments", "pipelines.wiring", "pipelines.panel_sources", "pipelines.brokers"}
+# With Dagster, without what that takes to load, as sources of backtests, by the settings of brokers, and by what the
+# environment says of keys.
+NAMES_ADAPTERS = {
+    "pipelines.deployments", "pipelines.wiring", "pipelines.panel_sources", "pipelines.brokers", "pipelines.live_keys",
+}  # fmt: skip
 RESTRICTED = ("dg.asset", "dg.op", "dg.job", "dg.multi_asset", "dg.asset_check", "dg.multi_asset_check", "dg.sensor",
               "dg.schedule", "dg.run_failure_sensor", "dg.graph")  # fmt: skip
 

@@ -54,6 +54,7 @@ from trading.errors import (
     LiveOtherEnvironment,
     LiveOtherHome,
     LivePermitMissing,
+    LiveRefused,
     LiveSignatureWrong,
     LiveUnreadable,
     LiveUnsigned,
@@ -542,6 +543,21 @@ def test_no_live_order_is_sent(attempt: Attempt, road: Callable[[Attempt], None]
     assert str(caught.value).endswith(".")
     assert attempt.gateway.placed() == []
     assert not list(attempt.home.rglob("orders/*")), "no file that anybody executes"
+
+
+def test_the_table_is_in_the_page_for_people() -> None:
+    page = (ROOT / "docs" / "how-to" / "paper-and-live.md").read_text("utf-8")
+    rows = [f"| {road.__name__.replace('_', ' ')} | `{refused.__name__}` |" for road, refused in ATTEMPTS.items()]
+    assert len(rows) >= 15
+    assert page.endswith("\n".join(["| attempt | refused as |", "|---|---|", *rows]) + "\n")
+
+
+def test_every_refusal_is_explained() -> None:
+    page = (ROOT / "docs" / "how-to" / "paper-and-live.md").read_text("utf-8")
+    explained = page.partition("## When a close is refused")[2].partition("\n## ")[0]
+    names = [kind.__name__ for kind in LiveRefused.__subclasses__()]
+    assert len(names) > 15
+    assert not [name for name in names if f"`{name}`" not in explained]
 
 
 # --- what is said to who goes by files -------------------------------------------------------------------------------
