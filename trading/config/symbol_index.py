@@ -36,15 +36,26 @@ class Shard(NamedTuple):
     size: int
 
 
+class _Table(NamedTuple):
+    """A shard's places; what leaves of a hash a place among them; and the row before the shard's first."""
+
+    places: memoryview
+    mask: int
+    before: int
+
+
 class SymbolIndex:
     """Names, their rows, and a table over their hashes; immutable. Rows of a shard are sorted by symbol."""
 
-    __slots__ = ("_names", "_shards", "_starts", "_tables", "shards")
+    __slots__ = ("_names", "_starts", "_tables", "shards")
 
     def __init__(self, names: memoryview, starts: memoryview, table: memoryview, shards: Iterable[Shard]) -> None:
         self._names, self._starts = names, starts
         self.shards = tuple(shards)
-        self._tables = tuple(table[shard.place : shard.place + shard.size] for shard in self.shards)
+        self._tables = tuple(
+            _Table(table[shard.place : shard.place + shard.size], shard.size - 1, shard.first - 1)
+            for shard in self.shards
+        )
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -52,12 +63,22 @@ class SymbolIndex:
     def find(self, symbol: str) -> int:
         """The row of a symbol, or -1."""
         name = symbol.encode("utf-8", "surrogatepass")
-        code = zlib.crc32(name)
-        number = (code >> _SHARD_BITS) % len(self.shards)
-        table, names, starts = self._tables[number], self._names, self._starts
-        mask, before = len(table) - 1, self.shards[number].first - 1
-        for slot in range(code, code + len(table)):  # a damaged table ends too
-            entry = table[slot & mask]
+        code, tables, starts = zlib.crc32(name), self._tables, self._starts
+        table = tables[(code >> _SHARD_BITS) % len(tables)]
+        places, mask, before = table
+        entry = places[code & mask]
+        if not entry:
+            return -1
+        row = before + entry
+        if self._names[starts[row] : starts[row + 1]] == name:
+            return row
+        return self._further(name, code, table)
+
+    def _further(self, name: bytes, code: int, table: _Table) -> int:
+        """The row of a name that is not where it was looked for first, as one in six is not."""
+        names, starts, (places, mask, before) = self._names, self._starts, table
+        for slot in range(code + 1, code + len(places)):  # a damaged table ends too
+            entry = places[slot & mask]
             if not entry:
                 break
             row = before + entry
@@ -67,7 +88,7 @@ class SymbolIndex:
 
     def symbol(self, row: int) -> str:
         """The symbol of a row."""
-        return str(self._names[self._starts[row] : self._starts[row + 1]], "utf-8")
+        return str(self._names[self._starts[row] : self._starts[row + 1]], "utf-8", "replace")
 
     def __iter__(self) -> Iterator[str]:
         """Symbols in the order of their rows."""
