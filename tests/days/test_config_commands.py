@@ -286,6 +286,24 @@ def test_a_snapshot_that_is_gone_is_compiled_again(three: Path) -> None:
     assert compiled_files(where).verify(name).configuration_hash == read_settings(where).content_hash()
 
 
+def test_a_damaged_document_is_named_and_another_version_or_the_files_take_its_place(three: Path, daybook: Run) -> None:
+    """Nothing of it is trusted; the history is there all the same."""
+    where = place(three)
+    newest = configuration.in_force(where).configuration
+    document = three / "config" / "documents" / newest[:2] / newest
+    good = document.read_bytes()
+    document.write_bytes(good.replace(b"0.03", b"0.30"))
+    refused = daybook("config", "show", "--home", three)
+    assert (refused.code, f"configuration {newest[:12]} cannot be read" in refused.err) == (2, True), refused.err
+    assert daybook("config", "history", "--home", three, "--json").document["count"] == 3
+    back = daybook("config", "rollback", "2", "--reason", "the newest is damaged", "--home", three, "--json")
+    assert back.code == 0, back.err
+    assert lost(where) == 0.04
+    assert "cannot be read" in back.document["changes"][0]["text"]
+    assert daybook("config", "apply", "--reason", "the files say it still", "--home", three).code == 0
+    assert (lost(where), document.read_bytes()) == (0.03, good)
+
+
 def test_a_home_that_is_ahead_of_its_ledger_is_told_of(three: Path) -> None:
     """Restored from backups of different days: nothing is guessed."""
     (three / "ledger.sqlite").unlink()
