@@ -396,6 +396,52 @@ def test_settings_of_another_version_of_daybook_are_refused(content: bytes) -> N
         Snapshot.open(_summed(without))
 
 
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_directory_somebody_else_wrote_is_refused_by_name_or_gives_answers(data) -> None:
+    content = compiled(columns_of(ROWS), SECTIONS, FACTS)
+    directory = content[72 : 72 + int.from_bytes(content[24:32], "little")]
+    tree = json.loads(directory)
+    places = list(_places(tree))
+    holder, key = data.draw(st.sampled_from(places))
+    new = data.draw(st.one_of(JSON, st.sampled_from([other[place] for other, place in places])))
+    holder[key] = json.loads(json.dumps(new))
+    other = _rewritten(content, json.dumps(tree).encode())
+    said = ""
+    try:
+        snapshot = Snapshot.verified(other)
+        for symbol in snapshot:
+            snapshot.order_limits(symbol, "trend").passed_by(1, 1, 1.0)
+    except (SnapshotRefused, UnknownSymbol) as refused:
+        said = str(refused)
+    assert len(said) < 1_000
+
+
+def test_a_directory_of_brackets_is_refused(content: bytes) -> None:
+    with pytest.raises(SnapshotRefused, match="its directory cannot be read"):
+        Snapshot.open(_rewritten(content, b"[" * 100_000))
+
+
+JSON = st.one_of(st.none(), st.booleans(), st.integers(-10, 1 << 70), st.text(max_size=5), st.just([]), st.just({}))
+
+
+def _places(tree: Any) -> Any:
+    """Every place of a tree, as what holds it and its key there."""
+    for key in list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+        yield tree, key
+        yield from _places(tree[key])
+
+
+def _rewritten(content: bytes, directory: bytes) -> bytes:
+    """A file with another directory, and everything that says so."""
+    before = -(-(72 + int.from_bytes(content[24:32], "little")) // 8) * 8
+    padded = directory + bytes(-(72 + len(directory)) % 8)
+    total = 72 + len(padded) + len(content) - before
+    header = content[:16] + total.to_bytes(8, "little") + len(directory).to_bytes(8, "little")
+    header += hashlib.sha256(directory).digest() + bytes(8)
+    return _summed(header + padded + content[before:])
+
+
 def _flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 

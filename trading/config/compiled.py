@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trading.config.snapshot import Snapshot as Snapshot
 from trading.config.snapshot_facts import Fact, checked_facts
 from trading.config.snapshot_layout import Contents, Part, packed, view
-from trading.config.snapshot_parts import FORMATS, SHAPE
+from trading.config.snapshot_parts import ROWS, SHAPE
 from trading.config.symbol_fields import FIELDS
 from trading.config.symbol_index import built
 from trading.errors import ConfigError
@@ -44,24 +44,20 @@ def compiled(
         "table": view(index.table.tobytes(), "I"),
         "sparse": view(_sparse(columns)),
     }
-    for name, (values, form) in _by_row(columns, float(told["capital_base"])).items():
-        parts[name] = _ordered(name, values, form, index.order)
+    for name, values in _by_row(columns, float(told["capital_base"])).items():
+        parts[name] = _ordered(name, values, ROWS[name], index.order)
     parts |= {f"section.{name}": view(content) for name, content in sorted(sections.items())}
     return packed(Contents(about, {name: Part(values) for name, values in parts.items()}))
 
 
-def _by_row(columns: SymbolColumns, capital_base: float) -> dict[str, tuple[npt.NDArray[Any], str]]:
-    """Values a row, in the order of the symbols, and their formats."""
+def _by_row(columns: SymbolColumns, capital_base: float) -> dict[str, npt.NDArray[Any]]:
+    """Values a row, in the order of the symbols."""
     missing = [field.name for field in FIELDS if field.name not in columns.fields]
     if missing:
         raise ConfigError(f"a snapshot cannot be compiled: no values for {', '.join(missing)}.")
-    found = {f"column.{field.name}": (columns.fields[field.name], FORMATS[field.kind]) for field in FIELDS}
-    return found | {
-        "own": (columns.own, "I"),
-        "asset_class": (columns.asset_class, "H"),
-        "exchange_group": (columns.exchange_group, "H"),
-        "exposure_base": (columns.fields["max_exposure_fraction"] * capital_base, "d"),
-    }
+    found = {f"column.{field.name}": columns.fields[field.name] for field in FIELDS}
+    found |= {"own": columns.own, "asset_class": columns.asset_class, "exchange_group": columns.exchange_group}
+    return found | {"exposure_base": columns.fields["max_exposure_fraction"] * capital_base}
 
 
 def _ordered(name: str, values: npt.NDArray[Any], form: str, order: npt.NDArray[np.int64]) -> memoryview:

@@ -18,8 +18,8 @@ from typing import Any, cast
 
 from trading.config.order_limits import OrderLimits
 from trading.config.snapshot_facts import Fact, checked_facts
-from trading.config.snapshot_layout import Contents, check, hashed, opened, packed, verified
-from trading.config.snapshot_parts import BITS, CHOICES, SHAPE, changed_rows, exposures, one_shard, over
+from trading.config.snapshot_layout import Contents, Part, check, hashed, opened, packed, verified
+from trading.config.snapshot_parts import BITS, CHOICES, SHAPE, changed_rows, check_shape, exposures, one_shard, over
 from trading.config.snapshot_sparse import Sparse, sparse
 from trading.config.symbol_fields import FIELDS, SymbolSettings, Value, near
 from trading.config.symbol_index import RowMemo, Shard, SymbolIndex
@@ -94,9 +94,12 @@ class Snapshot:
         try:
             if contents.about["fields"] != SHAPE:
                 raise SnapshotRefused(f"its settings of symbols are not those of this version of Daybook. {_AGAIN}")
+            check_shape(contents)
             return cls(contents)
-        except (KeyError, TypeError, ValueError, IndexError) as cause:
-            raise SnapshotRefused(f"a part of it is missing or wrong ({cause}). {_AGAIN}") from cause
+        except SnapshotRefused:
+            raise
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, ConfigError) as cause:
+            raise SnapshotRefused(f"a part of it is missing or wrong ({str(cause)[:200]}). {_AGAIN}") from cause
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a snapshot cannot be changed: {name}. Make another one by with_symbol.")
@@ -306,7 +309,7 @@ class Snapshot:
         if known is None:
             part = self._contents.parts["sparse"]
             check("sparse", part)
-            known = sparse(json.loads(bytes(part.view)), self.capital_base)
+            known = _read_sparse(part, self.capital_base)
             object.__setattr__(self, "_sparse", known)
         return known
 
@@ -314,6 +317,13 @@ class Snapshot:
 def _index(parts: Mapping[str, Any], about: Mapping[str, Any]) -> SymbolIndex:
     shards = [Shard(*shard) for shard in about["shards"]]
     return SymbolIndex(parts["names"].view, parts["starts"].view, parts["table"].view, shards)
+
+
+def _read_sparse(part: Part, capital_base: float) -> Sparse:
+    try:
+        return sparse(json.loads(bytes(part.view)), capital_base)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as cause:
+        raise SnapshotRefused(f"its part sparse cannot be read ({str(cause)[:200]}). {_AGAIN}") from cause
 
 
 def _unknown(field: str) -> ConfigError:

@@ -60,9 +60,11 @@ def opened(buffer: bytes | bytearray | memoryview) -> Contents:
         listed = json.loads(bytes(directory))
         start = _aligned(_HEADER + len(directory))
         parts = {name: Part(_part(view[start:], *place), digest) for name, *place, digest in listed["parts"]}
+        if len(parts) != len(listed["parts"]) or not all(isinstance(name, str) for name in parts):
+            raise ValueError("a part is there twice, or has no name")
         return Contents(listed["about"], parts, bytes(view[32:64]).hex())
-    except (ValueError, KeyError, TypeError) as cause:
-        raise SnapshotRefused(f"its directory cannot be read ({cause}). {_CURE}") from cause
+    except (ValueError, KeyError, TypeError, RecursionError) as cause:
+        raise SnapshotRefused(f"its directory cannot be read ({str(cause)[:200]}). {_CURE}") from cause
 
 
 def verified(buffer: bytes | bytearray | memoryview) -> Contents:

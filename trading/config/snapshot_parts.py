@@ -6,8 +6,9 @@ Belongs here: copying what changes and nothing else. Does not belong here: readi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from trading.config.snapshot_facts import checked_facts
 from trading.config.snapshot_layout import Contents, Part, native, view
 from trading.config.symbol_fields import FIELDS, Value, checked
 from trading.config.symbol_index import Shard
@@ -17,8 +18,44 @@ FORMATS = {"whole": "i", "number": "d", "choice": "B"}
 BITS = {field.name: 1 << place for place, field in enumerate(FIELDS)}
 CHOICES = {field.name: field.choices for field in FIELDS if field.kind == "choice"}
 SHAPE = [[field.name, field.kind, list(field.choices)] for field in FIELDS]
-ROWS = (*(f"column.{field.name}" for field in FIELDS), "own", "asset_class", "exchange_group", "exposure_base")
+ROWS: Mapping[str, str] = {  # parts that have a value a row, and its format
+    **{f"column.{field.name}": FORMATS[field.kind] for field in FIELDS},
+    "own": "I",
+    "asset_class": "H",
+    "exchange_group": "H",
+    "exposure_base": "d",
+}
 Rows = Mapping[int, float]  # new values of a column, by row
+
+
+def check_shape(contents: Contents) -> None:
+    """Raises ValueError where parts do not fit each other: whoever wrote them was not `compiled.py`."""
+    parts = contents.parts
+    rows = len(parts["starts"].view) - 1
+    for name, form in ROWS.items():
+        found = parts[name].view
+        if len(found) != rows or (rows and found.format != form):
+            raise ValueError(f"{name} has {len(found)} values of format {found.format}, not {rows} of {form}")
+    _check_shards([Shard(*shard) for shard in contents.about["shards"]], rows, len(parts["table"].view))
+    if (parts["starts"].view.format, parts["table"].view.format, parts["names"].view.format) != ("I", "I", "B"):
+        raise ValueError("its index is none")
+    if "sparse" not in parts:
+        raise ValueError("what is sparse is not there")
+    facts = contents.about["facts"]
+    if checked_facts(facts) != facts or type(contents.about["edits"]) is not int:
+        raise ValueError("its facts are not what was worked out")
+
+
+def _check_shards(shards: Sequence[Shard], rows: int, places: int) -> None:
+    """Shards lie one behind the other, and each has a table of a power of two of places."""
+    first = place = 0
+    for shard in shards:
+        fits = (shard.first, shard.place) == (first, place) and min(shard.rows, shard.size - 1) >= 0
+        if not fits or any(type(number) is not int for number in shard) or shard.size & (shard.size - 1):
+            raise ValueError(f"shard {shard} does not fit")
+        first, place = first + shard.rows, place + shard.size
+    if (first, place) != (rows, places) or not shards:
+        raise ValueError(f"its shards hold {first} rows of {rows}")
 
 
 def changed_rows(
