@@ -25,12 +25,11 @@ from pipelines.in_force import FOLDER, documents, in_force_settings
 from pipelines.place import Place
 from pipelines.settings import classified, refuse_no_desk
 from pipelines.symbols import columns_of
-from pipelines.wiring import LEDGER_FILE, signed_blobs, utc_now
-from resources.config_metrics import ConfigurationMetrics, Measured
-from resources.memory import MemoryLedger
+from pipelines.wiring import LEDGER_FILE, configuration_metrics, no_ledger, signed_blobs, utc_now
 from trading.config.change_events import Examined
 from trading.config.drift import Named, Standing, drift, drifted
 from trading.config.in_force import Version
+from trading.config.measured import Measured
 from trading.config.models import DeskSettings
 from trading.config.snapshot import Snapshot
 from trading.config.versions import VersionRecord
@@ -115,9 +114,9 @@ def status(where: Place) -> dict[str, Any]:
     }
 
 
-def metrics(found: Mapping[str, Any]) -> ConfigurationMetrics:
-    """What `status` told, as figures."""
-    made = ConfigurationMetrics(utc_now)
+def metrics(found: Mapping[str, Any]) -> str:
+    """What `status` told, as Prometheus reads it."""
+    made = configuration_metrics()
     if found["configuration"] and found["since"]:
         since = datetime.fromisoformat(found["since"])
         size, symbols = found["snapshot_bytes"] or 0, found["symbols"] or 0
@@ -128,7 +127,7 @@ def metrics(found: Mapping[str, Any]) -> ConfigurationMetrics:
     made.drifted(found["drift"])
     if found["breaker"]:
         made.breaker(found["breaker"])
-    return made
+    return made.text()
 
 
 def _healed(where: Place) -> dict[str, Any]:
@@ -145,9 +144,9 @@ def _ledger(where: Place) -> Ledger:
     try:
         chosen = ledger_in_force(where, compiled_files(where).pointer())
     except ConfigError:
-        return MemoryLedger()
+        return no_ledger()
     if chosen.store == "sqlite" and not (where.home / LEDGER_FILE).exists():
-        return MemoryLedger()
+        return no_ledger()
     return ledger_of(where, chosen)
 
 

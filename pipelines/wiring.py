@@ -19,6 +19,7 @@ from trading.ports import BlobStore, Cluster, FrameStore, Ledger, ReferenceStore
 
 if TYPE_CHECKING:
     from resources.compiled_files import CompiledFiles
+    from resources.config_metrics import ConfigurationMetrics
     from resources.result_store import ResultStore
     from trading.config.symbol_table import SymbolTable
 
@@ -48,6 +49,13 @@ def ledger(where: Place) -> Ledger:
 def server_ledger(where: Place) -> Ledger | None:
     """The ledger of a desk whose settings keep it on a server; None where it is a file of the home."""
     return None if read_settings(where).data.storage.ledger.store == "sqlite" else ledger(where)
+
+
+def no_ledger() -> Ledger:
+    """An empty ledger, of a desk that has none yet: asking makes none."""
+    from resources.memory import MemoryLedger
+
+    return MemoryLedger()
 
 
 def reference(where: Place) -> ReferenceStore:
@@ -197,6 +205,13 @@ def compiled_files(where: Place) -> CompiledFiles:
     from resources.compiled_files import CompiledFiles
 
     return CompiledFiles(where.home / FOLDER)
+
+
+def configuration_metrics() -> ConfigurationMetrics:
+    """Figures of a configuration, for Prometheus."""
+    from resources.config_metrics import ConfigurationMetrics
+
+    return ConfigurationMetrics(utc_now)
 
 
 def symbol_table(content: bytes, name: str) -> SymbolTable:

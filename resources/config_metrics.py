@@ -2,8 +2,7 @@
 refused.
 
 Belongs here: the figures, their text, and answering a scraper over HTTP. Does not belong here: watching files
-(`config_watcher.py`), deciding what drifted (`trading/config/drift.py`), or figures of
-runs (`pipelines/telemetry.py`).
+(`config_watcher.py`), deciding what drifted (`trading/config/drift.py`), or figures of runs (`pipelines/telemetry.py`).
 
 Nothing here is global: every instance has a registry of its own, so two desks in one process do not mix.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -29,25 +27,13 @@ from prometheus_client import (
     write_to_textfile,
 )
 
+from trading.config.measured import Measured
 from trading.errors import StoreUnavailable, UsageError
 
 PREFIX = "daybook_configuration"
 BREAKER = ("closed", "open", "half_open")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # bounds of histograms
 LOCAL = "127.0.0.1"  # figures are shown to this machine only, unless somebody says otherwise
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A configuration that came into force: its number and hash, when that was (UTC), its environment, and its compiled
-    snapshot: bytes of the file, and symbols in it."""
-
-    number: int
-    configuration: str
-    since: datetime
-    environment: str
-    snapshot_bytes: int = 0
-    symbols: int = 0
 
 
 class ConfigurationMetrics:

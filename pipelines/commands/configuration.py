@@ -136,7 +136,7 @@ def config_status(where: Place, as_metrics: bool) -> Answer:
 
     found = status(where)
     if as_metrics:
-        return Answer(found, lambda: click.echo(metrics(found).text(), nl=False), found["exit_code"])
+        return Answer(found, lambda: click.echo(metrics(found), nl=False), found["exit_code"])
     return Answer(found, lambda: _show_status(found), found["exit_code"])
 
 

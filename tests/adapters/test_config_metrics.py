@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from resources.config_metrics import ConfigurationMetrics, Measured
+from resources.config_metrics import ConfigurationMetrics
+from trading.config.measured import Measured
 from trading.errors import StoreUnavailable, UsageError
 
 BEGAN = datetime(2024, 3, 8, 21, 0, tzinfo=UTC)
