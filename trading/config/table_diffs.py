@@ -6,9 +6,9 @@ Belongs here: cells as people wrote them. Does not belong here: what is in force
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,39 +19,58 @@ from trading.config.symbol_table import ASSET_CLASS, EXCHANGE_GROUP, SymbolTable
 
 TABLE = "symbols.table"
 LISTED = 1_000  # changes that are listed; the rest is counted
+_COLUMNS = (ASSET_CLASS, EXCHANGE_GROUP, *(field.name for field in FIELDS))
+Rows = npt.NDArray[np.intp]
 
 
 def table_changes(old: SymbolTable | None, new: SymbolTable | None) -> list[Change]:
     """Symbols that are new, symbols that are gone, and cells that differ of those that are in both; None is a table
     without symbols. The first `LISTED`, and then one change that counts the others. An empty cell is ABSENT."""
-    before, after = _rows(old), _rows(new)
-    both = [symbol for symbol in before if symbol in after]
-    came = [symbol for symbol in after if symbol not in before]
-    went = [symbol for symbol in before if symbol not in after]
-    cells = _different(old, new, both, before, after) if old is not None and new is not None else []
-    changes = _listed(old, new, before, after, (came, went, cells))
-    more = len(came) + len(went) + len(cells) - LISTED
+    came, went, cells, count = _places(new), _places(old), list[_Cell](), 0
+    if old is not None and new is not None:
+        pairs, came, went = _paired(old.symbols, new.symbols)
+        cells, count = _different(old, new, pairs)
+    changes = _listed(old, new, came, went, cells)
+    more = len(came) + len(went) + count - LISTED
     return [*islice(changes, LISTED), *([Change(TABLE, ABSENT, f"{more:,} more changes")] if more > 0 else [])]
 
 
-def _rows(table: SymbolTable | None) -> dict[str, int]:
-    return {} if table is None else {symbol: row for row, symbol in enumerate(table.symbols)}
+class _Cell(NamedTuple):
+    """A cell by its column and its rows in both tables."""
+
+    column: str
+    before: int
+    after: int
 
 
-Cell = tuple[str, str]  # symbol and column
+def _places(table: SymbolTable | None) -> Sequence[int]:
+    return range(0 if table is None else len(table))
 
 
-def _different(
-    old: SymbolTable, new: SymbolTable, both: Sequence[str], before: Mapping[str, int], after: Mapping[str, int]
-) -> list[Cell]:
-    rows = (np.array([of[symbol] for symbol in both], np.intp) for of in (before, after))
-    mine, theirs = rows
-    found: list[Cell] = []
-    for name in (ASSET_CLASS, EXCHANGE_GROUP, *(field.name for field in FIELDS)):
+def _paired(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[tuple[Rows, Rows], Sequence[int], Sequence[int]]:
+    """Rows in both tables of symbols that both have; rows of the new table that came, rows of the old one that went."""
+    if old == new:
+        same = np.arange(len(old), dtype=np.intp)
+        return (same, same), (), ()
+    after = {symbol: row for row, symbol in enumerate(new)}
+    theirs = np.array([after.pop(symbol, -1) for symbol in old], dtype=np.intp)
+    mine = np.flatnonzero(theirs >= 0)
+    return (mine, theirs[mine]), tuple(after.values()), np.flatnonzero(theirs < 0).tolist()
+
+
+def _different(old: SymbolTable, new: SymbolTable, pairs: tuple[Rows, Rows]) -> tuple[list[_Cell], int]:
+    """The first cells that differ, and how many do."""
+    mine, theirs = pairs
+    found: list[_Cell] = []
+    count = 0
+    for name in _COLUMNS:
         (values, given), (others, also) = _column(old, name, mine), _column(new, name, theirs)
         places = np.flatnonzero((given != also) | (given & also & (values != others)))
-        found += [(both[place], name) for place in places.tolist()]
-    return found
+        count += len(places)
+        listed = places[: LISTED - len(found)]
+        rows = zip(mine[listed].tolist(), theirs[listed].tolist(), strict=True)
+        found += [_Cell(name, before, after) for before, after in rows]
+    return found, count
 
 
 def _column(
@@ -73,26 +92,25 @@ def _named(table: SymbolTable, name: str) -> tuple[tuple[str, ...], npt.NDArray[
 
 
 def _listed(
-    old: SymbolTable | None,
-    new: SymbolTable | None,
-    before: Mapping[str, int],
-    after: Mapping[str, int],
-    found: tuple[Sequence[str], Sequence[str], Sequence[Cell]],
+    old: SymbolTable | None, new: SymbolTable | None, came: Iterable[int], went: Iterable[int], cells: Iterable[_Cell]
 ) -> Iterator[Change]:
-    came, went, cells = found
-    for symbol in came:
-        yield Change(f"{TABLE}.{symbol}", ABSENT, _row(new, after[symbol]))
-    for symbol in went:
-        yield Change(f"{TABLE}.{symbol}", _row(old, before[symbol]), ABSENT)
-    for symbol, name in cells:
-        sides = _cell(old, before[symbol], name), _cell(new, after[symbol], name)
-        yield Change(f"{TABLE}.{symbol}.{name}", *sides)
+    for row in came:
+        yield Change(_path(new, row), ABSENT, _row(new, row))
+    for row in went:
+        yield Change(_path(old, row), _row(old, row), ABSENT)
+    for cell in cells:
+        sides = _cell(old, cell.before, cell.column), _cell(new, cell.after, cell.column)
+        yield Change(f"{_path(new, cell.after)}.{cell.column}", *sides)
+
+
+def _path(table: SymbolTable | None, row: int) -> str:
+    assert table is not None
+    return f"{TABLE}.{table.symbols[row]}"
 
 
 def _row(table: SymbolTable | None, row: int) -> dict[str, Any]:
     """The cells of a row that are not empty."""
-    names = (ASSET_CLASS, EXCHANGE_GROUP, *(field.name for field in FIELDS))
-    cells = {name: _cell(table, row, name) for name in names}
+    cells = {name: _cell(table, row, name) for name in _COLUMNS}
     return {name: value for name, value in cells.items() if value is not ABSENT}
 
 
