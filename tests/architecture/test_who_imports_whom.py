@@ -50,6 +50,11 @@ MAKERS = {"resources.vended"}
 NAMES_ADAPTERS = {
     "pipelines.deployments", "pipelines.wiring", "pipelines.panel_sources", "pipelines.brokers", "pipelines.live_keys",
 }  # fmt: skip
+# Settings choose adapters; what settings themselves are read and watched by cannot be chosen by them.
+READS_SETTINGS = {
+    "pipelines.authored", "pipelines.place", "pipelines.in_force", "pipelines.symbols",
+    "pipelines.configuration_validation", "pipelines.configuration_watch",
+}  # fmt: skip
 RESTRICTED = ("dg.asset", "dg.op", "dg.job", "dg.multi_asset", "dg.asset_check", "dg.multi_asset_check", "dg.sensor",
               "dg.schedule", "dg.run_failure_sensor", "dg.graph")  # fmt: skip
 
@@ -89,7 +94,7 @@ def test_only_the_composition_root_names_adapters(modules) -> None:
     found = {
         module.path: sorted({name for name, _ in module.imports() if name.split(".")[0] == "resources"})
         for module in modules
-        if module.package != "resources" and module.name not in NAMES_ADAPTERS
+        if module.package != "resources" and module.name not in NAMES_ADAPTERS | READS_SETTINGS
     }
     assert not {path: names for path, names in found.items() if names}
 

@@ -50,8 +50,8 @@ def sources(desk: DeskSettings, frames: MemoryFrames | None = None) -> Sources:
 
 
 # --- what is followed and kept ----------------------------------------------------------------------------------------
-def test_bars_of_other_time_frames_are_not_kept() -> None:
-    reference = wiring.reference(place("no-such-home"))
+def test_bars_of_other_time_frames_are_not_kept(tmp_path: Path) -> None:
+    reference = wiring.reference(place(tmp_path))
     vendor = SimulatedVendor(reference)
     kept = {}
     for timeframes in (("daily",), ("intraday",), ("daily", "intraday")):
