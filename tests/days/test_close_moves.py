@@ -57,7 +57,8 @@ def test_a_close_leaves_its_moves_in_order(home: Path, daybook: Run) -> None:
     assert {move["run_id"] for move in made} == {ended.document["run_id"]}
     assert runs(home) == [("load", "done", None), ("close", "done", "published")]
     assert {row["name"] for row in book(home).rows("limits")} == {
-        "max_position_contracts", "max_gross_exposure_fraction", "max_daily_loss_fraction",
+        "max_gross_exposure_fraction", "max_daily_loss_fraction", "max_orders",
+        "max_position_contracts", "max_order_contracts", "max_exposure_fraction", "trading_mode",
     }  # fmt: skip
     again = daybook("close", "--home", home, "--session", DAY, "--json")
     assert again.code == 0, again.err
@@ -84,12 +85,13 @@ def test_of_a_range_the_last_session_is_published_and_the_others_are_reconciled(
 
 def test_changed_limits_are_journaled_with_the_configuration(home: Path, daybook: Run) -> None:
     assert daybook("close", "--home", home, "--session", DAY).code == 0
-    (home / "desk.toml").write_text((home / "desk.toml").read_text() + "\n[limits]\nmax_position_contracts = 7\n")
+    file = home / "desk.toml"
+    file.write_text(f"{file.read_text()}\n[symbols.defaults]\nmax_position_contracts = 7\n")
     assert daybook("close", "--home", home, "--session", "2021-03-25").code == 0
     found = daybook("audit", "--home", home, "--kind", "limit_changed", "--json").document["entries"]
     configuration = daybook("status", "--home", home, "--json").document["configuration"]
     assert found[0]["what"]["reason"] == f"500 -> 7 by configuration {configuration[:12]}"
-    assert [entry["session"] for entry in found] == ["2021-03-25", DAY, DAY, DAY]
+    assert [entry["session"] for entry in found] == ["2021-03-25", *[DAY] * 7]
 
 
 # --- gates ------------------------------------------------------------------------------------------------------------

@@ -258,7 +258,7 @@ def homes(loaded_two: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
         home = (folder or outputs) / "home"
         shutil.copytree(loaded_two, home)
         with (home / "desk.toml").open("a") as settings:
-            settings.write(f'\n[ledger]\nstore = "{store}"\ntimeout_seconds = {TIMEOUT_S}\n')
+            settings.write(f'\n[data.storage.ledger]\nstore = "{store}"\ntimeout_seconds = {TIMEOUT_S}\n')
         return Desk(home, {VARIABLES[store]: address} if address else {}, outputs)
 
     return make

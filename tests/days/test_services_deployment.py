@@ -98,7 +98,7 @@ def desk(home: Path, servers: Servers) -> Desk:
 def on_postgresql(home: Path) -> None:
     """Sets that the home's ledger is in PostgreSQL."""
     with (home / "desk.toml").open("a") as settings:
-        settings.write('\n[ledger]\nstore = "postgresql"\n')
+        settings.write('\n[data.storage.ledger]\nstore = "postgresql"\n')
 
 
 def test_without_addresses_it_says_what_to_set(prepared: Path) -> None:
