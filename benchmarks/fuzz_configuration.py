@@ -140,7 +140,8 @@ class Roads:
     def snapshot(self, data: bytes) -> object:
         """A compiled configuration, and a symbol of it."""
         opened = Snapshot.open(data)
-        return [opened.symbol(symbol) for symbol in ("CORN", "US10") if symbol in opened]
+        known = [symbol for symbol in ("CORN", "US10") if symbol in opened]
+        return [(opened.symbol(symbol), opened.order_limits(symbol)) for symbol in known]
 
 
 def attempt(roads: Roads, road: str, data: bytes, tally: Tally) -> None:

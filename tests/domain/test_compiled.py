@@ -362,6 +362,19 @@ def test_damage_where_one_looks_is_refused_or_an_answer_but_never_endless(conten
         Snapshot.open(section).section("data")
 
 
+def test_damage_that_no_answer_can_come_from_is_refused_by_name(content: bytes) -> None:
+    start = -(-(72 + int.from_bytes(content[24:32], "little")) // 8) * 8
+    parts = {
+        name: (start + at, length) for name, _, at, length, _ in json.loads(content[72:start].rstrip(b"\0"))["parts"]
+    }
+    for part, said in (("table", "index of symbols is damaged"), ("column.trading_mode", "none of its choices")):
+        at, length = parts[part]
+        opened = Snapshot.open(content[:at] + b"\xff" * length + content[at + length :])
+        for read in (opened.order_limits, opened.symbol):
+            with pytest.raises(SnapshotRefused, match=said):
+                read(known)
+
+
 def test_a_file_cut_short_or_longer_is_refused(content: bytes) -> None:
     for length in (*range(80), len(content) // 2, len(content) - 1):
         with pytest.raises(SnapshotRefused):

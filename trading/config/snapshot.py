@@ -29,6 +29,7 @@ _MODES, _ORDER_TYPES = CHOICES["trading_mode"], CHOICES["order_type"]
 _NOTHING: Mapping[str, Value] = MappingProxyType({})
 _new: Callable[[type[OrderLimits], Iterable[Any]], OrderLimits] = tuple.__new__  # half the time of OrderLimits(...)
 _AGAIN = "Compile the configuration again: daybook config apply --reason."
+_DAMAGED = f"a setting of symbol {{}} is damaged: it is none of its choices. {_AGAIN}"
 
 
 class Snapshot:
@@ -228,7 +229,10 @@ class Snapshot:
             if field in changed:
                 return changed[field]
         stored = self._columns[field][row]
-        return CHOICES[field][stored] if field in CHOICES else cast(Value, stored)
+        try:
+            return CHOICES[field][stored] if field in CHOICES else cast(Value, stored)
+        except IndexError as cause:
+            raise SnapshotRefused(_DAMAGED.format(symbol)) from cause
 
     def symbol(self, symbol: str, strategy: str | None = None) -> SymbolSettings:
         """All that is in force for a symbol, for a strategy where one is named. Raises UnknownSymbol."""
@@ -250,14 +254,17 @@ class Snapshot:
         """All that an order of a symbol meets, of one version: `order_limits(symbol).passed_by(...)` is the decision.
         Raises UnknownSymbol."""
         row = self._rows[symbol]
-        found = (
-            self._positions[row],
-            self._orders[row],
-            self._exposures[row],
-            _MODES[self._modes[row]],
-            _ORDER_TYPES[self._order_types[row]],
-            self._offsets[row],
-        )
+        try:
+            found = (
+                self._positions[row],
+                self._orders[row],
+                self._exposures[row],
+                _MODES[self._modes[row]],
+                _ORDER_TYPES[self._order_types[row]],
+                self._offsets[row],
+            )
+        except IndexError as cause:
+            raise SnapshotRefused(_DAMAGED.format(symbol)) from cause
         if strategy is not None:
             changed = (self._sparse or self._sparse_parts()).orders.get(strategy)
             if changed is not None:

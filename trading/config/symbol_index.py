@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trading.errors import ConfigError, UnknownSymbol
+from trading.errors import ConfigError, SnapshotRefused, UnknownSymbol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ class SymbolIndex:
         return len(self._starts) - 1
 
     def find(self, symbol: str) -> int:
-        """The row of a symbol, or -1."""
+        """The row of a symbol, or -1. Raises SnapshotRefused where a damaged table leads to no row."""
         name = symbol.encode("utf-8", "surrogatepass")
         code, tables, starts = zlib.crc32(name), self._tables, self._starts
         table = tables[(code >> _SHARD_BITS) % len(tables)]
@@ -70,9 +70,14 @@ class SymbolIndex:
         if not entry:
             return -1
         row = before + entry
-        if self._names[starts[row] : starts[row + 1]] == name:
-            return row
-        return self._further(name, code, table)
+        try:
+            if self._names[starts[row] : starts[row + 1]] == name:
+                return row
+            return self._further(name, code, table)
+        except IndexError as cause:  # `open` looks at no entry: a process would start more slowly
+            raise SnapshotRefused(
+                "its index of symbols is damaged. Compile the configuration again: daybook config apply --reason."
+            ) from cause
 
     def _further(self, name: bytes, code: int, table: _Table) -> int:
         """The row of a name that is not where it was looked for first, as one in six is not."""
