@@ -364,9 +364,9 @@ def test_damage_where_one_looks_is_refused_or_an_answer_but_never_endless(conten
 
 def test_damage_that_no_answer_can_come_from_is_refused_by_name(content: bytes) -> None:
     start = -(-(72 + int.from_bytes(content[24:32], "little")) // 8) * 8
-    parts = {
-        name: (start + at, length) for name, _, at, length, _ in json.loads(content[72:start].rstrip(b"\0"))["parts"]
-    }
+    listed = json.loads(content[72:start].rstrip(b"\0"))["parts"]
+    parts = {name: (start + at, length) for name, _, at, length, _ in listed}
+    known = next(iter(Snapshot.open(content)))
     for part, said in (("table", "index of symbols is damaged"), ("column.trading_mode", "none of its choices")):
         at, length = parts[part]
         opened = Snapshot.open(content[:at] + b"\xff" * length + content[at + length :])
