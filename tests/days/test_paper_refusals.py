@@ -30,6 +30,7 @@ from pipelines.settings import place, read_settings
 from pipelines.wiring import ledger, utc_now
 from resources.brokers.ib_account import InteractiveBrokersAccount
 from resources.brokers.ib_futures import ListedFuture
+from resources.brokers.ib_orders import SentOrders
 from resources.brokers.interactive_brokers import InteractiveBrokers
 from resources.brokers.order_files import HandedOrders, OrderFiles
 from resources.csv_reference import CsvReference
@@ -126,14 +127,14 @@ class Attempt:
         return Order(f"{day}:trend:GOLD:20300600:target", "trend", "GOLD", 20300600, day, 2, "target", 1800.0)
 
     # --- adapters, made by hand ---
-    def gateway_with(self, permit: Any, account: str | None = None) -> InteractiveBrokers:
+    def gateway_with(self, permit: Any, **more: Any) -> InteractiveBrokers:
         """The adapter of Interactive Brokers, by its constructor."""
-        return InteractiveBrokers(permit=permit, clock=utc_now, **self.given(account))
+        return InteractiveBrokers(permit=permit, clock=utc_now, **self.given(), **more)
 
-    def given(self, account: str | None = None) -> dict[str, Any]:
+    def given(self) -> dict[str, Any]:
         """What it needs besides a permit."""
         found = {"futures": FUTURES, "instruments": lambda _: {"GOLD": GOLD}, "port": self.gateway.port}
-        return {**found, "history_days": 7, "timeout_s": 5.0, "account": account}
+        return {**found, "history_days": 7, "timeout_s": 5.0}
 
     def files_with(self, permit: Any, account: str | None = LIVE) -> OrderFiles:
         """The adapter of order files, by its constructor."""
@@ -348,8 +349,26 @@ def a_machine_whose_clock_was_put_back(attempt: Attempt) -> None:
     attempt.gateway_with(attempt.capability()).place([attempt.order()])
 
 
+def a_gateway_whose_clock_was_put_back(attempt: Attempt) -> None:
+    """The gateway's clock says that the signature holds; ours says that it has expired."""
+    attempt.apply("production")
+    begun = utc_now().replace(microsecond=0) - timedelta(days=3)
+    permit = attempt.capability(signed_at=begun, expires_at=begun + timedelta(days=2))
+    attempt.gateway.now -= timedelta(days=2)
+    attempt.gateway_with(permit).place([attempt.order()])
+
+
+def an_order_that_was_being_sent_to_a_paper_account(attempt: Attempt) -> None:
+    """The process died while it was sent; then the desk goes live."""
+    attempt.apply("production")
+    sent = SentOrders(attempt.home / "broker.sqlite")
+    sent.since(attempt.order().session)
+    sent.sending(attempt.order(), attempt.order().session, live=False)
+    attempt.gateway_with(attempt.capability(), sent=attempt.home / "broker.sqlite").place([attempt.order()])
+
+
 def an_order_that_was_for_paper(attempt: Attempt) -> None:
-    """It was being sent to a paper account when the process died; then the desk goes live."""
+    """It was handed over on paper; then the desk goes live."""
     attempt.apply("production", broker=FILES)
     attempt.files_with(PaperPermit()).place([attempt.order()])
     attempt.files_with(attempt.capability()).place([attempt.order()])
@@ -513,6 +532,8 @@ ATTEMPTS: dict[Callable[[Attempt], None], type[DaybookError]] = {
     a_capability_for_another_broker: LiveOtherBroker,
     a_capability_that_expired_since: LiveExpired,
     a_machine_whose_clock_was_put_back: LiveExpired,
+    a_gateway_whose_clock_was_put_back: LiveExpired,
+    an_order_that_was_being_sent_to_a_paper_account: LiveOrderFromPaper,
     an_order_that_was_for_paper: LiveOrderFromPaper,
     order_files_without_a_permit: LivePermitMissing,
     order_files_for_another_account: LiveOtherAccount,
@@ -618,6 +639,13 @@ def test_what_is_at_work_already_is_no_new_order(attempt: Attempt) -> None:
     attempt.broker().place([attempt.order()])
     with pytest.raises(LiveUnsigned, match=r"not sent to statement_file \(1, another the first\)"):
         attempt.broker().ready([attempt.order(), changed(attempt.order(), order_id="another")])
+
+
+@pytest.mark.parametrize("permit", [None, "live", True, object(), LiveCapability, PaperPermit], ids=repr)
+def test_no_sender_can_be_made_without_a_permit(attempt: Attempt, permit: object) -> None:
+    for make in (attempt.gateway_with, attempt.files_with):
+        with pytest.raises(LivePermitMissing):
+            make(permit)
 
 
 def test_a_reader_has_no_way_to_send(attempt: Attempt) -> None:
