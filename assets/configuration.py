@@ -15,7 +15,7 @@ from trading.config.diffs import diff
 from trading.config.drift import Named, SignedWith, Standing
 from trading.config.models import DeskSettings
 from trading.config.versions import KIND, VersionRecord, version_of
-from trading.errors import ConfigError
+from trading.errors import ConfigError, SignatureError, StoreError
 from trading.ports import BlobStore, Configurations, Ledger
 
 STRICTEST = "production"  # what is assumed of a desk whose environment cannot be read
@@ -31,8 +31,9 @@ class _Read:
 
 
 def standing(configuration: Configurations, ledger: Ledger, blobs: BlobStore) -> Standing:
-    """All that drift is judged by. Raises what reading the ledger or the signed document raises."""
+    """All that drift is judged by. Raises what reading the ledger raises."""
     history = versions(ledger)
+    signed, unsigned = _signed(ledger, blobs, history)
     files, now = _files(configuration), _in_force(configuration)
     same_fault = files.settings is None and now.wrong == files.wrong  # then the files are what is in force
     settings = now.settings or files.settings
@@ -43,7 +44,8 @@ def standing(configuration: Configurations, ledger: Ledger, blobs: BlobStore) ->
         wrong=files.wrong,
         damaged="" if same_fault else now.wrong,
         changed=_changed(now.settings, files.settings),
-        signed=signed_with(ledger, blobs, history),
+        signed=signed,
+        unsigned=unsigned,
         recorded=_named(history[-1]) if history else None,
         recorded_since=history[0].at if history else None,
     )
@@ -55,7 +57,8 @@ def versions(ledger: Ledger) -> list[VersionRecord]:
 
 
 def signed_with(ledger: Ledger, blobs: BlobStore, history: Sequence[VersionRecord]) -> SignedWith | None:
-    """What the newest signed session was closed with; None where none was signed."""
+    """What the newest signed session was closed with; None where none was signed. Raises StoreError and SignatureError
+    where its document is gone or damaged."""
     rows = ledger.rows("signatures")
     if not rows:
         return None
@@ -65,6 +68,14 @@ def signed_with(ledger: Ledger, blobs: BlobStore, history: Sequence[VersionRecor
     numbers = [version.number for version in history if version.configuration == configuration]
     number = document.circumstances.configuration_version or (numbers[-1] if numbers else None)
     return SignedWith(date.fromisoformat(str(newest["session"])), configuration, number, at)
+
+
+def _signed(ledger: Ledger, blobs: BlobStore, history: Sequence[VersionRecord]) -> tuple[SignedWith | None, str]:
+    """What was signed, or why that cannot be told."""
+    try:
+        return signed_with(ledger, blobs, history), ""
+    except (StoreError, SignatureError) as cause:
+        return None, str(cause)
 
 
 def _files(configuration: Configurations) -> _Read:

@@ -22,7 +22,9 @@ import pytest
 from pipelines.configuration_sensor import configuration_changed
 from pipelines.configuration_status import WatchedFile, configurations, status, watched
 from pipelines.deployments import frame_store, ledger
+from pipelines.desk import Desk
 from pipelines.settings import place
+from pipelines.signing import verify_signatures
 from trading.config.change_events import Examined
 from trading.ports import Configurations
 
@@ -232,6 +234,24 @@ def test_what_is_applied_after_the_close_is_the_next_closes(desk: Path, daybook:
         daybook("open", day, "--home", desk, "--json").document["configuration_version"] for day in (FIRST, SECOND)
     ]
     assert versions == [2, 3]
+
+
+def test_a_signed_day_opens_with_the_table_of_symbols_of_then(desk: Path, daybook: Run) -> None:
+    def limit(contracts: int) -> None:
+        (desk / "symbols.csv").write_text(f"symbol,max_position_contracts\nCORN,{contracts}\n")
+        applied(daybook, desk, f"CORN: {contracts}")
+
+    file = desk / "desk.toml"
+    file.write_text(f'{file.read_text()}\n[symbols]\ntable = "symbols.csv"\n')
+    limit(3)
+    ended = daybook("backfill", "--home", desk, "--from", SECOND, "--to", SECOND)
+    assert ended.code == 0, ended.err
+    limit(9)
+    now = Desk.open(str(desk))
+    assert now.adapters.settings.symbol("CORN").max_position_contracts == 9
+    assert now.open(SECOND).adapters.settings.symbol("CORN").max_position_contracts == 3
+    assert now.open(FIRST).adapters.settings.symbol("CORN").max_position_contracts == 500
+    assert verify_signatures(place(desk)) == []
 
 
 def test_files_changed_and_not_applied_do_not_reach_a_close_and_are_told_by_its_check(desk: Path, daybook: Run) -> None:

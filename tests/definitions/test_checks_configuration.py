@@ -206,6 +206,15 @@ def test_what_is_applied_after_the_close_passes_and_is_told(blobs: MemoryBlobs) 
     assert "which the next close uses" in str(found.description)
 
 
+def test_a_signed_document_that_is_damaged_fails_the_check_and_not_the_run(blobs: MemoryBlobs) -> None:
+    ledger = book(ONE)
+    sign(ledger, blobs, ONE, number=1)
+    blobs.damage(str(ledger.rows("signatures")[0]["document"]))
+    found = checked(Desk(ONE, ONE), ledger, blobs)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "cannot be read" in str(found.description)
+
+
 # --- in the graph -----------------------------------------------------------------------------------------------------
 def test_the_close_runs_it_after_the_signature_and_is_not_stopped_by_it() -> None:
     key = dg.AssetCheckKey(dg.AssetKey("signature"), "configuration_drift")

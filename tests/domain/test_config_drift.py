@@ -46,6 +46,10 @@ CASES = {
         replace(WELL, files=TWO, in_force=Named(TWO, 5, SIGNED - timedelta(hours=2)), recorded=Named(TWO, 5)),
         "signed with another", ("warning", "error", "error"), ("close --restate --session 2024-03-08",),
     ),
+    "what was signed cannot be read": (
+        replace(WELL, signed=None, unsigned="blob 12 is damaged."),
+        "signed document", ("error", "error", "error"), ("blob 12 is damaged.", "daybook audit verify"),
+    ),
     "signed with what nobody recorded": (
         replace(WELL, signed=LAST._replace(configuration=THREE, number=None)),
         "signed with unknown", ("warning", "error", "error"), ("333333333333", "in no history", "daybook open"),

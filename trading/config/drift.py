@@ -16,6 +16,7 @@ How grave, and why:
 | in force changed since the last signature | told | told | told: the next close uses it |
 | signed with what was not in force then | warning | error | error |
 | signed with what was never recorded | warning | error | error |
+| what was signed cannot be read | error | error | error |
 
 Nothing of it stops a close: a close uses what is in force, whatever the files say, and names it.
 """
@@ -59,7 +60,8 @@ class Standing:
 
     `files`: hash of what the files say, None where they are wrong, and then `wrong` says why. `in_force`: None where
     nothing ever was, or where it cannot be read, and then `damaged` says why. `changed`: what the files change in it,
-    a phrase each. `recorded`: the newest entry of the history; `recorded_since`: when its first one was.
+    a phrase each. `signed`: None where nothing was, or where it cannot be read, and then `unsigned` says why. `recorded`:
+    the newest entry of the history; `recorded_since`: when its first one was.
     """
 
     environment: str
@@ -69,6 +71,7 @@ class Standing:
     damaged: str = ""
     changed: Sequence[str] = ()
     signed: SignedWith | None = None
+    unsigned: str = ""
     recorded: Named | None = None
     recorded_since: datetime | None = None
 
@@ -131,6 +134,9 @@ def _differ(standing: Standing, real: bool) -> str:
 # --- what was signed --------------------------------------------------------------------------------------------------
 def _of_the_signature(standing: Standing) -> Iterator[Drift]:
     signed, now = standing.signed, standing.in_force
+    if standing.unsigned:
+        cure = "See `daybook audit verify`."
+        yield Drift("signed document", "error", f"what was signed last cannot be read: {standing.unsigned} {cure}")
     if signed is None or now is None or signed.configuration == now.configuration:
         return
     gravity: Gravity = "error" if _is_real(standing) else "warning"
