@@ -60,8 +60,8 @@ class Standing:
 
     `files`: hash of what the files say, None where they are wrong, and then `wrong` says why. `in_force`: None where
     nothing ever was, or where it cannot be read, and then `damaged` says why. `changed`: what the files change in it,
-    a phrase each. `signed`: None where nothing was, or where it cannot be read, and then `unsigned` says why. `recorded`:
-    the newest entry of the history; `recorded_since`: when its first one was.
+    a phrase each. `signed`: None where nothing was, or where it cannot be read, and then `unsigned` says why.
+    `recorded`: the newest entry of the history; `recorded_since`: when its first one was.
     """
 
     environment: str
