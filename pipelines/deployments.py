@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.brokers import broker_of
-from pipelines.settings import Place, classified, place, project_folder, read_settings, revealed
+from pipelines.settings import Place, classified, context, place, project_folder, read_section, read_settings, revealed
 from pipelines.wiring import (
     LEDGER_FILE,
     closing_version,
@@ -42,9 +42,10 @@ from resources.vended import (
 from trading.backtest.factory import Backtests, Sweeps
 from trading.backtest.specification import Choice, DataSource
 from trading.book.signature import CURE, Document
-from trading.config.data import Streaming
+from trading.config.data import DataSettings, Streaming
 from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
+from trading.config.operations import OperationSettings
 from trading.config.settings import Secret
 from trading.errors import ConfigError, SignatureError, StaleVersion, StoreError, StoreUnavailable
 from trading.frames import BACKTEST_RESULTS
@@ -264,7 +265,7 @@ class ConfigurationResource(HomeResource):
 
 def cache_resource(where: Place) -> Vended:
     """In this process; with Redis behind it in `services`. Raises ConfigError without REDIS_URL there."""
-    data = read_settings(where).data
+    data = read_section(where, DataSettings)
     kept = {"max_entries": data.storage.cache.max_entries, "max_bytes": data.storage.cache.max_bytes}
     if where.deployment == "local":
         return ProcessCacheResource(**kept)
@@ -291,7 +292,7 @@ def shown_cache(where: Place) -> Vended:
     """The same for Dagster, whose UI shows settings: the address may hold a password and stays in the environment."""
     read_again = CacheResource(home=str(where.home), deployment=where.deployment)
     try:
-        variable = _variable(read_settings(where).data.storage.cache.address, "REDIS_URL")
+        variable = _variable(read_section(where, DataSettings).storage.cache.address, "REDIS_URL")
     except ConfigError:  # whatever runs says why
         return read_again
     found = cache_resource(where)
@@ -317,7 +318,7 @@ def shown_ledger(where: Place) -> Vended:
     the environment."""
     own = {"home": str(where.home), "deployment": where.deployment}
     try:
-        chosen = read_settings(where).data.storage.ledger
+        chosen = read_section(where, DataSettings).storage.ledger
         if chosen.store == "sqlite":
             return SqliteLedgerResource(path=str(where.home / LEDGER_FILE))
         server_address(where, chosen.store, chosen.address)
@@ -410,7 +411,7 @@ def sole_run(where: Place, say: Callable[[str], None] | None = None) -> Iterator
     """
     from resources.file_lock import held
 
-    wait_s = read_settings(where).operations.runs.wait_seconds
+    wait_s = read_section(where, OperationSettings).runs.wait_seconds
     with held(where.home / "run.lock", f"the desk {where.home}", wait_s, say):
         yield
 
@@ -466,7 +467,7 @@ def as_signed(where: Place, desk: Adapters, document: Document) -> Adapters:
     frames = signed_frames(desk.frames, document)
     book = PinnedLedger(desk.ledger, document.session, document.circumstances.heads)
     found = signed_reference(where, document, desk.signed)
-    settings = signed_settings(desk.signed, document, found)
+    settings = signed_settings(where, desk.signed, document, found)
     return replace(
         desk,
         settings=settings,
@@ -479,11 +480,11 @@ def as_signed(where: Place, desk: Adapters, document: Document) -> Adapters:
     )
 
 
-def signed_settings(blobs: BlobStore, document: Document, found: ReferenceStore) -> DeskSettings:
+def signed_settings(where: Place, blobs: BlobStore, document: Document, found: ReferenceStore) -> DeskSettings:
     """Settings as they were signed, brought to today's schema, with the table of instruments they name."""
     digest = document.substance.configuration
     values = migrated(json.loads(blobs.get(digest)), f"the configuration signed with {document.session}")
-    settings = DeskSettings.model_validate(values)
+    settings = DeskSettings.model_validate(values, context=context(where))
     table = settings.symbols.table_sha256
     content = None if table is None else blobs.get(table)
     return classified(settings, content, found.instruments(document.session))

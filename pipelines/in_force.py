@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipelines.place import Place
+from pipelines.place import Place, context
 from resources.disk_blobs import DiskBlobs
 from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
-from trading.errors import ConfigError, DaybookError
+from trading.errors import ConfigError, DaybookError, SnapshotRefused
 
 FOLDER = "config"  # of the home
 DOCUMENTS = "documents"  # below it: settings as JSON, and tables of symbols, by content
@@ -27,8 +27,26 @@ def documents(where: Place) -> DiskBlobs:
 def in_force_settings(where: Place) -> DeskSettings | None:
     """What was applied, where files are not in force: in paper and production. None in development, and where nothing
     was applied. Raises ConfigError where the environment asked for is another one, or what was applied is damaged."""
-    file = where.home / FOLDER / CURRENT
-    pointer = _pointer(file)
+    pointer = _applied(where)
+    return None if pointer is None else read_document_of(pointer["configuration"], where)
+
+
+def in_force_section(where: Place, name: str) -> bytes | None:
+    """One section of what was applied, as JSON, out of its snapshot: the others are not even looked at. None where
+    `in_force_settings` gives none, and where there is no snapshot of it. Raises ConfigError as it does."""
+    from resources.compiled_files import CompiledFiles
+
+    pointer = _applied(where)
+    if pointer is None:
+        return None
+    try:
+        return CompiledFiles(where.home / FOLDER).open(pointer["snapshot"]).section(name)
+    except SnapshotRefused:
+        return None
+
+
+def _applied(where: Place) -> dict[str, str] | None:
+    pointer = _pointer(where.home / FOLDER / CURRENT)
     if pointer is None or pointer["environment"] == "development":
         return None
     if where.environment not in (None, pointer["environment"]):
@@ -36,7 +54,7 @@ def in_force_settings(where: Place) -> DeskSettings | None:
             f"DAYBOOK_ENVIRONMENT is {where.environment!r}, and the configuration in force in {where.home} is of "
             f"{pointer['environment']!r}. Unset the variable, or give another --home."
         )
-    return read_document_of(str(pointer["configuration"]), where)
+    return pointer
 
 
 def read_document_of(digest: str, where: Place) -> DeskSettings:
@@ -47,7 +65,7 @@ def read_document_of(digest: str, where: Place) -> DeskSettings:
     kept = documents(where)
     try:
         values = migrated(json.loads(kept.get(digest)), f"configuration {digest[:12]}")
-        settings = DeskSettings.model_validate(values)
+        settings = DeskSettings.model_validate(values, context=context(where))
         table = settings.symbols.table_sha256
         content = None if table is None else kept.get(table)
     except (DaybookError, ValueError) as cause:
@@ -58,10 +76,10 @@ def read_document_of(digest: str, where: Place) -> DeskSettings:
     return classified(settings, content, where)
 
 
-def _pointer(file: Path) -> dict[str, object] | None:
+def _pointer(file: Path) -> dict[str, str] | None:
     try:
         found = json.loads(file.read_bytes())
-        return {"configuration": found["configuration"], "environment": found["environment"]}
+        return {name: str(found[name]) for name in ("configuration", "environment", "snapshot")}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as cause:

@@ -8,19 +8,26 @@ setting means (`trading/config/`), or which adapter serves it (`deployments.py`)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipelines.authored import authored, of_library, own_file, own_settings, strategy_files, unchecked
+from pydantic import ValidationError
+
+from pipelines.authored import authored, layers, merged, of_library, own_file, own_settings, strategy_files, unchecked
+from pipelines.in_force import in_force_section, in_force_settings
 from pipelines.place import DEPLOYMENTS, PROJECT, SHIPPED, Place, context, place, project_folder, revealed
 from trading.config.migrations import SCHEMA, migrated, schema_of
 from trading.config.models import DeskSettings
+from trading.config.settings import Settings
 from trading.config.strategies import StrategySettings
 from trading.config.symbol_lookup import SymbolLookup
 from trading.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from trading.market.instruments import Instrument
+
+Section = TypeVar("Section", bound=Settings)
 
 __all__ = [
     "DEPLOYMENTS",
@@ -34,6 +41,7 @@ __all__ = [
     "own_settings",
     "place",
     "project_folder",
+    "read_section",
     "read_settings",
     "refuse_no_desk",
     "revealed",
@@ -56,8 +64,6 @@ def refuse_no_desk(where: Place) -> None:
 def read_settings(where: Place) -> DeskSettings:
     """The settings in force for a desk: what its files say in development; what was applied in paper and production,
     where files are not even read. Raises ConfigError naming file, setting, value and cure."""
-    from pipelines.in_force import in_force_settings
-
     applied = in_force_settings(where)
     if applied is not None:
         return applied
@@ -68,6 +74,21 @@ def read_settings(where: Place) -> DeskSettings:
             "are applied. Run `daybook config apply --reason`."
         )
     return classified(found.settings, found.table, where)
+
+
+def read_section(where: Place, section: type[Section]) -> Section:
+    """One section of the settings in force, for whoever needs no other: neither the others, nor strategies, nor tables
+    of symbols are looked at. Raises ConfigError as `read_settings`."""
+    name = next(name for name, field in DeskSettings.model_fields.items() if field.annotation is section)
+    applied = in_force_section(where, name)
+    if applied is not None:
+        return section.model_validate_json(applied, context=context(where))
+    values = merged(layers(where))
+    if values.get("environment", "development") == "development":
+        with suppress(ValidationError):  # which `read_settings` puts into words
+            return section.model_validate(values.get(name, {}), context=context(where))
+    found: Section = getattr(read_settings(where), name)
+    return found
 
 
 def classified(settings: DeskSettings, table: bytes | None, of: Place | Mapping[str, Instrument]) -> DeskSettings:

@@ -18,9 +18,10 @@ import numpy as np
 
 from pipelines import sweeping
 from pipelines.backtest_request import Words, asked, write_table
-from pipelines.settings import Place, read_settings
+from pipelines.settings import Place, read_section
 from pipelines.sweeping import Found
 from trading.backtest.sweeps import Sweep, drawn_axes
+from trading.config.data import DataSettings
 from trading.errors import UsageError
 from trading.ports import Limits
 
@@ -59,7 +60,7 @@ def run(where: Place, backtest: Words, words: SweepWords, say: Callable[[str], N
     _refuse_unwritable(words.out, words.heat_map)
     if words.heat_map is not None and len(drawn_axes(sweep)) < 2:
         raise UsageError(NO_MAP)
-    at_once = read_settings(where).data.parallelism
+    at_once = read_section(where, DataSettings).parallelism
     limits = Limits(words.deadline_s, words.memory_mb or at_once.job_memory_mb)
     workers = words.workers if words.workers or words.dask else at_once.jobs or None
     cluster = sweeping.chosen_cluster(workers, words.dask)

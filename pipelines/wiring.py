@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from pipelines.settings import Place, project_folder, read_settings, revealed
-from trading.config.data import LedgerSettings
+from pipelines.settings import Place, project_folder, read_section, revealed
+from trading.config.data import DataSettings, LedgerSettings
 from trading.config.settings import Secret
 from trading.errors import ConfigError
 from trading.ports import BlobStore, Cluster, FrameStore, Ledger, ReferenceStore, Signer
@@ -42,13 +42,13 @@ def ledger(where: Place) -> Ledger:
     """Where the journal is kept, by the desk's settings. Raises ConfigError where a server's address is not set, and on
     a deployment that there is not."""
     _of(where, FRAMES)
-    chosen = read_settings(where).data.storage.ledger
+    chosen = read_section(where, DataSettings).storage.ledger
     return LEDGERS[chosen.store](where, chosen)
 
 
 def server_ledger(where: Place) -> Ledger | None:
     """The ledger of a desk whose settings keep it on a server; None where it is a file of the home."""
-    return None if read_settings(where).data.storage.ledger.store == "sqlite" else ledger(where)
+    return None if read_section(where, DataSettings).storage.ledger.store == "sqlite" else ledger(where)
 
 
 def no_ledger() -> Ledger:

@@ -23,13 +23,14 @@ from assets.raw import fetch, followed
 from pipelines import deployments, wiring
 from pipelines.desk import followed_groups
 from pipelines.place import place, revealed
-from pipelines.settings import read_settings, write_desk
+from pipelines.settings import read_section, read_settings, write_desk
 from resources.memory import MemoryFrames, MemoryReference, MemoryVendor
 from resources.vended import ProcessCacheResource, RedisCacheResource
 from resources.vendors.simulated import SimulatedVendor
 from trading.config.data import DataSettings, RetentionSettings, Universe
 from trading.config.features import FeatureSettings, TrainingUniverse
 from trading.config.models import DeskSettings
+from trading.config.operations import OperationSettings
 from trading.config.settings import Secret
 from trading.config.symbol_fields import SymbolSettings
 from trading.continuity.retention import Retention
@@ -342,3 +343,32 @@ def test_writing_into_a_file_of_yaml_is_refused(tmp_path: Path) -> None:
     assert read_settings(place(tmp_path)).risk.max_daily_loss_fraction == 0.04
     with pytest.raises(ConfigError, match="is YAML, which is not written into"):
         write_desk(place(tmp_path), {"risk": {"max_daily_loss_fraction": 0.03}})
+
+
+# --- one section ------------------------------------------------------------------------------------------------------
+def test_who_needs_one_section_does_not_look_at_the_others(tmp_path: Path) -> None:
+    text = '[data.streaming]\nmax_connections = 7\n[trading]\nstrategies = ["nobody"]\n[symbols]\ntable = "gone.csv"\n'
+    where = desk_of(tmp_path / "home", text)
+    assert read_section(where, DataSettings).streaming.max_connections == 7
+    with pytest.raises(ConfigError, match=r"gone\.csv"):
+        read_settings(where)
+    desk_of(tmp_path / "home", "[data.streaming]\nmax_connections = 0\n")
+    with pytest.raises(ConfigError, match=r"desk\.toml:3: data\.streaming\.max_connections is 0"):
+        read_section(where, DataSettings)
+
+
+def test_a_section_of_what_was_applied_is_read_out_of_its_snapshot(tmp_path: Path, daybook: Callable[..., Any]) -> None:
+    home = tmp_path / "home"
+    where = desk_of(home, f"{PAPER}[operations.runs]\nwait_seconds = 3.0\n")
+    with pytest.raises(ConfigError, match="no configuration is in force"):
+        read_section(where, OperationSettings)
+    assert daybook("config", "apply", "--reason", "first", "--home", home).code == 0
+    desk_of(home, f"{PAPER}[operations.runs]\nwait_seconds = 4.0\n")
+    (document,) = [file for file in (home / "config" / "documents").rglob("*") if file.is_file()]
+    kept = document.read_bytes()
+    document.unlink()
+    assert read_section(where, OperationSettings).runs.wait_seconds == 3.0, "without the document of all sections"
+    document.write_bytes(kept)
+    for snapshot in (home / "config" / "snapshots").iterdir():
+        snapshot.unlink()
+    assert read_section(where, OperationSettings).runs.wait_seconds == 3.0, "without a snapshot: out of the document"
