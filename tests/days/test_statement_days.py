@@ -15,11 +15,11 @@ import pytest
 
 MON, TUE = "2020-12-28", "2020-12-29"
 HEADER = "record,symbol,contract,quantity,price,trade_id,commission,executed_at"
-DESK = """[broker]
+DESK = """[trading.broker]
 name = "statement_file"
-[broker.symbols]
+[trading.broker.symbols]
 GC = "GOLD"
-[broker.columns]
+[trading.broker.columns]
 currency = ""
 amount = ""
 """
