@@ -341,7 +341,7 @@ def vendor_of(settings: DeskSettings, reference_store: ReferenceStore) -> PriceV
         return SimulatedVendor(reference_store, seed=chosen.seed, faults=chosen.faults)
     if chosen.source is None:
         raise ConfigError(
-            f"vendor {chosen.name} reads files, and vendor.source is not set. Run `daybook load --source`."
+            f"vendor {chosen.name} reads files, and data.vendor.source is not set. Run `daybook load --source`."
         )
     if chosen.name == "pysystemtrade":
         from resources.vendors.pysystemtrade import PysystemtradeVendor

@@ -110,7 +110,8 @@ def _vendor(where: Place) -> Health:
     codes = vendor.instruments()
     if codes:
         return Health(True, vendor.name, f"{len(codes)} instruments")
-    return Health(False, vendor.name, "has no instruments", "Correct vendor.source, or run `daybook load --source`.")
+    cure = "Correct data.vendor.source, or run `daybook load --source`."
+    return Health(False, vendor.name, "has no instruments", cure)
 
 
 def _broker(where: Place) -> Health:

@@ -25,6 +25,8 @@ STAMP = pa.timestamp("us")  # as in trading.frames, which takes longer to import
 BOM = b"\xef\xbb\xbf"
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None"]
 
+MAPPING = "data.vendor.columns"  # where a file's columns are named, unless a caller says another place
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -41,7 +43,7 @@ class Row:
         )
 
 
-def read_bytes(path: Path, encoding: str = "utf-8", mapping: str = "vendor.columns") -> bytes:
+def read_bytes(path: Path, encoding: str = "utf-8", mapping: str = MAPPING) -> bytes:
     """The file as UTF-8 without byte order mark. `mapping` is the section of settings that says how it is read.
 
     Raises BadInput where it is missing, empty or not in `encoding`; other I/O errors pass as OSError.
@@ -182,7 +184,7 @@ def _is_time(text: str, pattern: str | None) -> bool:
     return True
 
 
-def _check_header(path: Path, header: Sequence[str], columns: Sequence[str], mapping: str = "vendor.columns") -> None:
+def _check_header(path: Path, header: Sequence[str], columns: Sequence[str], mapping: str = MAPPING) -> None:
     for name in columns:
         if name not in header:
             found = f"the column is missing; the file has {', '.join(header)}"

@@ -129,8 +129,8 @@ def _unavailable(cause: PyMongoError, codes: set[int], where: str, timeout_s: fl
         )
     if getattr(cause, "timeout", False) or codes & set(_TOO_LATE):
         return StoreUnavailable(
-            f"{where} took longer than {timeout_s:g} s (ledger.timeout_seconds): its majority does not answer, or the "
-            f"network is cut: {said}. See that both are up. {then}"
+            f"{where} took longer than {timeout_s:g} s (data.storage.ledger.timeout_seconds): its majority does not "
+            f"answer, or the network is cut: {said}. See that both are up. {then}"
         )
     if isinstance(cause, errors.BulkWriteError):
         return StoreUnavailable(f"{where} refused a write: {said}. {_NOTHING_WRITTEN}")

@@ -23,7 +23,9 @@ class WebhookNotifier:
 
     def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
         if not url.startswith(("http://", "https://")):
-            raise ConfigError("the webhook address must start with http:// or https://. Correct notifier.webhook_url.")
+            raise ConfigError(
+                "the webhook address must start with http:// or https://. Correct what operations.notifier refers to."
+            )
         self._url, self._timeout_s = url, timeout_s
         self._log = logging.getLogger("daybook.notices")
 

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from resources.csv_tables import read_table, stamps
 from resources.vendors import deliveries
 from trading.config.data import CsvColumns
-from trading.errors import BadInput, ConfigError, VendorError
+from trading.errors import BadInput, VendorError
 from trading.frames import RAW_BARS, RAW_FX_RATES, REAL, TEXT, Dataset
 from trading.market.contracts import MONTH_LETTERS
 from trading.ports import Delivery, Failure, Request
@@ -45,7 +45,7 @@ class CsvFolderVendor:
         self._source, self._columns = Path(source), columns
         if not self._source.is_dir():
             raise BadInput("no such folder", where=str(source), cure="Give the folder that holds the contract files.")
-        self._pattern = _compiled(columns.file_pattern)
+        self._pattern = re.compile(columns.file_pattern)
 
     def instruments(self) -> Sequence[str]:
         """Instruments that have a file, sorted."""
@@ -90,7 +90,7 @@ class CsvFolderVendor:
     def _named(self, path: Path) -> tuple[str, int]:
         match = self._pattern.fullmatch(path.name)
         if match is None:
-            cure = "Rename or remove it, or change vendor.columns.file_pattern."
+            cure = "Rename or remove it, or change data.vendor.columns.file_pattern."
             found = f"the file name does not fit the pattern {self._columns.file_pattern}"
             raise BadInput(found, where=str(path), cure=cure)
         return match["instrument"], _contract(match["contract"], path)
@@ -141,19 +141,6 @@ class CsvFolderVendor:
             "known_at": deliveries.known_after_label(stamp),
         }
         return deliveries.rows(dataset, {**times, "vendor": self.name, **values})
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    cure = "Write vendor.columns.file_pattern with the groups (?P<instrument>...) and (?P<contract>...)."
-    try:
-        compiled = re.compile(pattern)
-    except re.error as cause:
-        raise ConfigError(
-            f"vendor.columns.file_pattern {pattern!r} is no regular expression: {cause}. {cure}"
-        ) from cause
-    if not {"instrument", "contract"} <= set(compiled.groupindex):
-        raise ConfigError(f"vendor.columns.file_pattern {pattern!r} lacks a group. {cure}")
-    return compiled
 
 
 def _contract(text: str, path: Path) -> int:

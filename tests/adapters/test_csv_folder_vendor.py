@@ -9,7 +9,7 @@ import pytest
 
 from resources.vendors.csv_folder import CsvFolderVendor
 from trading.config.data import CsvColumns
-from trading.errors import BadInput, ConfigError
+from trading.errors import BadInput
 from trading.frames import RAW_BARS, RAW_FX_RATES
 from trading.ports import Request
 
@@ -98,9 +98,9 @@ def test_a_mapped_column_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["(?P<instrument>", r"(?P<instrument>\w+)\.csv"])
-def test_a_pattern_that_cannot_work_is_refused(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(ConfigError, match="file_pattern"):
-        CsvFolderVendor(tmp_path, CsvColumns(file_pattern=pattern))
+def test_a_pattern_that_cannot_work_is_refused_by_the_settings(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"file_pattern\n.*(no group contract|not a regular expression)"):
+        CsvColumns(file_pattern=pattern)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def _price(key: Contract, ours: float, theirs: float, session: date, tolerance: 
 
 def _unknown(name: str, session: date) -> Finding:
     text = f"the broker holds {name}, which is no contract known here."
-    fix = f"map {name} to an instrument (broker.symbols), or add the instrument to the reference data"
+    fix = f"map {name} to an instrument (trading.broker.symbols), or add the instrument to the reference data"
     return Finding(UNKNOWN_CONTRACT, name, session, None, None, f"{text} {_sentence(fix)}", fix)
 
 

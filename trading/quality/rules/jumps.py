@@ -16,8 +16,8 @@ _PRICES = ("close", "price", "rate")
 
 @rule(datasets=("raw_bars", "raw_multiple_prices", "raw_fx_rates"), severity="warning", any_of=_PRICES)
 def jumps(frame: pd.DataFrame, context: RuleContext) -> pd.DataFrame:
-    """The last price of each series is within `max_spike` times the usual change of the price before it, 20 as shipped. A
-    jump may be real: the row is kept, and it is asked about once, while it is the newest."""
+    """The last price of each series is within `max_spike` times the usual change of the price before it, 20 as shipped.
+    A jump may be real: the row is kept, and it is asked about once, while it is the newest."""
     return together(_of_column(frame, context, name) for name in _PRICES if name in frame)
 
 
