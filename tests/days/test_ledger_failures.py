@@ -369,7 +369,8 @@ class Wire:
 
 def struck(desk: Desk, strike: Callable[[], None], expected: Undisturbed, chance: random.Random) -> str:
     """Starts the close and does something to its server after a random step of it. The close has to end soon, with exit
-    code 1 and one message, which is returned; and the log of runs has it, whatever became of the ledger."""
+    code 1 and one message, which is returned; and the log of runs has it, whatever became of the ledger. (A full disk
+    may have room for the few bytes that say how the run ended: then there is its summary, and the step's message.)"""
     started = desk.start(*CLOSE)
     step, until = chance.randrange(2, expected.steps - 3), time.monotonic() + 150
     while started.steps() < step:
@@ -381,7 +382,7 @@ def struck(desk: Desk, strike: Callable[[], None], expected: Undisturbed, chance
     at, said = time.monotonic(), started.ended()
     assert time.monotonic() - at < PATIENCE_S, "the close waited too long for a server that does not answer"
     *_, last = said.err.splitlines()
-    assert (said.code, said.out, last[:9]) == (1, "", "daybook: "), said
+    assert (said.code, last.startswith("daybook: ")) == (1, said.out == ""), said
     logged = json.loads((desk.home / "logs" / "daybook.jsonl").read_text().splitlines()[-1])
     assert (logged["process"], logged["state"]) == ("backfill", "failed")
     return last
@@ -682,6 +683,7 @@ def test_a_desk_of_schema_1_is_migrated_and_closes_its_next_session(homes: Any) 
     assert desk.run(*CLOSE).code == 0
     other = replace(desk, home=Path(shutil.copytree(desk.home, desk.home.parent / "other")))
     rows = in_schema_1(other.home / "ledger.sqlite")
+    shutil.rmtree(other.home / "config")  # that schema knew no versions of a configuration
     assert {row[2] for row in rows} == {"order_placed", "fill"}
     said = other.run("close", "--session", NEXT)
     assert (said.code, "is of schema 1" in said.err, "daybook ledger migrate" in said.err) == (1, True, True), said
