@@ -8,7 +8,7 @@ becomes of files (`configuration_examination.py`), or the command line (`command
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,11 +18,11 @@ from pipelines.configuration import healed
 from pipelines.configuration_examination import answered, takes_files, watched_folders
 from pipelines.configuration_history import compiled_files
 from pipelines.configuration_status import WatchedFile, snapshot_bytes
-from pipelines.in_force import CURRENT, in_force_settings, read_document_of
+from pipelines.in_force import CURRENT, in_force_settings
 from pipelines.place import Place
 from pipelines.settings import refuse_no_desk
 from pipelines.telemetry import structured_log
-from pipelines.wiring import utc_now
+from pipelines.wiring import notifier, utc_now
 from resources.config_compiler import ConfigCompiler
 from resources.config_metrics import ConfigurationMetrics, Measured
 from resources.config_watcher import Observer, Pace, Watcher
@@ -30,10 +30,10 @@ from trading.config.breaker import BreakerLimits, State
 from trading.config.change_events import Changed, Differences, Examined
 from trading.config.in_force import InForce, Version
 from trading.config.models import DeskSettings
-from trading.config.operations import ChangeSettings
+from trading.config.operations import ChangeSettings, OperationSettings
 from trading.config.snapshot import Snapshot
 from trading.errors import ConfigError
-from trading.ports import Cache, Notice
+from trading.ports import Cache, Notice, Notifier
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -69,7 +69,15 @@ def watching(
         asked: list[Observer] = [figures, *([_Screen(told)] if told else []), *observers]
         pointer, cache = compiled_files(where).folder / CURRENT, _shared_cache(where)
         watcher = Watcher(
-            in_force, work, watched_folders(where), pointer, _pace(changes), _Told(where, told), log, cache, asked
+            in_force,
+            work,
+            watched_folders(where),
+            pointer,
+            _pace(changes),
+            _Told(where, in_force, told),
+            log,
+            cache,
+            asked,
         )
         with watcher:
             yield Watched(in_force, watcher, figures.made)
@@ -170,20 +178,25 @@ class _DeskWork:
 
 # --- who is told ------------------------------------------------------------------------------------------------------
 class _Told:
-    """Whom the settings in force say, asked anew each time: a changed address is used at once. On a screen too."""
+    """Whom the settings in force say, asked anew each time: a changed address is used at once. On a screen too.
 
-    def __init__(self, where: Place, told: Callable[[str], None] | None) -> None:
-        self._where, self._told = where, told
+    One section is read, in microseconds: settings as a whole, and what serves them, would hold up whoever decides.
+    """
+
+    def __init__(self, where: Place, in_force: InForce, told: Callable[[str], None] | None) -> None:
+        self._where, self._in_force, self._told = where, in_force, told
+        with suppress(ConfigError):  # it says so when there is something to tell; its imports are made by now
+            self._notifier()
 
     def notify(self, notice: Notice) -> bool:
-        """As the port, but that it raises ConfigError where the settings in force cannot be read."""
+        """As the port, but that it raises ConfigError where the address refers to what is not set."""
         if self._told is not None and notice.level == "error":
             self._told(f"{notice.title}: {notice.text}")
-        from pipelines.deployments import notifier_of
+        return self._notifier().notify(notice)
 
-        pointer = compiled_files(self._where).pointer()
-        settings = read_document_of(pointer.configuration, self._where) if pointer else _settings(self._where)
-        return notifier_of(settings, self._where).notify(notice)
+    def _notifier(self) -> Notifier:
+        section = self._in_force.now.snapshot.section("operations")
+        return notifier(OperationSettings.model_validate_json(section).notifier, self._where)
 
 
 class _Screen:

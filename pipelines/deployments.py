@@ -22,6 +22,7 @@ from pipelines.wiring import (
     closing_version,
     frame_store,
     ledger,
+    notifier,
     reference,
     result_store,
     server_address,
@@ -362,12 +363,7 @@ def bring_reference(where: Place, source: Path) -> None:
 
 def notifier_of(settings: DeskSettings, where: Place) -> Notifier:
     """Where notices go."""
-    from resources.notifiers.log import LogNotifier
-    from resources.notifiers.webhook import WebhookNotifier
-
-    chosen = settings.operations.notifier
-    url = chosen.webhook_url if chosen.webhook is None else revealed(chosen.webhook, where.home)
-    return WebhookNotifier(url, chosen.timeout_seconds) if url else LogNotifier()
+    return notifier(settings.operations.notifier, where)
 
 
 def panels(frames: FrameStore, found: ReferenceStore) -> DataSource:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.settings import Place, project_folder, read_section, revealed
 from trading.config.data import DataSettings, LedgerSettings
+from trading.config.operations import NotifierSettings
 from trading.config.settings import Secret
 from trading.errors import ConfigError
-from trading.ports import BlobStore, Cluster, FrameStore, Ledger, ReferenceStore, Signer
+from trading.ports import BlobStore, Cluster, FrameStore, Ledger, Notifier, ReferenceStore, Signer
 
 if TYPE_CHECKING:
     from resources.compiled_files import CompiledFiles
@@ -61,6 +62,15 @@ def no_ledger() -> Ledger:
 def reference(where: Place) -> ReferenceStore:
     """Where reference data is read."""
     return _of(where, REFERENCES)(where)
+
+
+def notifier(chosen: NotifierSettings, where: Place) -> Notifier:
+    """Where notices go. Raises ConfigError where the address refers to what is not set."""
+    from resources.notifiers.log import LogNotifier
+    from resources.notifiers.webhook import WebhookNotifier
+
+    url = chosen.webhook_url if chosen.webhook is None else revealed(chosen.webhook, where.home)
+    return WebhookNotifier(url, chosen.timeout_seconds) if url else LogNotifier()
 
 
 def _of(where: Place, makers: Mapping[str, Made]) -> Made:
