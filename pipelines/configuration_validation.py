@@ -17,7 +17,7 @@ from pipelines.authored import authored, layers, merged, of_library, own_file, s
 from pipelines.configuration import proposed
 from pipelines.place import Place, context, document_ceilings, project_folder
 from pipelines.symbols import classifications, columns_of, table_of
-from resources.config_documents import read_document
+from resources.config_documents import exists, read_document
 from trading.config.documents import Document, place_of
 from trading.config.inheritance import idle
 from trading.config.migrations import migrated
@@ -54,7 +54,7 @@ def _of_files(where: Place) -> Iterator[str]:
     files = [config / "base.toml", config / f"{where.deployment}.toml", *([] if own else [own_file(where)])]
     yield from own
     for file in files:
-        if file.exists():
+        if exists(file):
             yield from _said(partial(_read, file, where))
 
 

@@ -61,7 +61,7 @@ def place(home: str | Path | None = None, deployment: str | None = None) -> Plac
     DAYBOOK_ENVIRONMENT, DAYBOOK_ROOTS, DAYBOOK_MAX_..., REDIS_URL, MONGODB_URI, POSTGRES_URI, DAYBOOK_SIGNING_KEY),
     then defaults (./var, local, <home>-backups, what the files say, anywhere, generous ceilings, a key of the home's
     own). Raises ConfigError on one that cannot be."""
-    folder = Path(home or os.environ.get("DAYBOOK_HOME") or "var").resolve()
+    folder = _real(home or os.environ.get("DAYBOOK_HOME") or "var")
     chosen = deployment or os.environ.get("DAYBOOK_DEPLOYMENT") or "local"
     if chosen not in DEPLOYMENTS:
         raise ConfigError(f"deployment {chosen!r} is unknown. Choose one of: {', '.join(DEPLOYMENTS)}.")
@@ -71,9 +71,9 @@ def place(home: str | Path | None = None, deployment: str | None = None) -> Plac
     return Place(
         folder,
         chosen,
-        Path(backups).resolve(),
+        _real(backups),
         *servers,
-        signing_key=Path(key).resolve() if key else None,
+        signing_key=_real(key) if key else None,
         environment=_environment(),
         ceilings=_ceilings(os.environ),
         roots=_roots(),
@@ -115,6 +115,11 @@ def document_ceilings(where: Place) -> DocumentCeilings:
     return DocumentCeilings(max_bytes=where.ceilings.document_bytes)
 
 
+def _real(path: str | Path) -> Path:
+    """The path with links followed; links in a circle are left as they are, for whoever opens it to say so."""
+    return Path(os.path.realpath(path))
+
+
 def _environment() -> str | None:
     given = os.environ.get("DAYBOOK_ENVIRONMENT") or None
     if given is not None and given not in ENVIRONMENTS:
@@ -126,7 +131,7 @@ def _roots() -> tuple[Path, ...] | None:
     given = os.environ.get("DAYBOOK_ROOTS")
     if not given:
         return None
-    return tuple(Path(part).resolve() for part in given.split(os.pathsep) if part)
+    return tuple(_real(part) for part in given.split(os.pathsep) if part)
 
 
 def _ceilings(variables: Mapping[str, str]) -> Ceilings:

@@ -147,6 +147,7 @@ def write_desk(where: Place, changes: Mapping[str, Any]) -> None:
     file = own_file(where)
     if file != where.desk_file:
         raise ConfigError(f"{file} is YAML, which is not written into. Make it desk.toml, or change it by hand.")
+    own_settings(where)  # says what is wrong with the file, if anything is
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     document: Any = tomlkit.parse(text)
     schema = schema_of(document.unwrap(), str(file))

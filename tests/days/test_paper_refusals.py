@@ -641,7 +641,11 @@ def test_what_is_at_work_already_is_no_new_order(attempt: Attempt) -> None:
         attempt.broker().ready([attempt.order(), changed(attempt.order(), order_id="another")])
 
 
-@pytest.mark.parametrize("permit", [None, "live", True, object(), LiveCapability, PaperPermit], ids=repr)
+@pytest.mark.parametrize(
+    "permit",
+    [None, "live", True, object(), LiveCapability, PaperPermit],
+    ids=["none", "word", "true", "object", "live class", "paper class"],
+)
 def test_no_sender_can_be_made_without_a_permit(attempt: Attempt, permit: object) -> None:
     for make in (attempt.gateway_with, attempt.files_with):
         with pytest.raises(LivePermitMissing):

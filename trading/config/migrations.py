@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trading.config.documents import shown
 from trading.errors import ConfigError
 
 SCHEMA = 2
@@ -71,7 +72,7 @@ def schema_of(values: Mapping[str, Any], where: str) -> int:
     given = values.get("schema", FIRST)
     if not isinstance(given, int) or isinstance(given, bool) or given < FIRST:
         raise ConfigError(
-            f"{where}: schema is {given!r}, but must be a whole number from {FIRST} to {SCHEMA}. Write schema = "
+            f"{where}: schema is {shown(given)}, but must be a whole number from {FIRST} to {SCHEMA}. Write schema = "
             f"{SCHEMA} if the file was written for this Daybook, or take the line out if it is older."
         )
     if given > SCHEMA:
