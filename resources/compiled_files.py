@@ -282,6 +282,7 @@ class Follower:
             return
         self.fault = None
         if found.number > self._now.number:
+            found.snapshot.remember(self._now.snapshot)
             self._now = found
 
 

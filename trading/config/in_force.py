@@ -66,6 +66,7 @@ class InForce:
                 )
             if chosen <= held:
                 raise StaleVersion(f"version {chosen} is not later than version {held}, which is in force.")
+            snapshot.remember(self.now.snapshot)
             new = Version(chosen, snapshot)
             object.__setattr__(self, "now", new)
         return new

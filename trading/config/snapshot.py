@@ -19,7 +19,17 @@ from typing import Any, cast
 from trading.config.order_limits import OrderLimits
 from trading.config.snapshot_facts import Fact, checked_facts
 from trading.config.snapshot_layout import Contents, Part, check, hashed, opened, packed, verified
-from trading.config.snapshot_parts import BITS, CHOICES, SHAPE, changed_rows, check_shape, exposures, one_shard, over
+from trading.config.snapshot_parts import (
+    BITS,
+    CHOICES,
+    SHAPE,
+    changed_rows,
+    check_shape,
+    exposures,
+    one_shard,
+    over,
+    same_rows,
+)
 from trading.config.snapshot_sparse import Sparse, sparse
 from trading.config.symbol_fields import FIELDS, SymbolSettings, Value, near
 from trading.config.symbol_index import RowMemo, Shard, SymbolIndex
@@ -216,6 +226,13 @@ class Snapshot:
         if not 0 <= number < self.shards:
             raise ConfigError(f"the snapshot has no shard {number}: they are 0 to {self.shards - 1}.")
         return Snapshot._of(one_shard(self._contents, self._index.shards[number]))
+
+    def remember(self, before: Snapshot) -> None:
+        """Takes over the rows that were found in the version before, where both have the same symbols: who reads many
+        of them does not look each up again after every change. No answer is another one by it."""
+        if before._rows is not self._rows and same_rows(before._contents, self._contents):
+            before._rows.index = self._index  # of the same symbols; the file before can go
+            object.__setattr__(self, "_rows", before._rows)
 
     # --- settings of a symbol -----------------------------------------------------------------------------------------
     def value(self, symbol: str, field: str, strategy: str | None = None) -> Value:

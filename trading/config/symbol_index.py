@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MOST_SHARDS = 256
-MEMORISED = 4096  # rows a process remembers by symbol: about 90 bytes each
+MEMORISED = 65_536  # rows a process remembers by symbol: about 90 bytes each
 _SHARD_BITS = 20
 _LONGEST_GUESSED = 16
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
