@@ -176,3 +176,8 @@ def _set(tree: Any, parts: list[str], value: Any) -> None:
 def test_the_old_tree_with_its_changes_is_the_new_one(old: dict[str, Any], new: dict[str, Any]) -> None:
     """Nothing is left out, and nothing is told that is not so."""
     assert applied(old, diff(old, new)) == new
+
+
+def test_what_a_new_table_leaves_out_is_not_listed() -> None:
+    (found,) = diff({"classes": {}}, {"classes": {"bond": {"max_position_contracts": 40, "order_type": None}}})
+    assert found.text() == "classes.bond: not set -> {max_position_contracts: 40}"

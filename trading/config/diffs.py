@@ -119,7 +119,8 @@ def _word(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_word(each)}' for key, each in value.items())}}}"
+        given = {key: each for key, each in value.items() if each is not None}  # what inherits says nothing
+        return f"{{{', '.join(f'{key}: {_word(each)}' for key, each in given.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_word, value))}]"
     return json.dumps(value, ensure_ascii=False, default=str)
