@@ -20,6 +20,7 @@ import dagster as dg
 from assets.partitions import SESSIONS
 from checks import CHECKS
 from pipelines.configuration_effects import BACKTESTS, MADE_BY, affected, changed, effect, judged, parts
+from pipelines.in_force import CONFIGURATION_TAG
 from pipelines.jobs import BACKTEST, CALCULATED, RECALCULATE
 from pipelines.jobs import BACKTESTS as BACKTESTS_BY_STRATEGY
 from trading.config.drift import Named
@@ -28,7 +29,6 @@ from trading.errors import ConfigError, DatasetNotFound
 from trading.frames import DAILY_PRICES
 from trading.ports import Configurations, FrameStore, Ledger
 
-CONFIGURATION_TAG = "daybook/configuration"
 CHANGED_TAG = "daybook/configuration_changed"
 LONGEST_TAG = 200
 NAMED = 5  # settings that a sentence names

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._check import CheckError
 
 from pipelines.brokers import broker_of
+from pipelines.in_force import CONFIGURATION_TAG
 from pipelines.settings import Place, classified, context, place, project_folder, read_section, read_settings, revealed
 from pipelines.wiring import (
     LEDGER_FILE,
@@ -97,8 +99,13 @@ class HomeResource(Vended):
     deployment: str
 
     def where(self) -> Place:
-        """The desk's place."""
-        return place(self.home, self.deployment)
+        """The desk's place, with the configuration that the run carries, if it carries one."""
+        try:
+            run = self.get_resource_context().run
+        except CheckError:  # made outside of Dagster
+            run = None
+        pinned = None if run is None else run.tags.get(CONFIGURATION_TAG)
+        return replace(place(self.home, self.deployment), configuration=pinned)
 
     def settings(self) -> DeskSettings:
         """The settings in force now."""
@@ -120,7 +127,8 @@ class DeskResource(HomeResource):
             return
         where, say = self.where(), context.log.info if context.log else None
         with nullcontext() if self.alone else sole_run(where, say):
-            record_files(where, say)
+            if where.configuration is None:
+                record_files(where, say)
             yield self.adapter()
 
     def adapter(self) -> DeskSettings:

@@ -17,6 +17,7 @@ from trading.errors import ConfigError, DaybookError, SnapshotRefused
 FOLDER = "config"  # of the home
 DOCUMENTS = "documents"  # below it: settings as JSON, and tables of symbols, by content
 CURRENT = "current"
+CONFIGURATION_TAG = "daybook/configuration"  # on a run: the hash of the configuration it opens
 
 
 def documents(where: Place) -> DiskBlobs:
@@ -25,10 +26,19 @@ def documents(where: Place) -> DiskBlobs:
 
 
 def in_force_settings(where: Place) -> DeskSettings | None:
-    """What was applied, where files are not in force: in paper and production. None in development, and where nothing
-    was applied. Raises ConfigError where the environment asked for is another one, or what was applied is damaged."""
+    """What was applied, where files are not in force: in paper and production; or the configuration that a place names.
+    None in development, and where nothing was applied. Raises ConfigError where the environment asked for is another
+    one, or what was applied is damaged."""
+    if where.configuration is not None:
+        return read_document_of(where.configuration, where)
     pointer = _applied(where)
     return None if pointer is None else read_document_of(pointer["configuration"], where)
+
+
+def tags_of(settings: DeskSettings) -> dict[str, str]:
+    """What a run carries that is asked for now and begins later: the configuration to open. None in development, where
+    a run opens what the files say when it begins."""
+    return {} if settings.environment == "development" else {CONFIGURATION_TAG: settings.content_hash()}
 
 
 def in_force_section(where: Place, name: str) -> bytes | None:
@@ -36,7 +46,7 @@ def in_force_section(where: Place, name: str) -> bytes | None:
     `in_force_settings` gives none, and where there is no snapshot of it. Raises ConfigError as it does."""
     from resources.compiled_files import CompiledFiles
 
-    pointer = _applied(where)
+    pointer = None if where.configuration is not None else _applied(where)
     if pointer is None:
         return None
     try:

@@ -31,7 +31,8 @@ LARGEST_SECRET = 16_384  # bytes
 class Place:
     """Where a desk lives: its folder, its deployment, and what the environment says of servers. Addresses may hold a
     password: its `repr` leaves them out, so that no log, traceback or notebook shows one. `roots`: folders that
-    absolute paths of the configuration must be in; None: anywhere."""
+    absolute paths of the configuration must be in; None: anywhere. `configuration`: the hash of the one that counts,
+    whatever came in force since; None: what is in force."""
 
     home: Path
     deployment: str
@@ -43,6 +44,7 @@ class Place:
     environment: str | None = None
     ceilings: Ceilings = field(default_factory=Ceilings)
     roots: tuple[Path, ...] | None = None
+    configuration: str | None = None
 
     @property
     def desk_file(self) -> Path:

@@ -14,6 +14,7 @@ import dagster as dg
 from assets.partitions import SESSIONS
 from assets.raw import FX_GROUP
 from pipelines.desk import followed_groups
+from pipelines.in_force import tags_of
 from pipelines.jobs import CLOSE, PRICES_OF_SESSION
 from trading.config.models import DeskSettings
 from trading.market.instruments import ExchangeGroup
@@ -64,7 +65,8 @@ class Asking:
             return dg.SkipReason(f"this desk follows no instrument of {', '.join(self.groups)}.")
         if desk.data.prices.calendar == "exchange" and not _any_open(mine, session, reference):
             return dg.SkipReason(f"{session} is a holiday: {', '.join(mine)} closed.")
-        return dg.RunRequest(run_key=f"{self.name}:{session}", partition_key=session.isoformat())
+        key = f"{self.name}:{session}"
+        return dg.RunRequest(run_key=key, partition_key=session.isoformat(), tags=tags_of(desk))
 
 
 def _any_open(groups: Sequence[str], session: date, reference: ReferenceStore) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipelines.in_force import tags_of
 from pipelines.jobs import INGEST, JOBS
 from pipelines.orders import orders
 from pipelines.processes import end_elsewhere
@@ -52,7 +53,7 @@ def drop_folder(
     if found == context.cursor:
         return dg.SkipReason(f"nothing has changed in {folder}.")
     context.update_cursor(found)
-    return dg.RunRequest(run_key=found, tags={"daybook/drop_folder": str(folder)})
+    return dg.RunRequest(run_key=found, tags={"daybook/drop_folder": str(folder), **tags_of(desk)})
 
 
 @dg.run_failure_sensor(

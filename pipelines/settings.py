@@ -83,8 +83,8 @@ def read_section(where: Place, section: type[Section]) -> Section:
     applied = in_force_section(where, name)
     if applied is not None:
         return section.model_validate_json(applied, context=context(where))
-    values = merged(layers(where))
-    if values.get("environment", "development") == "development":
+    values = merged(layers(where)) if where.configuration is None else {}
+    if where.configuration is None and values.get("environment", "development") == "development":
         with suppress(ValidationError):  # which `read_settings` puts into words
             return section.model_validate(values.get(name, {}), context=context(where))
     found: Section = getattr(read_settings(where), name)

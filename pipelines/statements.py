@@ -14,6 +14,7 @@ import dagster as dg
 
 from assets.partitions import SESSIONS
 from pipelines.brokers import FILES, statement_folder, statements_of
+from pipelines.in_force import tags_of
 from pipelines.jobs import RECONCILE
 from pipelines.sensors import SETTLED_S
 from trading.config.models import DeskSettings
@@ -103,7 +104,8 @@ def broker_statements(
     asked = [day for day in fresh if is_closed(frames, day)][:MOST_AT_ONCE]
     left = {day for day in fresh if asked and day > asked[-1]} if len(asked) == MOST_AT_ONCE else set()
     context.update_cursor(_marks(found, left, seen).text())
-    return [_run(day, found[day]) for day in asked] or dg.SkipReason(f"nothing new of a closed session in {folder}.")
+    runs = [_run(day, found[day], desk) for day in asked]
+    return runs or dg.SkipReason(f"nothing new of a closed session in {folder}.")
 
 
 def _marks(found: Mapping[date, str], left: set[date], seen: Seen) -> Seen:
@@ -119,6 +121,6 @@ def _told(seen: Seen, message: str, notifier: Notifier) -> Seen:
     return Seen(seen.marks, message if seen.told == message or notifier.notify(notice) else "")
 
 
-def _run(session: date, mark: str) -> dg.RunRequest:
+def _run(session: date, mark: str, desk: DeskSettings) -> dg.RunRequest:
     day = session.isoformat()
-    return dg.RunRequest(run_key=f"{day}:{mark}", partition_key=day, tags={"daybook/statement": day})
+    return dg.RunRequest(run_key=f"{day}:{mark}", partition_key=day, tags={"daybook/statement": day, **tags_of(desk)})

@@ -6,6 +6,8 @@ import logging
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -62,7 +64,7 @@ def test_without_redis_the_cache_is_empty_drops_writes_and_says_so_once(caplog: 
         cache.delete("a")
         assert cache.statistics().entries == 0
         assert len(caplog.records) == 1
-        now[0] = 65.0
+        now[0] = 80.0
         cache.get("a")
     assert len(caplog.records) == 2
     assert "goes on without it" in caplog.text
@@ -75,6 +77,43 @@ def test_without_redis_a_call_costs_nothing_during_the_pause() -> None:
     for _ in range(1000):
         cache.get("a")
     assert time.perf_counter() - begin < 0.5
+
+
+def test_the_pause_doubles_while_redis_is_away_and_is_short_again_once_it_answered(own_redis: Any) -> None:
+    now = [0.0]
+    cache = RedisCache(own_redis.url, clock=lambda: now[0], pause_s=2, longest_pause_s=5, timeout_s=5)
+    other = RedisCache(own_redis.url, timeout_s=5, pause_s=0)
+
+    def asks_again(at: float) -> bool:
+        """Whether Redis, which is there now, is asked."""
+        now[0] = at
+        return cache.get("a") == b"1"
+
+    def lost(*moments: float) -> None:
+        """Redis is asked at these moments, and is not there."""
+        own_redis.stop()
+        for now[0] in moments:
+            assert cache.get("a") is None
+        own_redis.start()
+        other.set("a", b"1")
+
+    lost(0.0, 2.0)
+    assert [asks_again(5.9), asks_again(6.0)] == [False, True], "4 seconds after the second time"
+    lost(10.0)
+    assert [asks_again(11.9), asks_again(12.0)] == [False, True], "2 seconds again, since it answered"
+    lost(20.0, 22.0, 26.0, 31.0)
+    assert [asks_again(35.9), asks_again(36.0)] == [False, True], "5 seconds is the longest"
+
+
+def test_a_process_has_no_more_connections_than_it_may(own_redis: Any) -> None:
+    cache = RedisCache(own_redis.url, max_connections=2, timeout_s=5)
+    with ThreadPoolExecutor(8) as many:
+        list(many.map(lambda number: cache.set(str(number), b"x"), range(200)))
+        assert list(many.map(lambda number: cache.get(str(number)), range(200))) == [b"x"] * 200
+    from redis import Redis
+
+    clients = Redis.from_url(own_redis.url).client_list()
+    assert len([each for each in clients if each["cmd"] != "client|list"]) <= 2
 
 
 def test_write_through_writes_both_and_near_answers_without_far() -> None:

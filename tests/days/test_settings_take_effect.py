@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -22,6 +23,7 @@ from assets.layers import Sources
 from assets.raw import fetch, followed
 from pipelines import deployments, wiring
 from pipelines.desk import followed_groups
+from pipelines.in_force import tags_of
 from pipelines.place import place, revealed
 from pipelines.settings import read_section, read_settings, write_desk
 from resources.memory import MemoryFrames, MemoryReference, MemoryVendor
@@ -37,7 +39,7 @@ from trading.continuity.retention import Retention
 from trading.errors import ConfigError
 from trading.frames import DAILY_PRICES, DATASETS, RAW_BARS, ROLL_GAPS, empty, to_table
 from trading.market.instruments import Instrument
-from trading.ports import Span
+from trading.ports import Cache, Span
 from trading.quality.examination import all_rules
 from trading.quality.rule import RuleContext
 
@@ -372,3 +374,28 @@ def test_a_section_of_what_was_applied_is_read_out_of_its_snapshot(tmp_path: Pat
     for snapshot in (home / "config" / "snapshots").iterdir():
         snapshot.unlink()
     assert read_section(where, OperationSettings).runs.wait_seconds == 3.0, "without a snapshot: out of the document"
+
+
+# --- a run keeps to the configuration it was asked for with ----------------------------------------------------------
+def test_a_run_opens_the_configuration_it_carries(tmp_path: Path, daybook: Callable[..., Any]) -> None:
+    home = tmp_path / "home"
+    found: dict[str, DeskSettings] = {}
+
+    @dg.asset
+    def looked(desk: dg.ResourceParam[DeskSettings], cache: dg.ResourceParam[Cache]) -> None:
+        found["desk"] = desk
+
+    def run(tags: dict[str, str]) -> float:
+        ports = deployments.resources(place(home))
+        assert dg.materialize([looked], resources=ports, tags=tags, raise_on_error=True).success
+        return found["desk"].risk.max_daily_loss_fraction
+
+    applied = {}
+    for fraction in (0.04, 0.03):
+        where = desk_of(home, f"{PAPER}[risk]\nmax_daily_loss_fraction = {fraction}\n")
+        assert daybook("config", "apply", "--reason", "as asked", "--home", home).code == 0
+        applied[fraction] = tags_of(read_settings(where))
+    assert run({}) == 0.03, "what is in force"
+    assert run(applied[0.04]) == 0.04, "what was in force when it was asked for"
+    assert run(applied[0.03]) == 0.03
+    assert tags_of(DeskSettings()) == {}, "in development files are in force at once"
