@@ -269,8 +269,8 @@ def said(phases: Sequence[Phase]) -> None:
         p50, p99, p999 = (float(np.median(found)) / 1000 for found in (phase.p50_ns, phase.p99_ns, phase.p999_ns))
         most, own = (" ".join(f"{each / 1e6:.1f}" for each in found) for found in (phase.most_ns, phase.own_ns))
         print(
-            f"  {phase.name:39} {phase.decisions:11,} {phase.reloads or phase.refusals:7,} {p50:7.2f} {p99:7.2f} {p999:7.2f} {most:>16} "
-            f"{own:>16} {phase.over:9,} {phase.waited_ms:8,.0f} ms of {phase.seconds:.0f} s"
+            f"  {phase.name:39} {phase.decisions:11,} {phase.reloads or phase.refusals:7,} {p50:7.2f} {p99:7.2f} "
+            f"{p999:7.2f} {most:>16} {own:>16} {phase.over:9,} {phase.waited_ms:8,.0f} ms of {phase.seconds:.0f} s"
         )
 
 
