@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.live import permit_of
+from pipelines.place import located, place
 from pipelines.settings import Place, project_folder
 from pipelines.wiring import utc_now
 from trading.config.live import LiveCapability, PaperPermit
@@ -141,9 +142,10 @@ def handed_live(home: Path) -> set[str]:
 
 
 def statement_folder(home: Path, chosen: BrokerSettings) -> Path:
-    """Where statement files are put: the folder of the settings, or the home's own, which is made."""
+    """Where statement files are put: the folder of the settings, or the home's own, which is made. Raises ConfigError
+    where the settings lead out of the roots."""
     if chosen.statements is not None:
-        return Path(chosen.statements)
+        return located(chosen.statements, place(home))
     folder = home / "statements"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

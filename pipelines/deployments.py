@@ -18,7 +18,17 @@ from dagster._check import CheckError
 
 from pipelines.brokers import broker_of
 from pipelines.in_force import CONFIGURATION_TAG
-from pipelines.settings import Place, classified, context, place, project_folder, read_section, read_settings, revealed
+from pipelines.settings import (
+    Place,
+    classified,
+    context,
+    located,
+    place,
+    project_folder,
+    read_section,
+    read_settings,
+    revealed,
+)
 from pipelines.wiring import (
     LEDGER_FILE,
     closing_version,
@@ -175,7 +185,8 @@ class VendorResource(HomeResource):
 
     def adapter(self) -> PriceVendor:
         """The simulated market, a pysystemtrade folder, or a folder of contract files."""
-        return vendor_of(self.settings(), reference(self.where()))
+        where = self.where()
+        return vendor_of(where, self.settings(), reference(where))
 
 
 class BrokerResource(HomeResource):
@@ -279,7 +290,7 @@ def cache_resource(where: Place) -> Vended:
     if where.deployment == "local":
         return ProcessCacheResource(**kept)
     address = data.storage.cache.address
-    url = where.redis_url if address is None else revealed(address, where.home)
+    url = where.redis_url if address is None else revealed(address, where)
     if not url:
         raise ConfigError(
             "deployment services needs Redis, and REDIS_URL is not set. Set it, like redis://host:6379/0."
@@ -341,7 +352,7 @@ def shown_ledger(where: Place) -> Vended:
     return made(uri=dg.EnvVar(variable), timeout_seconds=seconds, max_connections=most)
 
 
-def vendor_of(settings: DeskSettings, reference_store: ReferenceStore) -> PriceVendor:
+def vendor_of(where: Place, settings: DeskSettings, reference_store: ReferenceStore) -> PriceVendor:
     """The vendor that the settings name. Raises ConfigError where it needs a folder and none is given."""
     chosen = settings.data.vendor
     if chosen.name == "simulated":
@@ -355,10 +366,10 @@ def vendor_of(settings: DeskSettings, reference_store: ReferenceStore) -> PriceV
     if chosen.name == "pysystemtrade":
         from resources.vendors.pysystemtrade import PysystemtradeVendor
 
-        return PysystemtradeVendor(Path(chosen.source))
+        return PysystemtradeVendor(located(chosen.source, where))
     from resources.vendors.csv_folder import CsvFolderVendor
 
-    return CsvFolderVendor(Path(chosen.source), chosen.columns)
+    return CsvFolderVendor(located(chosen.source, where), chosen.columns)
 
 
 def bring_reference(where: Place, source: Path) -> None:
@@ -452,7 +463,7 @@ def adapters(where: Place) -> Adapters:
         reference=found,
         cache=cache_resource(where).adapter(),
         blobs=blob_store(where),
-        vendor=vendor_of(settings, found),
+        vendor=vendor_of(where, settings, found),
         broker=broker_of(where, settings, frames, found),
         notifier=notifier_of(settings, where),
         sql=sql_reader(frames, book, where),
@@ -479,7 +490,7 @@ def as_signed(where: Place, desk: Adapters, document: Document) -> Adapters:
         ledger=book,
         reference=found,
         cache=ProcessCacheResource().adapter(),
-        vendor=vendor_of(settings, found),
+        vendor=vendor_of(where, settings, found),
         sql=SqlReader(frames, book),
     )
 

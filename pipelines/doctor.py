@@ -106,7 +106,7 @@ def _reference(where: Place) -> Health:
 
 
 def _vendor(where: Place) -> Health:
-    vendor = deployments.vendor_of(read_settings(where), deployments.reference(where))
+    vendor = deployments.vendor_of(where, read_settings(where), deployments.reference(where))
     codes = vendor.instruments()
     if codes:
         return Health(True, vendor.name, f"{len(codes)} instruments")

@@ -89,7 +89,7 @@ def _holds_prices(where: Place) -> bool:
 
 
 def _refuse_instruments_it_has_not(where: Place, asked: tuple[str, ...]) -> None:
-    vendor = vendor_of(read_settings(where), reference(where))
+    vendor = vendor_of(where, read_settings(where), reference(where))
     has = vendor.instruments() if asked else []
     missing = sorted(set(asked) - set(has))
     if missing:

@@ -82,7 +82,18 @@ def place(home: str | Path | None = None, deployment: str | None = None) -> Plac
     )
 
 
-def revealed(secret: Secret, home: Path) -> str:
+def located(path: str, where: Place) -> Path:
+    """The file or folder that a setting names, links followed: a relative one is below the home, an absolute one in one
+    of the roots where there are any. Raises ConfigError on one that leads elsewhere."""
+    found, home = _real(where.home / path), _real(where.home)
+    allowed = (home,) if not Path(path).is_absolute() else (home, *(where.roots or (Path("/"),)))
+    if not any(found.is_relative_to(root) for root in allowed):
+        listed = ", ".join(map(str, allowed))
+        raise ConfigError(f"{path} leads to {found}, which is not in {listed}. Correct the setting, or the link.")
+    return found
+
+
+def revealed(secret: Secret, where: Place) -> str:
     """The secret that a setting refers to, without the line break at its end. A file's path is below the home unless it
     is absolute. Raises ConfigError saying which variable or file is missing; no sentence holds a secret."""
     if secret.env is not None:
@@ -90,7 +101,7 @@ def revealed(secret: Secret, home: Path) -> str:
         if not found:
             raise ConfigError(f"the environment variable {secret.env} is not set, and a setting refers to it. Set it.")
         return found
-    file = home / str(secret.file)
+    file = located(str(secret.file), where)
     if not file.is_file():
         raise ConfigError(
             f"there is no file {file}, and a setting refers to it. Put the secret there, for you to read."

@@ -14,6 +14,7 @@ import dagster as dg
 from pipelines.in_force import tags_of
 from pipelines.jobs import INGEST, JOBS
 from pipelines.orders import orders
+from pipelines.place import located, place
 from pipelines.processes import end_elsewhere
 from pipelines.quality import QUALITY
 from trading.config.models import DeskSettings
@@ -44,7 +45,7 @@ def drop_folder(
     clock: dg.ResourceParam[Callable[[], datetime]],
 ) -> dg.RunRequest | dg.SkipReason:
     """One run for each settled state of the folder."""
-    folder = Path(desk.data.vendor.source) if desk.data.vendor.source else home / "drop"
+    folder = located(desk.data.vendor.source, place(home)) if desk.data.vendor.source else home / "drop"
     if not folder.is_dir():
         return dg.SkipReason(f"{folder} is not a folder.")
     found = fingerprint(folder, clock().timestamp())

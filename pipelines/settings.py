@@ -16,15 +16,16 @@ from pydantic import ValidationError
 
 from pipelines.authored import authored, layers, merged, of_library, own_file, own_settings, strategy_files, unchecked
 from pipelines.in_force import in_force_section, in_force_settings
-from pipelines.place import DEPLOYMENTS, PROJECT, SHIPPED, Place, context, place, project_folder, revealed
+from pipelines.place import DEPLOYMENTS, PROJECT, SHIPPED, Place, context, located, place, project_folder, revealed
 from trading.config.migrations import SCHEMA, migrated, schema_of
 from trading.config.models import DeskSettings
 from trading.config.settings import Settings
 from trading.config.strategies import StrategySettings
-from trading.config.symbol_lookup import SymbolLookup
-from trading.errors import ConfigError, UsageError
+from trading.config.symbol_lookup import OfSymbol, SymbolLookup
+from trading.errors import ConfigError, SnapshotRefused, UsageError
 
 if TYPE_CHECKING:
+    from trading.config.snapshot import Snapshot
     from trading.market.instruments import Instrument
 
 Section = TypeVar("Section", bound=Settings)
@@ -38,6 +39,7 @@ __all__ = [
     "check_strategy",
     "classified",
     "context",
+    "located",
     "own_settings",
     "place",
     "project_folder",
@@ -91,16 +93,25 @@ def read_section(where: Place, section: type[Section]) -> Section:
     return found
 
 
-def classified(settings: DeskSettings, table: bytes | None, of: Place | Mapping[str, Instrument]) -> DeskSettings:
+def classified(
+    settings: DeskSettings,
+    table: bytes | None,
+    of: Place | Mapping[str, Instrument],
+    snapshot: Callable[[], Snapshot] | None = None,
+) -> DeskSettings:
     """Settings with what each instrument inherits by its asset class and exchange group, of the reference data or as
-    given, and by its row in the table. Worked out when an instrument is first asked for."""
+    given, and by its row in the table. Worked out when an instrument is first asked for; or read from the compiled
+    `snapshot` where there is one, so that what was put in force is in force to the last limit."""
 
-    def columns() -> Any:
+    def source() -> OfSymbol:
+        with suppress(SnapshotRefused):  # of another version of Daybook, or gone: it is worked out again
+            if snapshot is not None:
+                return snapshot().symbol
         from pipelines.symbols import columns_of
 
-        return columns_of(settings, table, of)
+        return columns_of(settings, table, of).settings
 
-    return settings.with_symbols(SymbolLookup(settings.symbols, columns))
+    return settings.with_symbols(SymbolLookup(settings.symbols, source))
 
 
 def traded_names(where: Place) -> tuple[str, ...]:

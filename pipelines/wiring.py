@@ -69,7 +69,7 @@ def notifier(chosen: NotifierSettings, where: Place) -> Notifier:
     from resources.notifiers.log import LogNotifier
     from resources.notifiers.webhook import WebhookNotifier
 
-    url = chosen.webhook_url if chosen.webhook is None else revealed(chosen.webhook, where.home)
+    url = chosen.webhook_url if chosen.webhook is None else revealed(chosen.webhook, where)
     return WebhookNotifier(url, chosen.timeout_seconds) if url else LogNotifier()
 
 
@@ -117,7 +117,7 @@ def server_address(where: Place, store: str, address: Secret | None = None) -> s
     """The address of a ledger's server: where the settings say it is found, else the variable of its kind. Raises
     ConfigError saying which variable to set, and how."""
     if address is not None:
-        return revealed(address, where.home)
+        return revealed(address, where)
     given, variable, example, start = {
         "mongodb": (where.mongodb_uri, "MONGODB_URI", "mongodb://host:27017/daybook?replicaSet=rs0", _START_MONGODB),
         "postgresql": (where.postgres_uri, "POSTGRES_URI", "postgresql://user@host:5432/daybook", _START_POSTGRES),

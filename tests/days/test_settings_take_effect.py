@@ -22,9 +22,10 @@ from assets.backups import RetentionConfig
 from assets.layers import Sources
 from assets.raw import fetch, followed
 from pipelines import deployments, wiring
+from pipelines.brokers import statement_folder
 from pipelines.desk import followed_groups
 from pipelines.in_force import tags_of
-from pipelines.place import place, revealed
+from pipelines.place import located, place, revealed
 from pipelines.settings import read_section, read_settings, write_desk
 from resources.memory import MemoryFrames, MemoryReference, MemoryVendor
 from resources.vended import ProcessCacheResource, RedisCacheResource
@@ -35,6 +36,7 @@ from trading.config.models import DeskSettings
 from trading.config.operations import OperationSettings
 from trading.config.settings import Secret
 from trading.config.symbol_fields import SymbolSettings
+from trading.config.trading import BrokerSettings
 from trading.continuity.retention import Retention
 from trading.errors import ConfigError
 from trading.frames import DAILY_PRICES, DATASETS, RAW_BARS, ROLL_GAPS, empty, to_table
@@ -239,10 +241,10 @@ def test_a_webhook_is_told_at_the_address_a_secret_refers_to(tmp_path: Path, mon
 
 def test_a_secret_of_a_file_is_its_text_without_the_line_break(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{SECRET}\n")
-    assert revealed(Secret(file="token"), tmp_path) == SECRET
+    assert revealed(Secret(file="token"), place(tmp_path)) == SECRET
     (tmp_path / "huge").write_bytes(b"x" * 20_000)
     with pytest.raises(ConfigError, match="huge"):
-        revealed(Secret(file="huge"), tmp_path)
+        revealed(Secret(file="huge"), place(tmp_path))
 
 
 def test_snapshots_are_kept_as_is_set_and_as_a_run_asks() -> None:
@@ -399,3 +401,38 @@ def test_a_run_opens_the_configuration_it_carries(tmp_path: Path, daybook: Calla
     assert run(applied[0.04]) == 0.04, "what was in force when it was asked for"
     assert run(applied[0.03]) == 0.03
     assert tags_of(DeskSettings()) == {}, "in development files are in force at once"
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+def test_a_path_of_a_setting_stays_where_it_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, data, elsewhere = tmp_path / "home", tmp_path / "data", tmp_path / "elsewhere"
+    for folder in (home, data, elsewhere):
+        folder.mkdir()
+    (home / "link").symlink_to(elsewhere)
+    (data / "link").symlink_to(elsewhere)
+    assert located("prices", place(home)) == home / "prices", "relative paths are below the home, wherever one works"
+    assert located(str(elsewhere), place(home)) == elsewhere, "without roots an absolute path may be anywhere"
+    monkeypatch.setenv("DAYBOOK_ROOTS", str(data))
+    assert located(str(data / "prices"), place(home)) == data / "prices"
+    for path in ("link", str(data / "link"), str(elsewhere), "../elsewhere", f"{data}/../elsewhere"):
+        with pytest.raises(ConfigError, match=r"leads to .*elsewhere, which is not in"):
+            located(path, place(home))
+
+
+def test_prices_and_statements_are_not_read_through_a_link_out_of_the_home(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    where = desk_of(tmp_path / "home", '[data.vendor]\nname = "csv_folder"\nsource = "prices"\n')
+    (where.home / "prices").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="prices leads to"):
+        deployments.vendor_of(where, read_settings(where), MemoryReference())
+    with pytest.raises(ConfigError, match="prices leads to"):
+        statement_folder(where.home, BrokerSettings(statements="prices"))
+
+
+@pytest.mark.parametrize("setting", ["data.vendor.source", "data.vendor.columns.time", "trading.reconciliation.owner"])
+def test_a_password_is_refused_wherever_it_is_found_and_not_repeated(setting: str, tmp_path: Path) -> None:
+    section, _, name = setting.rpartition(".")
+    where = desk_of(tmp_path / "home", f'[{section}]\n{name} = "https://anna:{SECRET}@host/x"\n')
+    with pytest.raises(ConfigError, match=f"{setting} holds a secret in the clear") as found:
+        read_settings(where)
+    assert SECRET not in str(found.value)

@@ -207,7 +207,7 @@ def test_a_strategy_changes_what_a_symbol_does_not_have_of_its_own() -> None:
 
 
 def test_an_unknown_symbol_has_no_settings() -> None:
-    with pytest.raises(ConfigError, match="symbol 'AA' is unknown"):
+    with pytest.raises(ConfigError, match="symbol 'AA' is not among the 2"):
         columns_of_two().settings("AA")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.config.symbol_fields import FIELDS, SymbolField, SymbolSettings, Value
-from trading.errors import ConfigError
+from trading.errors import UnknownSymbol
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "whole": np.dtype(np.int32),
@@ -47,14 +47,14 @@ class SymbolColumns:
         return len(self.symbols)
 
     def row(self, symbol: str) -> int:
-        """Where a symbol stands. Raises ConfigError on an unknown one."""
+        """Where a symbol stands. Raises UnknownSymbol on an unknown one."""
         at = bisect_left(self.symbols, symbol)
         if at == len(self.symbols) or self.symbols[at] != symbol:
-            raise ConfigError(f"symbol {symbol!r} is unknown: neither in the reference data nor in the symbol table.")
+            raise UnknownSymbol(symbol, None, len(self.symbols))
         return at
 
     def settings(self, symbol: str, strategy: str | None = None) -> SymbolSettings:
-        """What is in force for a symbol, for a strategy where one is named. Raises ConfigError on an unknown one."""
+        """What is in force for a symbol, for a strategy where one is named. Raises UnknownSymbol on an unknown one."""
         row = self.row(symbol)
         changes = self.strategies.get(strategy, {}) if strategy is not None else {}
         own = int(self.own[row])

@@ -7,13 +7,13 @@ making columns (`inheritance.py`), or reads within microseconds (`compiled.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Protocol
 
-from trading.config.symbol_columns import SymbolColumns
 from trading.config.symbol_fields import FIELDS, SymbolSettings, Value
 from trading.config.symbols import SymbolsSettings
-from trading.errors import ConfigError
+from trading.errors import UnknownSymbol
 
 
 class OfSymbol(Protocol):
@@ -30,17 +30,17 @@ def as_shipped(code: str, strategy: str | None = None) -> SymbolSettings:
 
 
 class SymbolLookup:
-    """What is in force for instruments. `columns` gives all of them, and is called when one is first asked for. Those
-    it does not have, or all without it, have defaults, what their strategy changes, and their own entry of `symbols`.
-    """
+    """What is in force for instruments. `source` gives who knows them (`SymbolColumns.settings`, `Snapshot.symbol`) and
+    is called when one is first asked for. Those it does not know, or all without it, have defaults, what their
+    strategy changes, and their own entry of `symbols`."""
 
-    def __init__(self, settings: SymbolsSettings, columns: Callable[[], SymbolColumns] | None = None) -> None:
-        self.settings, self._make = settings, columns
+    def __init__(self, settings: SymbolsSettings, source: Callable[[], OfSymbol] | None = None) -> None:
+        self.settings, self._make = settings, source
         self._known: dict[tuple[str, str | None], SymbolSettings] = {}
 
     @cached_property
-    def columns(self) -> SymbolColumns | None:
-        """Every instrument; None where only names are known. Raises ConfigError where the table is wrong."""
+    def _source(self) -> OfSymbol | None:
+        """Who knows; None where only names are known. Raises ConfigError where the table is wrong."""
         return None if self._make is None else self._make()
 
     def of(self, code: str, strategy: str | None = None) -> SymbolSettings:
@@ -51,11 +51,10 @@ class SymbolLookup:
         return self._known[key]
 
     def _found(self, code: str, strategy: str | None) -> SymbolSettings:
-        if self.columns is not None:
-            try:
-                return self.columns.settings(code, strategy)
-            except ConfigError:
-                pass
+        source = self._source
+        if source is not None:
+            with suppress(UnknownSymbol):
+                return source(code, strategy)
         levels = [self.settings.strategies.get(strategy or ""), self.settings.symbols.get(code)]
         values: dict[str, Value] = self.settings.defaults.model_dump()
         for level in levels:
