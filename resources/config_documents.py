@@ -1,7 +1,7 @@
 """Reads one configuration file, TOML or YAML, as plain values with their lines; bounded in size, depth and time.
 
 Belongs here: opening the file without being held up by what is no file, its encoding, and its form. Does not belong
-here: which files there are and how they lie over one another (`pipelines/settings.py`), what a setting means
+here: which files there are and how they lie over one another (`pipelines/authored.py`), what a setting means
 (`trading/config/models.py`), or tables of symbols (`symbol_csv.py`).
 """
 

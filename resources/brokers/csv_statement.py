@@ -1,4 +1,4 @@
-"""CSV statements, one file a session, columns by their mapping (`trading.config.models.StatementColumns`).
+"""CSV statements, one file a session, columns by their mapping (`trading.config.trading.StatementColumns`).
 
 Belongs here: finding the file of a session by its name, and its rows. Does not belong here: matching trades with our
 orders (`order_files.py`).

@@ -1,6 +1,6 @@
 """The csv_folder vendor: one OHLCV file a contract, whoever made it; only the mapping in configuration differs.
 
-Belongs here: finding the files, and columns by their mapping (`trading.config.models.CsvColumns`). Does not belong
+Belongs here: finding the files, and columns by their mapping (`trading.config.data.CsvColumns`). Does not belong
 here: judging the rows.
 
     SOURCE/CORN_20211200.csv      bars of a contract; instrument and contract are groups of `columns.file_pattern`

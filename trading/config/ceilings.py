@@ -1,7 +1,7 @@
 """How large a configuration may be: the limits of sizes themselves, which the machine's owner may raise.
 
 Belongs here: the ceilings and the mark that holds a field to one. Does not belong here: reading them from the
-environment (`pipelines/settings.py`), or any setting.
+environment (`pipelines/place.py`), or any setting.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Older desk files brought to today's schema: the same values in new places, in small steps from schema to schema.
 
 Belongs here: what moved where, as data, and carrying it out. Does not belong here: what a setting means (`models.py`),
-or reading files (`pipelines/settings.py`). Strategy files have a schema of their own, which has not changed.
+or reading files (`pipelines/authored.py`). Strategy files have a schema of their own, which has not changed.
 
 A file says its schema at its top (`schema = 2`); one that does not is of schema 1. Each file migrates by itself, before
 files lie over one another, so that a desk.toml of schema 1 lies well over a base.toml of schema 2. Nothing is lost and

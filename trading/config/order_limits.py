@@ -1,7 +1,7 @@
 """What an order of a symbol may do, read from a snapshot at once, and the comparison.
 
 Belongs here: the limits of one symbol that an order meets, and comparing. Does not belong here: the rules of the whole
-book (`trading/risk/`), which judge after this, or where the values lie (`compiled.py`).
+book (`trading/risk/`), which judge after this, or where the values lie (`snapshot.py`).
 """
 
 from __future__ import annotations

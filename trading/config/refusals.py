@@ -1,7 +1,7 @@
 """Why settings were refused, in sentences: where, which setting, what was given, what may be given.
 
 Belongs here: turning pydantic's findings into words. Does not belong here: the rules themselves (the models), or
-reading files (`pipelines/settings.py`).
+reading files (`pipelines/authored.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a compiled snapshot lies in a file: a header, a directory, and parts that are read where they lie.
 
-Belongs here: bytes, their places and their hashes. Does not belong here: what a part means (`compiled.py`), or files
+Belongs here: bytes, their places and their hashes. Does not belong here: what a part means (`snapshot.py`), or files
 (`resources/compiled_files.py`).
 
     0   8  DAYBOOKC

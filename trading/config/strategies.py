@@ -1,7 +1,7 @@
 """A strategy as a typed, frozen value: everything between prices and contracts, and what its trades cost.
 
 Belongs here: the settings of one strategy file. Does not belong here: the desk's settings (`models.py`), reading files
-(`pipelines/settings.py`), or any calculation.
+(`pipelines/authored.py`), or any calculation.
 
 Where the reference system does something that is not sound, the sound choice is the default and the reference's is
 named: set it for parity. Options that let a past number depend on later data are listed in `SEES_THE_FUTURE`.

@@ -1,6 +1,6 @@
 """Where a symbol's row is: an open-addressing table that is read where it lies, and the names beside it.
 
-Belongs here: finding a row by symbol, and building the table. Does not belong here: what a row holds (`compiled.py`).
+Belongs here: finding a row by symbol, and building the table. Does not belong here: what a row holds (`snapshot.py`).
 
 The hash is CRC-32 of the name in UTF-8, the same in every process. Its upper 12 bits choose the shard, its lower bits
 the place in the shard's table, whose size is a power of two, twice the shard's symbols or more. An entry is 0 (nobody),

@@ -1,7 +1,7 @@
 """Settings of one instrument at a time, for code that asks by name.
 
 Belongs here: answering from columns, and without them from what the files say of a name alone. Does not belong here:
-making columns (`inheritance.py`), or reads within microseconds (`compiled.py`).
+making columns (`inheritance.py`), or reads within microseconds (`snapshot.py`).
 """
 
 from __future__ import annotations
