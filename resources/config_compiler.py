@@ -15,14 +15,14 @@ import os
 import pickle
 import select
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import IO, Any, Generic, ParamSpec, TypeVar
 
 from trading.errors import Cancelled, ConfigError, DaybookError, DeadlinePassed, MemoryCeilingPassed, WorkerLost
 
@@ -31,6 +31,8 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LOOK_S = 0.02  # how often a request's memory is looked at, and whether it was cancelled
 _ALIVE_S = 0.5  # how often an idle child looks whether its parent is still its parent
 _READY_S = 60.0  # imports on a machine that is busy
+_SIZE = struct.Struct("!Q")  # before every message: how many bytes follow
+_PART_BYTES = 1_000_000  # of an answer, between two looks at the deadline
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
@@ -108,11 +110,9 @@ class ConfigCompiler(Generic[Given, Answer]):
         child = self._living()
         try:
             if not child.ready:
-                self._await(child, _READY_S, cancelled)
-                child.ready = bool(child.pipe.recv_bytes())
-            child.pipe.send_bytes(request)
-            self._await(child, self._timeout_s, cancelled)
-            good, answer = pickle.loads(child.pipe.recv_bytes())
+                child.ready = bool(self._received(child, _READY_S, cancelled))
+            child.send(request, self._timeout_s)
+            good, answer = pickle.loads(self._received(child, self._timeout_s, cancelled))
         except DaybookError:
             self._renew()
             raise
@@ -120,18 +120,23 @@ class ConfigCompiler(Generic[Given, Answer]):
             return answer  # type: ignore[no-any-return]
         raise answer
 
-    def _await(self, child: _Child, seconds: float, cancelled: Callable[[], bool]) -> None:
-        """Returns when the child has something to say. Raises why it is not waited for any longer."""
-        end = time.monotonic() + seconds
+    def _received(self, child: _Child, seconds: float, cancelled: Callable[[], bool]) -> bytes:
+        """What the child has to say, all of it. Raises why it is not waited for any longer, also in the middle."""
+        end, message = time.monotonic() + seconds, bytearray()
         heard = select.poll()
         heard.register(child.pipe.fileno(), select.POLLIN)
-        while not heard.poll(_LOOK_S * 1000):
+        while left := _left(message):
+            if heard.poll(_LOOK_S * 1000):
+                message += _part(child.pipe, left)
+            if not _left(message):
+                break
             if cancelled():
                 raise Cancelled("checking the configuration was cancelled", 0, 1, "Ask again.", "configurations")
             if time.monotonic() > end:
                 raise _too_slow(seconds)
             if child.resident_mb() > self._memory_mb:
                 raise _too_large(self._memory_mb)
+        return bytes(message[_SIZE.size :])
 
     def _living(self) -> _Child:
         if self._child is not None and self._child.process.poll() is not None:
@@ -150,6 +155,21 @@ class ConfigCompiler(Generic[Given, Answer]):
         if self._child is not None:
             self._child.end()
         self._child = None
+
+
+def _part(pipe: socket.socket, most: int) -> bytes:
+    """What is there of a message. Raises EOFError where it ends."""
+    part = pipe.recv(min(most, _PART_BYTES))
+    if not part:
+        raise EOFError
+    return part
+
+
+def _left(message: bytearray) -> int:
+    """Bytes that a message lacks, as far as it says so far."""
+    head = _SIZE.size
+    size = _SIZE.unpack_from(message)[0] if len(message) >= head else 0
+    return int(head + size - len(message))
 
 
 def _too_slow(seconds: float) -> DeadlinePassed:
@@ -176,11 +196,19 @@ class _Child:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),), process_group=0
             )
-            self.pipe = Connection(ours.detach())
+            self.pipe = socket.socket(fileno=ours.detach())
         self.ready = False
         self._memory = _opened(f"/proc/{self.process.pid}/statm")
         with suppress(OSError):  # whoever asks will find that it died
-            self.pipe.send((niceness, function))
+            self.send(pickle.dumps((niceness, function)), _READY_S)
+
+    def send(self, message: bytes, seconds: float) -> None:
+        """Hands it a message. Raises DeadlinePassed where it does not take it in time, OSError where it is gone."""
+        self.pipe.settimeout(seconds)
+        try:
+            self.pipe.sendall(_SIZE.pack(len(message)) + message)
+        except TimeoutError as cause:
+            raise _too_slow(seconds) from cause
 
     def resident_mb(self) -> float:
         """What it holds in memory; 0 where the system does not tell."""
@@ -216,14 +244,27 @@ def serve() -> None:
     """What the child runs: answers requests until there are no more, or no parent."""
     parent = int(sys.argv[2])
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    pipe = Connection(int(sys.argv[1]))
-    niceness, function = pipe.recv()
-    os.nice(niceness)
-    with suppress(EOFError, OSError):
-        pipe.send_bytes(b"ready")
-        while True:
-            given, named = pickle.loads(pipe.recv_bytes())
-            pipe.send_bytes(_answered(function, given, named))
+    with socket.socket(fileno=int(sys.argv[1])) as pipe, pipe.makefile("rb") as asked:
+        niceness, function = pickle.loads(_read(asked))
+        os.nice(niceness)
+        with suppress(EOFError, OSError):
+            _say(pipe, b"ready")
+            while True:
+                given, named = pickle.loads(_read(asked))
+                _say(pipe, _answered(function, given, named))
+
+
+def _say(pipe: socket.socket, message: bytes) -> None:
+    pipe.sendall(_SIZE.pack(len(message)) + message)
+
+
+def _read(asked: IO[bytes]) -> bytes:
+    """The next message. Raises EOFError where there is none."""
+    size = asked.read(_SIZE.size)
+    message = asked.read(_SIZE.unpack(size)[0]) if len(size) == _SIZE.size else b""
+    if not message:
+        raise EOFError
+    return message
 
 
 def _end_with(parent: int) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resources.config_signals import ChannelSignals, FileSignals, authored_files
-from resources.mailbox import Mailbox
+from resources.mailbox import LoopMailbox, Mailbox
 from trading.config.breaker import Breaker, BreakerLimits, State
 from trading.config.change_events import EVERYTHING, UNKNOWN, Changed, Differences, Examined, Interest
 from trading.config.in_force import InForce, Version
@@ -120,7 +120,7 @@ class Watcher:
         self._seen: dict[str, tuple[int, int, int]] | None = None
         self._due, self._changed, self._stopped = _Due(), threading.Condition(), threading.Event()
         self._notices = Mailbox(notifier.notify, "notices", log)
-        self._subscribers: list[tuple[Interest, Mailbox[Changed]]] = []
+        self._subscribers: list[tuple[Interest, Mailbox[Changed] | LoopMailbox[Changed]]] = []
         self._files = FileSignals(lambda: self._folders, pointer, self._files_changed, self._pointer_moved, log)
         self._channel = ChannelSignals(cache, self._pointer_moved, log) if cache is not None else None
         self._thread = threading.Thread(target=self._run, name="configuration watcher", daemon=True)
@@ -146,8 +146,7 @@ class Watcher:
         self._notices.close()
         for _, mailbox in self._subscribers:
             mailbox.close()
-        for waiting in self._due.asked:
-            waiting.cancel()
+        self._dismiss()
 
     def __enter__(self) -> Watcher:
         self.start()
@@ -163,15 +162,17 @@ class Watcher:
 
     def look(self) -> Future[Examined]:
         """Looks at the files now, whether they changed or not, unless the breaker is open: then it waits with the
-        rest. The answer comes when what was found is in force."""
+        rest. The answer comes when what was found is in force; after `stop` it is cancelled at once."""
         answer: Future[Examined] = Future()
         with self._changed:
             self._due.asked.append(answer)
             self._changed.notify_all()
+        if self._stopped.is_set():
+            self._dismiss()
         return answer
 
     async def looked(self) -> Examined:
-        """As `look`, for an event loop."""
+        """As `look`, for an event loop; CancelledError after `stop`."""
         return await asyncio.wrap_future(self.look())
 
     def subscribe(
@@ -180,12 +181,17 @@ class Watcher:
         """Calls `tell` with the part of every change that is of interest, in a thread of its own; at most a hundred
         wait for it, and after more it is told that its next event is not complete. Its failures are counted and logged,
         and nobody else waits for it."""
-        mailbox = Mailbox(tell, name, self._log, after_loss=lambda event: replace(event, complete=False))
-        with self._changed:
-            self._subscribers.append((interest, mailbox))
+        mailbox = Mailbox(tell, name, self._log, after_loss=_not_complete)
+        self._add(interest, mailbox)
         return mailbox
 
-    def unsubscribe(self, mailbox: Mailbox[Changed]) -> None:
+    def _add(self, interest: Interest, mailbox: Mailbox[Changed] | LoopMailbox[Changed]) -> None:
+        with self._changed:
+            self._subscribers.append((interest, mailbox))
+        if self._stopped.is_set():
+            mailbox.close()
+
+    def unsubscribe(self, mailbox: Mailbox[Changed] | LoopMailbox[Changed]) -> None:
         """Tells it nothing more."""
         with self._changed:
             self._subscribers = [each for each in self._subscribers if each[1] is not mailbox]
@@ -193,11 +199,12 @@ class Watcher:
 
     @asynccontextmanager
     async def events(self, interest: Interest = EVERYTHING) -> AsyncIterator[AsyncIterator[Changed]]:
-        """While the context is open, iterating gives changes of interest, waiting for each in the event loop."""
-        loop, waiting = asyncio.get_running_loop(), asyncio.Queue[Changed]()
-        mailbox = self.subscribe(lambda event: loop.call_soon_threadsafe(waiting.put_nowait, event), interest, "events")
+        """While the context is open, iterating gives changes of interest, waiting for each in the event loop, until the
+        watcher stops. At most a hundred wait, as for `subscribe`."""
+        mailbox = LoopMailbox[Changed]("events", self._log, after_loss=_not_complete)
+        self._add(interest, mailbox)
         try:
-            async with aclosing(_gotten(waiting)) as events:
+            async with aclosing(mailbox.letters()) as events:
                 yield events
         finally:
             self.unsubscribe(mailbox)
@@ -216,6 +223,13 @@ class Watcher:
             self._due.pointer = True
             self._changed.notify_all()
 
+    def _dismiss(self) -> None:
+        """Tells who waits for a look that there will be none."""
+        with self._changed:
+            asked, self._due.asked = self._due.asked, []
+        for waiting in asked:
+            waiting.cancel()
+
     def _run(self) -> None:
         while not self._stopped.is_set():
             due = self._next()
@@ -226,6 +240,7 @@ class Watcher:
                 for waiting in due.asked:
                     with suppress(InvalidStateError):  # who asked may have gone
                         waiting.set_exception(cause)
+        self._dismiss()
 
     def _next(self) -> _Due:
         """What is due, taken out of what there is to do; nothing but the pointer when nobody said anything."""
@@ -428,6 +443,5 @@ def _listed(said: tuple[str, ...]) -> str:
     return " ".join(said[:_SHOWN]) + more
 
 
-async def _gotten(waiting: asyncio.Queue[Changed]) -> AsyncGenerator[Changed, None]:
-    while True:
-        yield await waiting.get()
+def _not_complete(event: Changed) -> Changed:
+    return replace(event, complete=False)

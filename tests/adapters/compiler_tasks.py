@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -67,3 +68,24 @@ def talkative(_: object) -> str:
     """Prints."""
     print("said aloud")  # noqa: T201
     return "answered"
+
+
+def half_said(seconds: float) -> str:
+    """Begins an answer, and takes its time to go on; with nothing to wait for it answers well."""
+    if seconds:
+        os.write(int(sys.argv[1]), bytes(3))
+        threading.Event().wait(seconds)
+    return "said"
+
+
+def said_in_drops(seconds: float) -> None:
+    """Says a message that says of itself that it is long, byte by byte."""
+    os.write(int(sys.argv[1]), bytes([0, 0, 0, 1, 0, 0, 0, 0]))
+    for _ in range(int(seconds * 100)):
+        os.write(int(sys.argv[1]), b"x")
+        threading.Event().wait(0.01)
+
+
+def long_answer(megabytes: int) -> bytes:
+    """Much to say."""
+    return b"0123456789" * (megabytes * 100_000)

@@ -123,6 +123,46 @@ def test_what_takes_too_long_is_stopped_and_the_next_request_is_answered() -> No
         assert child.ask(0) != first
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("task", [tasks.half_said, tasks.said_in_drops])
+def test_the_deadline_holds_for_an_answer_that_stops_in_the_middle_or_never_ends(task: Callable[..., Any]) -> None:
+    with compiler(task, timeout_s=0.5) as child:
+        child.ask(0) if task is tasks.half_said else child.start()
+        began = time.monotonic()
+        with pytest.raises(DeadlinePassed, match=r"more than 0\.5 s"):
+            child.ask(20)
+        assert time.monotonic() - began < 10
+        assert child.restarts == 1
+
+
+@pytest.mark.timeout(60)
+def test_an_answer_that_stops_in_the_middle_can_be_cancelled() -> None:
+    async def cancelled() -> None:
+        await asyncio.wait_for(child.asked(60), 0.3)
+
+    with compiler(tasks.half_said) as child:
+        child.ask(0)
+        with pytest.raises((asyncio.TimeoutError, Cancelled)):
+            asyncio.run(cancelled())
+        assert child.ask(0) == "said"
+
+
+@pytest.mark.timeout(60)
+def test_a_child_that_does_not_take_a_long_request_is_not_waited_for() -> None:
+    with compiler(tasks.refused, timeout_s=0.5) as child:
+        with pytest.raises(ConfigError, match="here"):
+            child.ask("here")
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGSTOP)
+        with pytest.raises(DeadlinePassed):
+            child.ask("x" * 10_000_000)
+
+
+def test_a_long_answer_is_whole() -> None:
+    with compiler(tasks.long_answer) as child:
+        assert child.ask(20) == b"0123456789" * 2_000_000
+
+
 def test_what_takes_too_much_memory_is_stopped() -> None:
     with compiler(tasks.large, memory_mb=200) as child:
         with pytest.raises(MemoryCeilingPassed, match="more than 200 MB"):

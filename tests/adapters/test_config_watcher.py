@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ import watched_desk as desk
 from resources.config_compiler import ConfigCompiler
 from resources.config_signals import CHANNEL
 from resources.config_watcher import Pace, Watcher
-from resources.mailbox import Mailbox
+from resources.mailbox import MOST, Mailbox
 from resources.process_cache import ProcessCache
 from resources.redis_cache import RedisCache
 from trading.config.breaker import BreakerLimits
@@ -485,12 +485,91 @@ def test_who_asked_for_a_look_and_left_disturbs_nobody(watched: Callable[..., De
     eventually(lambda: found.spike() == 6.0)
 
 
-def test_stopping_ends_every_thread_and_who_waits_is_told(watched: Callable[..., Desk]) -> None:
-    found = watched()
-    found.watcher.stop()
+class Held(Here):
+    """Work that takes as long as the test wants."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self.go = threading.Event()
+        self.go.set()
+
+    def examine(self) -> Examined:
+        """As the port."""
+        found = super().examine()
+        self.go.wait(SOON_S)
+        return found
+
+
+def test_stopping_ends_every_thread_and_who_waits_is_told(tmp_path: Path, watched: Callable[..., Desk]) -> None:
+    work = Held(tmp_path)
+    found = watched(work=work)
+    looks = work.looks
+    work.go.clear()
+    done = found.watcher.look()
+    eventually(lambda: work.looks > looks)
+    waiting = found.watcher.look()
+    stopping = threading.Thread(target=found.watcher.stop)
+    stopping.start()
+    eventually(lambda: "configuration files" not in {thread.name for thread in threading.enumerate()})
+    assert not waiting.done()
+    work.go.set()
+    stopping.join(SOON_S)
+    assert done.result(0).outcome == "same", "what was being done is finished"
+    assert waiting.cancelled()
     assert not [thread for thread in threading.enumerate() if "configuration" in thread.name]
     found.save("spike = 6.0")
     assert found.spike() == 5.0
+
+
+def test_who_asks_after_it_stopped_is_told_at_once(watched: Callable[..., Desk]) -> None:
+    found = watched()
+    found.watcher.stop()
+    assert found.watcher.look().cancelled()
+
+    async def asked() -> list[Changed]:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(found.watcher.looked(), SOON_S)
+        async with found.watcher.events() as events:
+            return await asyncio.wait_for(_all(events), SOON_S)
+
+    assert asyncio.run(asked()) == []
+
+
+async def _all(events: AsyncIterator[Changed]) -> list[Changed]:
+    return [event async for event in events]
+
+
+def test_stopping_ends_who_iterates_over_events(watched: Callable[..., Desk]) -> None:
+    found = watched()
+
+    async def heard() -> list[Changed]:
+        async with found.watcher.events() as events:
+            reading = asyncio.ensure_future(_all(events))
+            found.save("spike = 6.0")
+            await asyncio.to_thread(eventually, lambda: found.spike() == 6.0)
+            await asyncio.to_thread(found.watcher.stop)
+            return await asyncio.wait_for(reading, SOON_S)
+
+    assert [event.version.number for event in asyncio.run(heard())] == [2]
+
+
+def test_a_slow_event_loop_is_told_that_it_missed_something(watched: Callable[..., Desk]) -> None:
+    found, over = watched(), 3
+
+    async def heard() -> list[Changed]:
+        async with found.watcher.events() as events:
+            for number in range(MOST + over):  # and the loop does nothing meanwhile
+                desk.apply(found.home, 10.0 + number)
+                eventually(lambda number=number: found.spike() == 10.0 + number)
+            await asyncio.to_thread(found.watcher.stop)
+            return await asyncio.wait_for(_all(events), SOON_S)
+
+    events = asyncio.run(heard())
+    assert len(events) == MOST
+    assert (events[0].version.number, events[0].complete) == (2 + over, False)
+    assert {event.complete for event in events[1:]} == {True}
+    assert events[-1].version.number == 1 + MOST + over
+    assert [line["subscriber"] for line in found.told.said("mailbox_full")] == ["events"] * over
 
 
 # --- storms -----------------------------------------------------------------------------------------------------------
