@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.live import permit_of
+from pipelines.live import permit_of, proof_of
 from pipelines.place import located, place
 from pipelines.settings import Place, project_folder
 from pipelines.wiring import utc_now
@@ -37,7 +37,7 @@ def broker_of(where: Place, settings: DeskSettings, frames: FrameStore, found: R
     if chosen.name == "paper":
         return _paper(where.home, frames, found)
     kind = _Files if chosen.name == "statement_file" else _Gateway
-    made = kind(where.home, settings, found)
+    made = kind(where, settings, found)
     try:
         permit = permit_of(where, settings)
     except LiveRefused as why:
@@ -59,7 +59,7 @@ def _paper(home: Path, frames: FrameStore, found: ReferenceStore) -> Broker:
 class _Gateway:
     """A gateway of Interactive Brokers, at an address of the settings."""
 
-    home: Path
+    where: Place
     settings: DeskSettings
     found: ReferenceStore
 
@@ -73,12 +73,15 @@ class _Gateway:
         """What sends orders under a permit."""
         from resources.brokers.interactive_brokers import InteractiveBrokers
 
-        return InteractiveBrokers(permit=permit, clock=utc_now, symbol=self.settings.symbol, **self._given())
+        proof = proof_of(self.where, self.settings)
+        return InteractiveBrokers(
+            permit=permit, clock=utc_now, proof=proof, symbol=self.settings.symbol, **self._given()
+        )
 
     def _given(self) -> dict[str, Any]:
         chosen = self.settings.trading.broker
         return {
-            "futures": _listed(self.home),
+            "futures": _listed(self.where.home),
             "instruments": self.found.instruments,
             "account": chosen.account,
             "host": chosen.host,
@@ -89,7 +92,7 @@ class _Gateway:
             "timezone": chosen.timezone,
             "session_ends": chosen.session_ends,
             "history_days": chosen.history_days,
-            "sent": self.home / BOOKS,
+            "sent": self.where.home / BOOKS,
         }
 
 
@@ -97,7 +100,7 @@ class _Gateway:
 class _Files:
     """Orders and statements as files."""
 
-    home: Path
+    where: Place
     settings: DeskSettings
     found: ReferenceStore
 
@@ -106,7 +109,7 @@ class _Files:
         from resources.brokers.order_files import HandedOrders
         from resources.brokers.statement_file import StatementFiles
 
-        handed = HandedOrders(self.home / BOOKS, self.home, self._names(), live=True)
+        handed = HandedOrders(self.where.home / BOOKS, self.where.home, self._names(), live=True)
         return StatementFiles(self._statements(), handed)
 
     def sending(self, permit: LiveCapability | PaperPermit) -> Broker:
@@ -115,16 +118,17 @@ class _Files:
         from resources.brokers.statement_file import StatementFileBroker
 
         orders = OrderFiles(
-            self.home / BOOKS, self.home, self._names(),
+            self.where.home / BOOKS, self.where.home, self._names(),
             permit=permit, clock=utc_now, account=self.settings.trading.broker.account,
+            proof=proof_of(self.where, self.settings),
         )  # fmt: skip
         return StatementFileBroker(self._statements(), orders)
 
     def _statements(self) -> Statements:
-        return statements_of(self.home, self.settings.trading.broker, self.found)
+        return statements_of(self.where.home, self.settings.trading.broker, self.found)
 
     def _names(self) -> dict[str, str]:
-        return {code: symbol for symbol, code in symbols_of(self.home, self.settings.trading.broker).items()}
+        return {code: symbol for symbol, code in symbols_of(self.where.home, self.settings.trading.broker).items()}
 
 
 def handed_live(home: Path) -> set[str]:

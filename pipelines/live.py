@@ -12,12 +12,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from pipelines import live_keys
+from pipelines.in_force import CONFIGURATION_TAG, read_document_of
 from pipelines.settings import Place, read_settings
 from pipelines.wiring import compiled_files, ledger, utc_now
 from trading.config.live import (
     PRODUCTION,
     LiveCapability,
     PaperPermit,
+    Proof,
     Standing,
     Terms,
     key_id,
@@ -25,6 +27,7 @@ from trading.config.live import (
     verified,
 )
 from trading.config.models import DeskSettings
+from trading.config.versions import STREAM, VersionRecord, history_of
 from trading.errors import (
     LiveOrderFromPaper,
     LiveOtherAccount,
@@ -42,12 +45,24 @@ def permit_of(where: Place, settings: DeskSettings) -> LiveCapability | PaperPer
     return _verified(where, settings)
 
 
+def proof_of(where: Place, settings: DeskSettings) -> Proof:
+    """What a sender of the desk asks each time it uses a capability: whether its signature holds by the desk's ring and
+    what is in force in the home, both read anew."""
+
+    def prove(permit: LiveCapability, now: datetime) -> None:
+        verified(permit.signed, live_keys.trusted(where), standing(where, settings), now)
+
+    return prove
+
+
 def standing(where: Place, settings: DeskSettings) -> Standing:
     """What a signature is held against: these settings, as the version that the journal says is in force. Raises
     LiveOtherConfiguration where the pointer to it, or the settings, say another."""
-    broker, configuration = settings.trading.broker, settings.content_hash()
-    number = _number_in_force(where, configuration)
-    return Standing(configuration, number, settings.environment, broker.name, broker.account, str(where.home))
+    broker, newest = settings.trading.broker, _in_force(where)
+    _refuse_other_settings(where, settings, newest)
+    return Standing(
+        newest.configuration, newest.number, settings.environment, broker.name, broker.account, str(where.home)
+    )
 
 
 def sign_live(where: Place, account: str, expires: date, key: str | None) -> dict[str, Any]:
@@ -100,9 +115,7 @@ def _verified(where: Place, settings: DeskSettings) -> LiveCapability:
 
 
 # --- what is in force -------------------------------------------------------------------------------------------------
-def _number_in_force(where: Place, configuration: str) -> int:
-    from trading.config.versions import STREAM, history_of
-
+def _in_force(where: Place) -> VersionRecord:
     history = history_of(entry.event for entry in ledger(where).entries(streams=[STREAM]))
     pointer = compiled_files(where).pointer()
     if not history or pointer is None:
@@ -110,14 +123,30 @@ def _number_in_force(where: Place, configuration: str) -> int:
             f"no configuration was put in force in {where.home}: run daybook config apply --reason, then sign it."
         )
     newest = history[-1]
-    pointed = (pointer.number, pointer.configuration) == (newest.number, newest.configuration)
-    if not pointed or configuration != newest.configuration:
+    if (pointer.number, pointer.configuration) != (newest.number, newest.configuration):
         raise LiveOtherConfiguration(
-            f"the journal says that version {newest.number} ({newest.configuration[:12]}) is in force, its pointer "
-            f"{pointer.number} ({pointer.configuration[:12]}), and the settings are {configuration[:12]}. Run daybook "
-            "config status, which puts the pointer right, then try again."
+            f"the journal says that version {newest.number} ({newest.configuration[:12]}) is in force, and its pointer "
+            f"{pointer.number} ({pointer.configuration[:12]}). Run daybook config status, which puts the pointer "
+            "right, then try again."
         )
-    return newest.number
+    return newest
+
+
+def _refuse_other_settings(where: Place, settings: DeskSettings, newest: VersionRecord) -> None:
+    """Settings are compared with the document of the version as it reads today, not by its hash: a Daybook that knows
+    a setting more fills it in, in both, and what was signed is the document."""
+    if settings.content_hash() == read_document_of(newest.configuration, where).content_hash():
+        return
+    said = f"version {newest.number} ({newest.configuration[:12]}) is in force"
+    if where.configuration is not None:
+        raise LiveOtherConfiguration(
+            f"this run opens configuration {where.configuration[:12]}, which was in force when it was asked for (its "
+            f"tag {CONFIGURATION_TAG}), and now {said}. Close the session by a new run."
+        )
+    raise LiveOtherConfiguration(
+        f"{said}, and the settings at hand are others ({settings.content_hash()[:12]}): another version was applied "
+        "meanwhile. Close the session again."
+    )
 
 
 def _refuse_environment(settings: DeskSettings) -> None:

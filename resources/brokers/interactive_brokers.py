@@ -17,7 +17,7 @@ from resources.brokers.ib_account import Held, InteractiveBrokersAccount, clean
 from resources.brokers.ib_gateway import Gateway
 from resources.brokers.ib_messages import NAME
 from trading.book.orders import Order
-from trading.config.live import LiveCapability, PaperPermit, check_paper, check_use, is_live, required
+from trading.config.live import LiveCapability, PaperPermit, Proof, check_paper, check_use, is_live, required, unproven
 from trading.config.symbol_fields import SymbolSettings
 from trading.errors import BrokerError, LiveOrderFromPaper
 
@@ -28,8 +28,8 @@ class InteractiveBrokers(InteractiveBrokersAccount):
     order's reference price.
 
     Every time it sends, the `permit` is held against the account that the gateway reports, and the time of `clock` and
-    of the gateway: a PaperPermit sends to paper accounts only, a LiveCapability to the one that was signed. Raises
-    LivePermitMissing, and as InteractiveBrokersAccount.
+    of the gateway: a PaperPermit sends to paper accounts only, a LiveCapability to the one that was signed, where
+    `proof` has the desk say at both times that it holds. Raises LivePermitMissing, and as InteractiveBrokersAccount.
     """
 
     def __init__(
@@ -37,11 +37,12 @@ class InteractiveBrokers(InteractiveBrokersAccount):
         *,
         permit: LiveCapability | PaperPermit,
         clock: Callable[[], datetime],
+        proof: Proof = unproven,
         symbol: Callable[[str, str], SymbolSettings] = lambda *_: SymbolSettings(),
         **given: Any,
     ) -> None:
         super().__init__(**given)
-        self._permit, self._clock, self._symbol = required(permit), clock, symbol
+        self._permit, self._clock, self._proof, self._symbol = required(permit), clock, proof, symbol
 
     def ready(self, orders: Sequence[Order]) -> None:
         """As the port: the gateway is asked for the account and its time."""
@@ -66,7 +67,7 @@ class InteractiveBrokers(InteractiveBrokersAccount):
         """The account that orders may be sent to, and the gateway's time. Raises LiveRefused."""
         account, there = gateway.account(self._account), await gateway.clock()
         for now in (self._clock(), there):
-            check_use(self._permit, NAME, account, now)
+            check_use(self._permit, NAME, account, now, self._proof)
         return account, there
 
     def _may_withdraw(self, account: str) -> None:

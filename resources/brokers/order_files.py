@@ -4,7 +4,8 @@ Belongs here: handing over and withdrawing orders, and matching trades with them
 (`csv_statement.py`, `flex_statement.py`).
 
     <home>/orders/2022-02-25.csv                 orders to execute, decided at the close of the session, with what
-                                                 became of them; nobody writes there without a LiveCapability
+                                                 became of them. `OrderFiles` alone adds orders, under a LiveCapability;
+                                                 that some were filled or withdrawn is written also without one
     <home>/paper-orders/PAPER-2022-02-25.csv     the same on paper: nobody is to execute these
 
 The whole file is written anew whenever something changes, so a reader never sees half of it.
@@ -36,7 +37,7 @@ from resources.brokers.listing import Trade
 from resources.durable import synced
 from trading.book.orders import Fill, Order
 from trading.book.rolls import ROLL
-from trading.config.live import LiveCapability, PaperPermit, check_use, is_live
+from trading.config.live import LiveCapability, PaperPermit, Proof, check_use, is_live, unproven
 from trading.errors import BrokerError, LiveOrderFromPaper
 
 LIVE_FOLDER, PAPER_FOLDER = "orders", "paper-orders"  # of the home
@@ -115,8 +116,8 @@ class _Part:
 
 class HandedOrders:
     """Orders that were handed over as files of a home, live ones or those on paper, remembered in SQLite at `books`.
-    Nothing here hands over. `symbols` are the broker's names of instruments, for who executes. Raises BrokerError where
-    either cannot be written."""
+    Nothing here hands over; what became of orders is shown anew without asking for a permit. `symbols` are the broker's
+    names of instruments, for who executes. Raises BrokerError where either cannot be written."""
 
     def __init__(self, books: Path, home: Path, symbols: Mapping[str, str] | None = None, *, live: bool) -> None:
         self._books, self._live, self._symbols = Path(books), live, dict(symbols or {})
@@ -199,7 +200,8 @@ class HandedOrders:
 class OrderFiles(HandedOrders):
     """Hands orders over as files, under a permit: with a LiveCapability to the folder whose files are executed, with a
     PaperPermit to the one whose files are not. `account` is the one that statements are of; the permit is held against
-    it and the time of `clock` each time. Raises LivePermitMissing, and as HandedOrders."""
+    it and the time of `clock` each time, and `proof` has the desk say that a capability holds. Raises
+    LivePermitMissing, LiveForged, LiveSignatureWrong, and as HandedOrders."""
 
     def __init__(
         self,
@@ -210,9 +212,10 @@ class OrderFiles(HandedOrders):
         permit: LiveCapability | PaperPermit,
         clock: Callable[[], datetime],
         account: str | None = None,
+        proof: Proof = unproven,
     ) -> None:
         super().__init__(books, home, symbols, live=is_live(permit))
-        self._permit, self._clock, self._account = permit, clock, account
+        self._permit, self._clock, self._account, self._proof = permit, clock, account, proof
 
     def ready(self, orders: Sequence[Order]) -> None:
         """Raises LiveRefused where orders may not be handed over now."""
@@ -234,7 +237,7 @@ class OrderFiles(HandedOrders):
 
     def _check(self) -> None:
         account = self._account if is_live(self._permit) else None  # no file says whether an account is a paper one
-        check_use(self._permit, NAME, account, self._clock())
+        check_use(self._permit, NAME, account, self._clock(), self._proof)
 
     def _refuse_from_paper(self, books: sqlite3.Connection, orders: Sequence[Order]) -> None:
         """An order that is at work on paper is not shown to who executes."""

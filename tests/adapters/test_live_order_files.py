@@ -22,19 +22,25 @@ THU, FRI = date(2026, 11, 26), date(2026, 11, 27)
 NOW = datetime(2026, 11, 26, 22, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
+RING = {key_id(PUBLIC): PUBLIC}
+STANDING = Standing("ab" * 32, 1, "production", "statement_file", "U17", "/srv/desk")
 JUN = 20270600
 
 
 def capability() -> LiveCapability:
     """For account U17, until a day from now."""
     terms = Terms("ab" * 32, 1, "statement_file", "U17", "/srv/desk", NOW, NOW + timedelta(days=1), key_id(PUBLIC))
-    agrees = Standing("ab" * 32, 1, "production", "statement_file", "U17", "/srv/desk")
-    return verified(sign(terms, KEY.sign), {key_id(PUBLIC): PUBLIC}, agrees, NOW)
+    return verified(sign(terms, KEY.sign), RING, STANDING, NOW)
+
+
+def desk(permit: LiveCapability, now: datetime) -> None:
+    """The proof of the desk that was signed."""
+    verified(permit.signed, RING, STANDING, now)
 
 
 def files(home: Path, live: bool, now: datetime = NOW, account: str = "U17") -> OrderFiles:
     permit = capability() if live else PaperPermit()
-    return OrderFiles(home / "broker.sqlite", home, permit=permit, clock=lambda: now, account=account)
+    return OrderFiles(home / "broker.sqlite", home, permit=permit, clock=lambda: now, account=account, proof=desk)
 
 
 def order(name: str, quantity: int = 2) -> Order:

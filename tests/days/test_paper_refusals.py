@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "adapters"))
 
 from scripted_gateway import ScriptedContract, ScriptedGateway
 
-from pipelines import configuration, live
+from pipelines import brokers, configuration, live
 from pipelines.brokers import broker_of
 from pipelines.deployments import BrokerResource
 from pipelines.settings import place, read_settings
@@ -129,7 +129,12 @@ class Attempt:
     # --- adapters, made by hand ---
     def gateway_with(self, permit: Any, **more: Any) -> InteractiveBrokers:
         """The adapter of Interactive Brokers, by its constructor."""
-        return InteractiveBrokers(permit=permit, clock=utc_now, **self.given(), **more)
+        return InteractiveBrokers(permit=permit, clock=utc_now, proof=self.prove, **self.given(), **more)
+
+    def prove(self, permit: LiveCapability, now: datetime) -> None:
+        """The desk's own proof, of what is in force when it is asked."""
+        where = place(self.home)
+        live.proof_of(where, read_settings(where))(permit, now)
 
     def given(self) -> dict[str, Any]:
         """What it needs besides a permit."""
@@ -138,7 +143,8 @@ class Attempt:
 
     def files_with(self, permit: Any, account: str | None = LIVE) -> OrderFiles:
         """The adapter of order files, by its constructor."""
-        return OrderFiles(self.home / "broker.sqlite", self.home, permit=permit, clock=utc_now, account=account)
+        books = self.home / "broker.sqlite"
+        return OrderFiles(books, self.home, permit=permit, clock=utc_now, account=account, proof=self.prove)
 
     # --- signatures ---
     def trust(self, public: bytes = PUBLIC, name: str | None = None) -> Path:
@@ -167,11 +173,27 @@ class Attempt:
         file.write_bytes(sign(self.terms(**changes), key.sign).to_bytes())
         return file
 
-    def capability(self, **changes: Any) -> LiveCapability:
-        """What a signature yields at another desk, where it is right."""
-        terms = self.terms(**changes)
+    def capability(self, key: Ed25519PrivateKey = KEY, **changes: Any) -> LiveCapability:
+        """What a signature yields against a ring and a standing that whoever signs makes up."""
+        public = key.public_key().public_bytes_raw()
+        terms = self.terms(key_id=key_id(public), **changes)
         agrees = Standing(terms.configuration, terms.number, "production", terms.broker, terms.account, terms.home)
-        return verified(sign(terms, KEY.sign), {key_id(PUBLIC): PUBLIC}, agrees, terms.signed_at)
+        return verified(sign(terms, key.sign), {key_id(public): public}, agrees, terms.signed_at)
+
+    def forged(self, key: Ed25519PrivateKey) -> LiveCapability:
+        """A capability put together field by field, that was never verified."""
+        public = key.public_key().public_bytes_raw()
+        made = object.__new__(LiveCapability)
+        object.__setattr__(made, "signed", sign(self.terms(key_id=key_id(public)), key.sign))
+        object.__setattr__(made, "public", public)
+        return made
+
+    def send_with(self, permit: LiveCapability) -> None:
+        """The desk's own adapter, which the composition root makes, is given a permit from elsewhere."""
+        where = place(self.home)
+        settings, found = read_settings(where), CsvReference([ROOT / "reference"])
+        kind = brokers._Gateway if settings.trading.broker.name == IB else brokers._Files
+        kind(where, settings, found).sending(permit).place([self.order()])
 
 
 @pytest.fixture
@@ -345,6 +367,7 @@ def a_capability_that_expired_since(attempt: Attempt) -> None:
 def a_machine_whose_clock_was_put_back(attempt: Attempt) -> None:
     """Our clock says that the signature holds; the gateway's says that it has expired."""
     attempt.apply("production")
+    attempt.trust()
     attempt.gateway.now += timedelta(days=60)
     attempt.gateway_with(attempt.capability()).place([attempt.order()])
 
@@ -358,9 +381,83 @@ def a_gateway_whose_clock_was_put_back(attempt: Attempt) -> None:
     attempt.gateway_with(permit).place([attempt.order()])
 
 
+def a_ring_of_ones_own_on_paper(attempt: Attempt) -> None:
+    """A key of one's own, a ring that holds it, a standing that says production; then the adapter of the desk."""
+    attempt.apply()
+    attempt.trust()
+    attempt.send_with(attempt.capability(STRANGER))
+
+
+def a_ring_of_ones_own_in_production(attempt: Attempt) -> None:
+    attempt.apply("production")
+    attempt.trust()
+    attempt.send_with(attempt.capability(STRANGER))
+
+
+def a_ring_of_ones_own_for_order_files(attempt: Attempt) -> None:
+    attempt.apply("production", broker=FILES)
+    attempt.trust()
+    attempt.send_with(attempt.capability(STRANGER))
+
+
+def a_standing_of_ones_own_on_paper(attempt: Attempt) -> None:
+    """The trusted key signed, and the desk is on paper."""
+    attempt.apply()
+    attempt.trust()
+    attempt.send_with(attempt.capability())
+
+
+def a_forged_capability(attempt: Attempt) -> None:
+    """Put together with a key of one's own."""
+    attempt.apply("production")
+    attempt.trust()
+    attempt.send_with(attempt.forged(STRANGER))
+
+
+def a_forged_capability_on_paper(attempt: Attempt) -> None:
+    attempt.apply()
+    attempt.trust()
+    attempt.send_with(attempt.forged(KEY))
+
+
+def a_sender_that_no_desk_made(attempt: Attempt) -> None:
+    """By its constructor, with a capability that holds at this very desk."""
+    attempt.apply("production")
+    attempt.trust()
+    permit = attempt.capability()
+    InteractiveBrokers(permit=permit, clock=utc_now, **attempt.given()).place([attempt.order()])
+
+
+def order_files_that_no_desk_made(attempt: Attempt) -> None:
+    attempt.apply("production", broker=FILES)
+    attempt.trust()
+    books, permit = attempt.home / "broker.sqlite", attempt.capability()
+    OrderFiles(books, attempt.home, permit=permit, clock=utc_now, account=LIVE).place([attempt.order()])
+
+
+def a_key_taken_out_of_the_ring_since(attempt: Attempt) -> None:
+    """The broker was made while the signature held."""
+    attempt.apply("production")
+    key = attempt.trust()
+    attempt.signed()
+    broker = attempt.broker()
+    key.unlink()
+    broker.place([attempt.order()])
+
+
+def a_version_applied_since(attempt: Attempt) -> None:
+    attempt.apply("production")
+    attempt.trust()
+    attempt.signed()
+    broker = attempt.broker()
+    attempt.apply("production", more=MORE)
+    broker.place([attempt.order()])
+
+
 def an_order_that_was_being_sent_to_a_paper_account(attempt: Attempt) -> None:
     """The process died while it was sent; then the desk goes live."""
     attempt.apply("production")
+    attempt.trust()
     sent = SentOrders(attempt.home / "broker.sqlite")
     sent.since(attempt.order().session)
     sent.sending(attempt.order(), attempt.order().session, live=False)
@@ -370,6 +467,7 @@ def an_order_that_was_being_sent_to_a_paper_account(attempt: Attempt) -> None:
 def an_order_that_was_for_paper(attempt: Attempt) -> None:
     """It was handed over on paper; then the desk goes live."""
     attempt.apply("production", broker=FILES)
+    attempt.trust()
     attempt.files_with(PaperPermit()).place([attempt.order()])
     attempt.files_with(attempt.capability()).place([attempt.order()])
 
@@ -533,6 +631,16 @@ ATTEMPTS: dict[Callable[[Attempt], None], type[DaybookError]] = {
     a_capability_that_expired_since: LiveExpired,
     a_machine_whose_clock_was_put_back: LiveExpired,
     a_gateway_whose_clock_was_put_back: LiveExpired,
+    a_ring_of_ones_own_on_paper: LiveKeyUntrusted,
+    a_ring_of_ones_own_in_production: LiveKeyUntrusted,
+    a_ring_of_ones_own_for_order_files: LiveKeyUntrusted,
+    a_standing_of_ones_own_on_paper: LiveOtherEnvironment,
+    a_forged_capability: LiveKeyUntrusted,
+    a_forged_capability_on_paper: LiveOtherEnvironment,
+    a_sender_that_no_desk_made: LivePermitMissing,
+    order_files_that_no_desk_made: LivePermitMissing,
+    a_key_taken_out_of_the_ring_since: LiveKeyUntrusted,
+    a_version_applied_since: LiveOtherConfiguration,
     an_order_that_was_being_sent_to_a_paper_account: LiveOrderFromPaper,
     an_order_that_was_for_paper: LiveOrderFromPaper,
     order_files_without_a_permit: LivePermitMissing,

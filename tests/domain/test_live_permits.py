@@ -82,6 +82,11 @@ def capability(now: datetime = NOW) -> LiveCapability:
     return verified(SIGNED, RING, STANDING, now)
 
 
+def desk(permit: LiveCapability, now: datetime) -> None:
+    """The proof of a desk with that ring and standing."""
+    verified(permit.signed, RING, STANDING, now)
+
+
 # --- what is signed ---------------------------------------------------------------------------------------------------
 def test_what_is_signed_is_written_down() -> None:
     # written by hand: a change of it ends every signature there is
@@ -124,12 +129,12 @@ def test_a_signature_of_what_is_in_force_yields_the_capability() -> None:
     found = capability()
     assert (found.terms, found.public) == (terms(), PUBLIC)
     assert is_live(found)
-    check_use(found, IB, ACCOUNT, NOW)
+    check_use(found, IB, ACCOUNT, NOW, desk)
 
 
 @pytest.mark.parametrize("now", [BEGUN, ENDS - timedelta(seconds=1)])
 def test_it_holds_from_the_second_of_signing_to_the_last_before_the_end(now: datetime) -> None:
-    check_use(capability(now), IB, ACCOUNT, now)
+    check_use(capability(now), IB, ACCOUNT, now, desk)
 
 
 # --- every other way --------------------------------------------------------------------------------------------------
@@ -182,7 +187,9 @@ ELSE: dict[str, tuple[type[LiveRefused], Callable[[], object]]] = {
         LiveOtherConfiguration, lambda: verified(SIGNED, RING, replace(STANDING, configuration="cd" * 32), NOW),
     ),
     "the constructor": (LiveForged, lambda: LiveCapability(SIGNED, PUBLIC)),  # type: ignore[arg-type]
-    "the constructor with names": (LiveForged, lambda: LiveCapability(signed=SIGNED, public=PUBLIC)),  # type: ignore[arg-type]
+    "the constructor with names": (
+        LiveForged, lambda: LiveCapability(signed=SIGNED, public=PUBLIC),  # type: ignore[arg-type]
+    ),
     "a copy": (LiveForged, lambda: copy.copy(capability())),
     "a deep copy": (LiveForged, lambda: copy.deepcopy(capability())),
     "a pickle": (LiveForged, lambda: pickle.dumps(capability())),
@@ -243,15 +250,28 @@ def test_a_capability_cannot_be_written_into() -> None:
 def test_each_use_is_held_against_the_account_and_the_time_then() -> None:
     found = capability()
     with pytest.raises(LiveExpired):
-        check_use(found, IB, ACCOUNT, ENDS)
+        check_use(found, IB, ACCOUNT, ENDS, desk)
     with pytest.raises(LiveNotYet):
-        check_use(found, IB, ACCOUNT, BEGUN - timedelta(days=1))
+        check_use(found, IB, ACCOUNT, BEGUN - timedelta(days=1), desk)
     with pytest.raises(LiveOtherAccount):
-        check_use(found, IB, "U0000018", NOW)
+        check_use(found, IB, "U0000018", NOW, desk)
     with pytest.raises(LiveOtherAccount):
-        check_use(found, IB, "DU1", NOW)
+        check_use(found, IB, "DU1", NOW, desk)
     with pytest.raises(LiveOtherBroker):
-        check_use(found, "statement_file", ACCOUNT, NOW)
+        check_use(found, "statement_file", ACCOUNT, NOW, desk)
+
+
+def test_a_capability_by_itself_is_worth_nothing() -> None:
+    """Ring and standing may be anybody's: the desk says whether they are its own."""
+    mine = sign(terms(key_id=key_id(OTHER_PUBLIC)), OTHER.sign)
+    made = verified(mine, {key_id(OTHER_PUBLIC): OTHER_PUBLIC}, STANDING, NOW)
+    assert is_live(made), "it is whole, and the key is a stranger's"
+    with pytest.raises(LiveKeyUntrusted):
+        check_use(made, IB, ACCOUNT, NOW, desk)
+    with pytest.raises(LiveKeyUntrusted):
+        check_use(tampered(signed=mine, public=OTHER_PUBLIC), IB, ACCOUNT, NOW, desk)
+    with pytest.raises(LivePermitMissing, match="without its desk"):
+        check_use(capability(), IB, ACCOUNT, NOW)
 
 
 # --- properties -------------------------------------------------------------------------------------------------------

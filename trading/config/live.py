@@ -4,9 +4,11 @@ Belongs here: the bytes that are signed, checking them, and the two permits that
 Does not belong here: keys and files (`resources/key_ring.py`), the clock and the environment (`pipelines/live.py`), or
 sending (`resources/brokers/`).
 
-A live order needs a `LiveCapability`. Only `verified` makes one: from an Ed25519 signature over `Terms`, by a key of
-the ring, for exactly the configuration, version, environment, broker and account that are in force. Whoever uses it
-has it prove itself again, against the time and the account then. Everything else is paper.
+A live order needs a `LiveCapability`, which `verified` makes from an Ed25519 signature over `Terms`, by a key of the
+ring, for exactly the configuration, version, environment, broker and account that are in force. Who made a capability,
+and against which ring, is not to be seen on it; so it counts for nothing by itself. Whoever sends under it has the desk
+prove it at each use (`Proof`): the signature, against the desk's own ring and what is in force there then. Everything
+else is paper. Code that brings a proof of its own has decided for itself: no process can keep that out.
 """
 
 from __future__ import annotations
@@ -155,8 +157,8 @@ def key_id(public: bytes) -> str:
 @final
 @dataclass(frozen=True, slots=True, init=False)
 class LiveCapability:
-    """That live orders may be sent, under the terms that were signed. Only `verified` makes one, and it cannot be
-    copied; each use proves it again from the signature, so that one which was tampered with is worth nothing."""
+    """That live orders may be sent, under the terms that were signed. `verified` makes one, and it cannot be copied by
+    accident. Code can put one together all the same, with a key of its own: each use has the desk prove it."""
 
     signed: Signed
     public: bytes
@@ -198,10 +200,14 @@ class PaperPermit:
 
 
 Permit = LiveCapability | PaperPermit
+Proof = Callable[[LiveCapability, datetime], None]
+"""Whether a capability holds at a desk, now (UTC): its signature again, against the desk's ring and what is in force
+there. Raises LiveRefused, of `verified`."""
 
 
 def verified(signed: Signed, trusted: Mapping[str, bytes], standing: Standing, now: datetime) -> LiveCapability:
-    """The capability that a signature yields at a desk, now (UTC). `trusted`: public keys (32 bytes) by key id.
+    """The capability that a signature yields at a desk, now (UTC). `trusted`: public keys (32 bytes) by key id. Ring
+    and standing are what the caller says they are: a sender asks the desk for its own.
 
     Raises LiveKeyUntrusted, LiveKeyChanged, LiveSignatureWrong, LiveOtherEnvironment, LiveOtherBroker,
     LiveOtherAccount, LiveOtherHome, LiveOlderVersion, LiveOtherConfiguration, LiveNotYet, LiveExpired.
@@ -228,8 +234,8 @@ def required(permit: object) -> LiveCapability | PaperPermit:
 
 
 def is_live(permit: LiveCapability | PaperPermit) -> bool:
-    """Whether a permit is one for live orders, after it proved itself. Raises LivePermitMissing, LiveForged,
-    LiveSignatureWrong."""
+    """Whether a permit is one for live orders, and whole: signed by the key that it holds itself, whoever that is.
+    Raises LivePermitMissing, LiveForged, LiveSignatureWrong."""
     if type(required(permit)) is PaperPermit:
         return False
     try:
@@ -243,13 +249,24 @@ def is_live(permit: LiveCapability | PaperPermit) -> bool:
     return True
 
 
-def check_use(permit: LiveCapability | PaperPermit, broker: str, account: str | None, now: datetime) -> None:
+def unproven(permit: LiveCapability, now: datetime) -> None:
+    """The proof of a sender that no desk made. Raises LivePermitMissing."""
+    raise LivePermitMissing(
+        f"a broker that sends orders to account {permit.terms.account} was made without its desk, which alone can say "
+        f"whether key {permit.terms.key_id} is trusted and what is in force: nothing was sent. Have the desk make it."
+    )
+
+
+def check_use(
+    permit: LiveCapability | PaperPermit, broker: str, account: str | None, now: datetime, proof: Proof = unproven
+) -> None:
     """Whether orders may be sent under a permit now, to an account as the broker itself reports it (None: nobody
-    does, and nobody can). Raises PaperOnly, LiveOtherBroker, LiveOtherAccount, LiveNotYet, LiveExpired, and as
-    `is_live`."""
+    does, and nobody can); of a capability, by the proof of the desk. Raises PaperOnly, LiveOtherBroker,
+    LiveOtherAccount, LiveNotYet, LiveExpired, and as `is_live` and the proof."""
     if isinstance(permit, LiveCapability) and is_live(permit):
         _check_account(permit.terms, broker, account)
         check_time(permit.terms, now)
+        proof(permit, now)
     else:
         check_paper(permit, broker, account)
 
