@@ -26,8 +26,9 @@ from scripted_gateway import ScriptedContract, ScriptedGateway
 from pipelines import brokers, configuration, live
 from pipelines.brokers import broker_of
 from pipelines.deployments import BrokerResource
+from pipelines.in_force import documents
 from pipelines.settings import place, read_settings
-from pipelines.wiring import ledger, utc_now
+from pipelines.wiring import compiled_files, ledger, utc_now
 from resources.brokers.ib_account import InteractiveBrokersAccount
 from resources.brokers.ib_futures import ListedFuture
 from resources.brokers.ib_orders import SentOrders
@@ -38,6 +39,7 @@ from resources.key_ring import public_pem
 from resources.memory import MemoryFrames
 from trading.book.orders import Order
 from trading.config.live import LiveCapability, PaperPermit, Standing, Terms, key_id, sign, verified
+from trading.config.versions import VersionRecord, applied_event
 from trading.errors import (
     BrokerError,
     ConfigError,
@@ -116,9 +118,9 @@ class Attempt:
         broker.ready([self.order()])
         broker.place([self.order()])
 
-    def broker(self) -> Broker:
-        """The broker that settings in force make."""
-        where = place(self.home)
+    def broker(self, configuration: str | None = None) -> Broker:
+        """The broker that settings in force make; or those that a run carries."""
+        where = changed(place(self.home), configuration=configuration)
         return broker_of(where, read_settings(where), MemoryFrames(), CsvReference([ROOT / "reference"]))
 
     def order(self, session: date | None = None) -> Order:
@@ -705,6 +707,45 @@ def test_with_a_signature_that_holds_the_order_is_sent(attempt: Attempt) -> None
     attempt.signed()
     attempt.send()
     assert [(order.account, order.quantity) for order in attempt.gateway.orders] == [(LIVE, 2.0)]
+
+
+def written_before_a_setting_was_known(attempt: Attempt) -> str:
+    """Puts in force what an older Daybook wrote, which did not know a setting; the hash of its document."""
+    where = place(attempt.home)
+    before = compiled_files(where).pointer()
+    assert before is not None
+    values = json.loads(documents(where).get(before.configuration))
+    del values["trading"]["broker"]["timeout_seconds"]
+    digest = documents(where).put(json.dumps(values, sort_keys=True, separators=(",", ":")).encode())
+    version = VersionRecord(
+        before.number + 1, digest, before.configuration, before.snapshot, "ada", "as it was", "production", utc_now()
+    )
+    ledger(where).record([applied_event(version, "the test")])
+    compiled_files(where).point(before._replace(number=version.number, configuration=digest))
+    return digest
+
+
+@pytest.mark.parametrize("broker", [IB, FILES])
+def test_what_was_signed_holds_for_a_daybook_that_knows_a_setting_more(attempt: Attempt, broker: str) -> None:
+    attempt.apply("production", broker=broker)
+    attempt.trust()
+    digest = written_before_a_setting_was_known(attempt)
+    assert read_settings(place(attempt.home)).content_hash() != digest, "today's Daybook fills the setting in"
+    attempt.signed(configuration=digest)
+    attempt.send()
+    assert len(attempt.gateway.orders) + len(list(attempt.home.rglob("orders/*"))) == 1
+
+
+def test_a_run_that_carries_an_older_configuration_says_so(attempt: Attempt) -> None:
+    attempt.apply("production")
+    attempt.trust()
+    older = read_settings(place(attempt.home)).content_hash()
+    attempt.apply("production", more=MORE)
+    attempt.signed()
+    with pytest.raises(LiveOtherConfiguration, match=rf"opens configuration {older[:12]}.*tag daybook/configuration"):
+        attempt.broker(older).ready([attempt.order()])
+    attempt.broker(read_settings(place(attempt.home)).content_hash()).ready([attempt.order()])
+    assert attempt.gateway.orders == []
 
 
 def test_with_a_signature_that_holds_the_order_is_shown_to_who_executes(attempt: Attempt) -> None:
