@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from trading.config.live import key_id
 from trading.errors import LiveKeyChanged, LiveKeyUntrusted, LiveKeyUnusable
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LARGEST_BYTES = 16_384
 MOST_KEYS = 100
+ROOT = 0  # the user who may write everything anyway
 _OF_OTHERS_TO_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -41,21 +42,21 @@ class KeyRing:
         """
         if not self.folder.exists():
             return {}
-        _only_its_owner(self.folder, _OF_OTHERS_TO_WRITE)
+        facts = _facts(self.folder)
+        _only_of(self.folder, facts, facts.st_uid)
         files = sorted(self.folder.glob("*.pub"))
         if len(files) > MOST_KEYS:
             raise LiveKeyUntrusted(
                 f"the key ring {self.folder} holds {len(files)} keys, and {MOST_KEYS} at most. Remove some."
             )
-        return {file.stem: self._public(file) for file in files}
+        return {file.stem: self._public(file, facts.st_uid) for file in files}
 
-    def _public(self, file: Path) -> bytes:
+    def _public(self, file: Path, keeper: int) -> bytes:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-        _only_its_owner(file, _OF_OTHERS_TO_WRITE)
         try:
-            found = load_pem_public_key(_content(file))
+            found = load_pem_public_key(_content(file, keeper))
         except (OSError, ValueError, TypeError) as cause:
             raise LiveKeyUntrusted(f"{file} is no public key: {cause}. Restore it, or remove it.") from cause
         if not isinstance(found, Ed25519PublicKey):
@@ -123,10 +124,8 @@ def public_pem(public: bytes) -> str:
 
 
 def _secret(path: Path) -> bytes:
-    """Looks at the file that is open, so that nobody can put another one under its name in between."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(handle)
+    with _opened(path) as file:
+        facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_BYTES:
             raise LiveKeyUnusable(f"{path} is no file of a key. Name one.")
         if facts.st_mode & _OF_OTHERS:
@@ -134,22 +133,45 @@ def _secret(path: Path) -> bytes:
                 f"{path} can be read by others than its owner (mode {stat.S_IMODE(facts.st_mode):04o}): who read it "
                 f"can sign. Make a new key, and keep it with chmod 600."
             )
+        if facts.st_uid not in (os.geteuid(), ROOT):
+            raise LiveKeyUnusable(
+                f"{path} belongs to user {facts.st_uid}, and not to the one who reads it ({os.geteuid()}): who owns it "
+                "can read and replace it. Make one of your own."
+            )
         return file.read(LARGEST_BYTES + 1)
 
 
-def _content(file: Path) -> bytes:
-    if file.stat().st_size > LARGEST_BYTES:
-        raise ValueError(f"it is larger than {LARGEST_BYTES} bytes")
-    return file.read_bytes()
+def _content(path: Path, keeper: int) -> bytes:
+    with _opened(path) as file:
+        facts = os.fstat(file.fileno())
+        _only_of(path, facts, keeper)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_BYTES:
+            raise ValueError(f"it is no file, or larger than {LARGEST_BYTES} bytes")
+        return file.read(LARGEST_BYTES + 1)
 
 
-def _only_its_owner(path: Path, others: int) -> None:
+def _opened(path: Path) -> BinaryIO:
+    """A file, open: facts of it are those of what is read, whatever is put under its name meanwhile. Of a pipe nobody
+    waits for a writer."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+
+
+def _facts(path: Path) -> os.stat_result:
     try:
-        mode = path.stat().st_mode
+        return path.stat()
     except OSError as cause:
         raise LiveKeyUntrusted(f"{path} cannot be read: {cause.strerror or cause}. Make it readable.") from cause
-    if mode & others:
+
+
+def _only_of(path: Path, facts: os.stat_result, keeper: int) -> None:
+    """Nobody but the ring's keeper, who owns its folder, and root may have written it."""
+    if facts.st_uid not in (keeper, ROOT):
         raise LiveKeyUntrusted(
-            f"{path} can be changed by others than its owner (mode {stat.S_IMODE(mode):04o}), so it is not known who "
-            f"is trusted. Look at what it holds, then take the right away (chmod go-w {path})."
+            f"{path} belongs to user {facts.st_uid}, and the ring to user {keeper}: it is not known who is trusted. "
+            "Look at what it holds, then have the ring's owner own it."
+        )
+    if facts.st_mode & _OF_OTHERS_TO_WRITE:
+        raise LiveKeyUntrusted(
+            f"{path} can be changed by others than its owner (mode {stat.S_IMODE(facts.st_mode):04o}), so it is not "
+            f"known who is trusted. Look at what it holds, then take the right away (chmod go-w {path})."
         )

@@ -5,7 +5,9 @@ Does not belong here: tokens (`test_pkcs11_signer.py`), or what is signed (`test
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +101,41 @@ def test_a_ring_that_is_not_certain_trusts_nobody(
     spoil(ring, tmp_path)
     with pytest.raises(refused):
         KeyRing(ring).trusted()
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from resources.key_ring import KeyFile, KeyRing
+from trading.errors import LiveRefused
+for ask in (KeyRing(Path(sys.argv[1])).trusted, KeyFile(Path(sys.argv[2])).public):
+    try:
+        ask()
+    except LiveRefused as refused:
+        print(type(refused).__name__)
+"""
+
+
+def test_nobody_waits_for_who_writes_into_a_pipe(ring: Path, tmp_path: Path, root: Path) -> None:
+    os.mkfifo(ring / "x.pub", 0o600)
+    os.mkfifo(tmp_path / "pipe.pem", 0o600)
+    command = [sys.executable, "-c", PROGRAM, str(ring), str(tmp_path / "pipe.pem")]
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True)
+    assert answer.stdout.split() == ["LiveKeyUntrusted", "LiveKeyUnusable"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to other users")
+def test_a_file_of_another_user_than_the_ring_is_refused(ring: Path, tmp_path: Path) -> None:
+    os.chown(only(ring), 65534, -1)
+    with pytest.raises(LiveKeyUntrusted, match="belongs to user 65534, and the ring to user 0"):
+        KeyRing(ring).trusted()
+    os.chown(ring, 65534, -1)
+    assert len(KeyRing(ring).trusted()) == 1, "whoever keeps the ring owns all of it"
+    os.chown(only(ring), 0, -1)
+    assert len(KeyRing(ring).trusted()) == 1, "root may write it anyway"
+    os.chown(tmp_path / "live.pem", 65534, -1)
+    with pytest.raises(LiveKeyUnusable, match="belongs to user 65534"):
+        KeyFile(tmp_path / "live.pem").public()
 
 
 # --- a key in a file --------------------------------------------------------------------------------------------------
