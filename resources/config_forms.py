@@ -3,19 +3,19 @@
 Belongs here: both forms and the way back, bounded, refusing what is damaged, unknown or newer. Does not belong here:
 files people write (`config_documents.py`), the columns of symbols (`symbol_forms.py`), or the compiled snapshot.
 
-Both carry the schema, and the hash of the settings, which reading everything compares.
+Both carry the schema, and the hash of the settings, which reading everything compares. Both may hold some sections
+only, which are read as values, not as a desk.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from trading.config.ceilings import CEILINGS, USUAL, Ceilings
 from trading.config.documents import DocumentCeilings, Path, refuse, shown
 from trading.config.migrations import SCHEMA
 from trading.config.models import DeskSettings
@@ -31,12 +31,11 @@ _LISTS = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}  # bytes of th
 
 
 # --- msgpack ----------------------------------------------------------------------------------------------------------
-def packed(desk: DeskSettings) -> bytes:
-    """Settings as msgpack: facts, and every section packed by itself."""
+def packed(desk: DeskSettings, only: Collection[str] = ()) -> bytes:
+    """Settings as msgpack: facts, and every section, or `only` those named, packed by itself."""
     import msgpack  # type: ignore[import-untyped]
 
-    values: dict[str, Any] = json.loads(desk.document())
-    sections = {name: msgpack.packb(value) for name, value in values.items()}
+    sections = {name: msgpack.packb(value) for name, value in _values(desk, only).items()}
     return bytes(msgpack.packb({**_facts(desk), "form": FORM, "schema": SCHEMA, "sections": sections}))
 
 
@@ -70,10 +69,12 @@ class PackedConfiguration:
             refuse(self.name, None, f"has no section {shown(name)}", f"It has {', '.join(self.sections)}.")
         return _unpacked(self.packed_sections[name], f"{self.name}, section {name}", self.limits)
 
-    def desk(self, ceilings: Ceilings = USUAL) -> DeskSettings:
-        """All of it as typed settings. Raises ConfigError where it is wrong, or not what its hash says."""
+    def desk(self, context: Mapping[str, Any] | None = None) -> DeskSettings:
+        """All of it as typed settings. Raises ConfigError where it is wrong, or not what its hash says. `context`: what
+        the environment allows, by the keys CEILINGS, ROOTS and TIMEZONES of the models; without it the usual ceilings
+        hold, and paths and time zones are not looked at."""
         values = {name: self.section(name) for name in self.sections}
-        return _desk(values, self.configuration, self.name, ceilings)
+        return _desk(values, self.configuration, self.name, context)
 
 
 def _unpacked(data: bytes, name: str, limits: DocumentCeilings) -> Any:
@@ -132,20 +133,21 @@ def _step(data: bytes, at: int) -> tuple[int, int]:
 
 
 # --- Arrow ------------------------------------------------------------------------------------------------------------
-def as_arrow(desk: DeskSettings) -> bytes:
-    """Settings as an Arrow stream with a row for each: `path` (list of names) and `value` (JSON)."""
+def as_arrow(desk: DeskSettings, only: Collection[str] = ()) -> bytes:
+    """Settings as an Arrow stream with a row for each, or each of `only` these sections: `path` (list of names) and
+    `value` (JSON)."""
     import pyarrow as pa
 
     from resources.arrow_messages import written
 
-    rows = list(_flat(json.loads(desk.document())))
+    rows = list(_flat(_values(desk, only)))
     columns = {"path": [list(path) for path, _ in rows], "value": [json.dumps(value) for _, value in rows]}
     facts = {**_facts(desk), "form": str(FORM), "schema": str(SCHEMA)}
     return written(pa.table(columns, schema=_columns()), facts)
 
 
-def from_arrow(data: bytes, name: str = "settings in Arrow", ceilings: Ceilings = USUAL) -> DeskSettings:
-    """Settings from `as_arrow`. Raises ConfigError naming `name`."""
+def from_arrow(data: bytes, name: str = "settings in Arrow", context: Mapping[str, Any] | None = None) -> DeskSettings:
+    """Settings from `as_arrow`; `context` as for `PackedConfiguration.desk`. Raises ConfigError naming `name`."""
     from resources.arrow_messages import read
 
     table, facts = read(data, _columns(), LIMITS.max_bytes, _MAX_ROWS, name)
@@ -154,7 +156,7 @@ def from_arrow(data: bytes, name: str = "settings in Arrow", ceilings: Ceilings 
     values: dict[str, Any] = {}
     for path, text in zip(table["path"].to_pylist(), table["value"].to_pylist(), strict=True):
         _put(values, tuple(path or ()), text, name)
-    return _desk(values, configuration, name, ceilings)
+    return _desk(values, configuration, name, context)
 
 
 def _columns() -> Any:
@@ -189,6 +191,12 @@ def _put(values: dict[str, Any], path: tuple[str | None, ...], text: str | None,
 
 
 # --- both -------------------------------------------------------------------------------------------------------------
+def _values(desk: DeskSettings, only: Collection[str]) -> dict[str, Any]:
+    """Values of all sections, or of some."""
+    values: dict[str, Any] = json.loads(desk.document())
+    return {name: values[name] for name in only} if only else values
+
+
 def _facts(desk: DeskSettings) -> dict[str, str]:
     return {"daybook": KIND, "configuration": desk.content_hash()}
 
@@ -210,14 +218,18 @@ def _checked(facts: Mapping[str, Any], name: str) -> str:
     return str(facts.get("configuration"))
 
 
-def _desk(values: Mapping[str, Any], configuration: str, name: str, ceilings: Ceilings) -> DeskSettings:
+def _desk(values: Mapping[str, Any], configuration: str, name: str, context: Mapping[str, Any] | None) -> DeskSettings:
     try:
-        desk = DeskSettings.model_validate_json(json.dumps(values), context={CEILINGS: ceilings})
+        desk = DeskSettings.model_validate_json(json.dumps(values), context=context and dict(context))
     except ValidationError as cause:
         refuse(name, None, refusal(cause, DeskSettings, "the settings are wrong").removesuffix("."), CURE, cause)
     except (ValueError, RecursionError) as cause:
         refuse(name, None, f"holds what no settings can: {str(cause)[:200]}", CURE, cause)
     if desk.content_hash() != configuration:
+        left_out = {field.alias or key for key, field in DeskSettings.model_fields.items()} - set(values)
+        if left_out:
+            cure = "Read the sections one by one, or write all of them."
+            refuse(name, None, f"holds {', '.join(values)} only, which is no whole desk", cure)
         refuse(
             name, None, f"holds {desk.content_hash()[:12]} but says {shown(configuration[:12])}: it was changed", CURE
         )

@@ -1,7 +1,7 @@
-"""Settings of symbols for machines: the resolved columns as one Arrow table, and back.
+"""Settings of symbols for machines: the resolved columns as one Arrow table, and back; and as CSV.
 
-Belongs here: that table, bounded, with every value held to its field. Does not belong here: the CSV people write
-(`symbol_csv.py`), desk settings (`config_forms.py`), or the compiled snapshot.
+Belongs here: that table, bounded, with every value held to its field. Does not belong here: reading the CSV people
+write (`symbol_csv.py`), desk settings (`config_forms.py`), or the compiled snapshot.
 """
 
 from __future__ import annotations
@@ -34,6 +34,20 @@ SCHEMA = pa.schema(
 
 def as_arrow(columns: SymbolColumns) -> bytes:
     """Resolved settings of symbols as an Arrow stream: a row a symbol, choices as words, `own` as its bits."""
+    strategies = json.dumps({name: dict(changes) for name, changes in columns.strategies.items()}, sort_keys=True)
+    return written(_table(columns), {"daybook": KIND, "form": str(FORM), "strategies": strategies})
+
+
+def as_csv(columns: SymbolColumns) -> bytes:
+    """Resolved settings of symbols as CSV that a table of symbols may be: without `own`, and what strategies change."""
+    from pyarrow import csv
+
+    sink = pa.BufferOutputStream()
+    csv.write_csv(_table(columns).drop_columns(["own"]), sink, csv.WriteOptions(quoting_style="needed"))
+    return bytes(sink.getvalue())
+
+
+def _table(columns: SymbolColumns) -> pa.Table:
     table = {
         "symbol": list(columns.symbols),
         "asset_class": np.array(columns.asset_classes, dtype=object)[columns.asset_class],
@@ -43,9 +57,7 @@ def as_arrow(columns: SymbolColumns) -> bytes:
     for field in FIELDS:
         column = columns.fields[field.name]
         table[field.name] = np.array(field.choices, dtype=object)[column] if field.kind == "choice" else column
-    strategies = json.dumps({name: dict(changes) for name, changes in columns.strategies.items()}, sort_keys=True)
-    facts = {"daybook": KIND, "form": str(FORM), "strategies": strategies}
-    return written(pa.table({name: table[name] for name in SCHEMA.names}, schema=SCHEMA), facts)
+    return pa.table({name: table[name] for name in SCHEMA.names}, schema=SCHEMA)
 
 
 def from_arrow(data: bytes, name: str = "symbols in Arrow", ceilings: Ceilings = USUAL) -> SymbolColumns:

@@ -7,6 +7,7 @@ Belongs here: what people type for it, and how what was found is printed. Does n
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import click
 from pipelines.answers import Answer, answering
 from pipelines.settings import Place, refuse_no_desk
 from pipelines.tables import show, show_pairs, table
+from trading.errors import UsageError
 
 _REASON = click.option("--reason", required=True, help="Why: it stands in the journal.")
 _AUTHOR = click.option("--author", help="Who says so; without it, who is logged in.")
@@ -162,25 +164,58 @@ def watch_config(where: Place, metrics_port: int | None) -> Answer:
     """
     from pipelines.configuration_watch import watch
 
-    given = click.get_current_context()
-    for_programs = given.params.get("as_json") or (given.obj or {}).get("as_json", False)
-    watch(where, partial(click.echo, err=for_programs), metrics_port=metrics_port)
+    watch(where, partial(click.echo, err=_for_programs()), metrics_port=metrics_port)
     return Answer({"watched": str(where.home)})
+
+
+def _for_programs() -> bool:
+    """Whether one JSON document is asked for on standard output."""
+    given = click.get_current_context()
+    return bool(given.params.get("as_json") or (given.obj or {}).get("as_json", False))
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 @config.command(name="show")
 @click.argument("sections", nargs=-1)
+@click.option(
+    "--format", "form", type=click.Choice(["toml", "json", "msgpack", "arrow", "csv"]),
+    help="In which form; toml without it. csv is for --symbols.",
+)  # fmt: skip
+@click.option("--symbols", is_flag=True, help="What is in force for every symbol in the end, as csv or arrow.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it into this file.")
 @_VERSION
 @answering
-def show_config(where: Place, sections: tuple[str, ...], word: str | None) -> Answer:
-    """Settings as TOML, of all SECTIONS or those named, like risk or data.vendor. Secrets are shown as what they refer
-    to."""
+def show_config(
+    where: Place, sections: tuple[str, ...], form: str | None, symbols: bool, out: Path | None, word: str | None
+) -> Answer:
+    """Settings of all SECTIONS or those named, like risk or data.vendor, as TOML or in a form for other programs.
+    Secrets are shown as what they refer to."""
+    from pipelines import configuration_forms as forms
     from pipelines import configuration_views as views
-    from pipelines.configuration_text import as_toml
 
-    found = views.shown(where, sections, None if word is None else views.meant(word))
-    return Answer(found, lambda: click.echo(as_toml(found), nl=False))
+    if symbols and sections:
+        raise UsageError("--symbols is about symbols, not about sections. Give one of the two.")
+    which, form = None if word is None else views.meant(word), forms.form_of(form, symbols)
+    if out is None:
+        if not symbols and form not in forms.BINARY:
+            found = views.shown(where, sections, which)
+            return Answer(found, lambda: click.echo(forms.as_text(found, form), nl=False))
+        _refuse_bytes(form in forms.BINARY)
+    made = forms.symbols_as(where, form, which) if symbols else forms.settings_as(where, form, sections, which)
+    if out is None:
+        return Answer({}, lambda: click.echo(made, nl=False))
+    forms.write(out, made)
+    return Answer(
+        {"format": form, "bytes": len(made), "out": str(out)}, lambda: show(f"{len(made):,} bytes of {form} in {out}")
+    )
+
+
+def _refuse_bytes(binary: bool) -> None:
+    """Raises UsageError where bytes would be written for people to see, or between what is JSON."""
+    if _for_programs():
+        raise UsageError("--json answers with one JSON document, and this is a file. Give --out FILE.")
+    if binary and sys.stdout.isatty():
+        raise UsageError("a terminal cannot show this form. Give --out FILE, or send it into a pipe.")
 
 
 @config.command(name="diff")

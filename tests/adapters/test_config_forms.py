@@ -10,6 +10,8 @@ import random
 import struct
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import msgpack
@@ -20,10 +22,15 @@ import pytest
 from resources import config_forms, symbol_forms
 from resources.arrow_messages import written
 from resources.config_forms import PackedConfiguration, packed
+from resources.symbol_csv import parsed_table
+from trading.config.ceilings import CEILINGS, USUAL
 from trading.config.data import DataSettings
+from trading.config.inheritance import Classification, resolved
 from trading.config.models import DeskSettings
+from trading.config.settings import ROOTS, TIMEZONES
 from trading.config.symbol_columns import SymbolColumns
 from trading.config.symbol_fields import FIELDS
+from trading.config.symbols import SymbolsSettings
 from trading.errors import ConfigError, DaybookError
 
 RULES = {"fast": {"rule": "ewmac", "parameters": {"fast": 8, "slow": 32}, "weight": 1.0}}
@@ -91,9 +98,55 @@ def test_arrow_settings_are_the_same_settings(desk: DeskSettings) -> None:
     assert facts[b"configuration"].decode() == desk.content_hash()
 
 
-def test_no_secret_is_in_a_form(desk: DeskSettings) -> None:
-    values = json.loads(desk.document())
-    assert values["data"]["storage"]["ledger"]["address"] == {"env": "LEDGER", "file": None}
+def test_no_secret_is_in_a_form(desk: DeskSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGER", "mongodb://anna:hunter2@127.0.0.1")
+    for data in (packed(desk), config_forms.as_arrow(desk)):
+        assert b"LEDGER" in data
+        assert b"hunter2" not in data
+    found = PackedConfiguration.open(packed(desk)).section("data")
+    assert found["storage"]["ledger"]["address"] == {"env": "LEDGER", "file": None}
+
+
+def test_some_sections_are_read_as_values_but_not_as_a_desk(desk: DeskSettings) -> None:
+    opened = PackedConfiguration.open(packed(desk, ["risk", "data"]))
+    assert opened.sections == ("risk", "data")
+    assert opened.configuration == desk.content_hash()
+    assert opened.section("risk")["max_daily_loss_fraction"] == 0.02
+    with pytest.raises(ConfigError, match=r"holds risk, data only, which is no whole desk\. Read the sections one by"):
+        opened.desk()
+    data = config_forms.as_arrow(desk, ["risk"])
+    with pa.ipc.open_stream(data) as stream:
+        assert {row["path"][0] for row in stream.read_all().to_pylist()} == {"risk"}
+    with pytest.raises(ConfigError, match="holds risk only"):
+        config_forms.from_arrow(data)
+
+
+BOTH: list[tuple[Callable[[DeskSettings], bytes], Callable[[bytes, Any], DeskSettings]]] = [
+    (packed, lambda data, context: PackedConfiguration.open(data).desk(context)),
+    (config_forms.as_arrow, lambda data, context: config_forms.from_arrow(data, context=context)),
+]
+
+
+@pytest.mark.parametrize(("write", "read"), BOTH, ids=["msgpack", "arrow"])
+def test_what_the_environment_allows_holds_for_forms_too(write: Any, read: Any) -> None:
+    """Another machine may have written them: its folders, time zones and ceilings are not ours."""
+    there = DeskSettings.model_validate(
+        {
+            "data": {"vendor": {"name": "csv_folder", "source": "/srv/prices"}, "parallelism": {"jobs": 150}},
+            "trading": {"broker": {"timezone": "Atlantis/Poseidonis"}},
+        }
+    )
+    data = write(there)
+    assert read(data, None) == there
+    assert read(data, {ROOTS: (PurePosixPath("/srv"),), TIMEZONES: lambda _: True, CEILINGS: USUAL}) == there
+    for context, said in (
+        ({ROOTS: (PurePosixPath("/home/desk"),)}, "none of the folders of DAYBOOK_ROOTS"),
+        ({TIMEZONES: lambda name: name == "UTC"}, "Atlantis/Poseidonis"),
+        ({CEILINGS: replace(USUAL, jobs=100)}, "data.parallelism.jobs is 150"),
+    ):
+        with pytest.raises(ConfigError) as found:
+            read(data, context)
+        assert said in str(found.value)
 
 
 def altered(**facts: Any) -> Callable[[bytes], bytes]:
@@ -245,6 +298,17 @@ def test_symbols_in_arrow_are_the_same_symbols(columns: SymbolColumns) -> None:
     assert {name: column.dtype for name, column in found.fields.items()} == {
         name: column.dtype for name, column in columns.fields.items()
     }
+
+
+def test_symbols_as_csv_are_a_table_of_symbols_that_says_the_same(columns: SymbolColumns) -> None:
+    table = parsed_table(symbol_forms.as_csv(columns), "symbols.csv")
+    assert tuple(table.symbols) == columns.symbols
+    groups = {"CORN": ("grains", "CBOT"), "EDOLLAR": ("", "CME"), "US10": ("", "CBOT")}
+    known = {name: Classification(*each) for name, each in groups.items()}
+    found = resolved(SymbolsSettings(), table, known)
+    for symbol in columns.symbols:
+        assert found.settings(symbol) == columns.settings(symbol)
+    assert [found.asset_classes[code] for code in found.asset_class] == ["grains", "", ""]
 
 
 def test_fifty_thousand_symbols_come_back(columns: SymbolColumns) -> None:

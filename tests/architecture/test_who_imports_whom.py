@@ -53,7 +53,7 @@ NAMES_ADAPTERS = {
 # Settings choose adapters; what settings themselves are read and watched by cannot be chosen by them.
 READS_SETTINGS = {
     "pipelines.authored", "pipelines.place", "pipelines.in_force", "pipelines.symbols",
-    "pipelines.configuration_validation", "pipelines.configuration_watch",
+    "pipelines.configuration_forms", "pipelines.configuration_validation", "pipelines.configuration_watch",
 }  # fmt: skip
 RESTRICTED = ("dg.asset", "dg.op", "dg.job", "dg.multi_asset", "dg.asset_check", "dg.multi_asset_check", "dg.sensor",
               "dg.schedule", "dg.run_failure_sensor", "dg.graph")  # fmt: skip
