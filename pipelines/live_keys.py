@@ -12,13 +12,13 @@ Belongs here: where they are, by the home and the environment. Does not belong h
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipelines.settings import Place
 from trading.config.live import key_id
-from trading.errors import LiveKeyUntrusted, LiveKeyUnusable
+from trading.errors import DaybookError, LiveKeyUntrusted, LiveKeyUnusable
 
 if TYPE_CHECKING:
     from resources.live_file import LiveFile
@@ -52,7 +52,7 @@ def trusted(where: Place) -> Mapping[str, bytes]:
     from resources.key_ring import KeyRing
 
     found = KeyRing(ring(where)).trusted()
-    closing = sorted(name for name in found if _signs_closes(where, name))
+    closing = sorted(found.keys() & _closing(where, found))
     if closing:
         raise LiveKeyUntrusted(
             f"key {closing[0]} of {ring(where)} signs this desk's closes, so it may not sign live configurations too. "
@@ -103,8 +103,22 @@ def trusted_or_how(where: Place, public: bytes) -> str:
     )
 
 
-def _signs_closes(where: Place, name: str) -> bool:
-    return (where.home / "keys" / f"{name}.pub").exists()
+def _closing(where: Place, names: Collection[str]) -> set[str]:
+    """Those that signed a close here, and the key that signs the next one."""
+    from resources.ed25519_signer import Ed25519Signer
+
+    folder = where.home / "keys"
+    signed = {name for name in names if (folder / f"{name}.pub").exists()}
+    if not names:
+        return signed
+    try:
+        coming = Ed25519Signer(folder, where.signing_key).next_key_id()
+    except DaybookError as cause:
+        raise LiveKeyUntrusted(
+            f"whether a key of {ring(where)} signs this desk's closes, which may not sign live configurations too, "
+            f"cannot be told: {cause}"
+        ) from cause
+    return signed if coming is None else signed | {coming}
 
 
 def _module(token: TokenKey) -> Path:

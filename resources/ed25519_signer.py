@@ -56,6 +56,15 @@ class Ed25519Signer:
             return False
         return True
 
+    def next_key_id(self) -> str | None:
+        """The id of the key that signs next, though it may not have signed yet; None where one would be made then.
+        Nothing is written. Raises as `sign`."""
+        path = self._given or self._folder / PRIVATE
+        if self._given is None and not path.exists():
+            return None
+        with self._translated():
+            return fingerprint(_read_private(path).public_key())
+
     # --- keys ---
     def _key(self) -> Ed25519PrivateKey:
         if self._private is None:

@@ -197,6 +197,28 @@ def test_the_key_that_signs_closes_is_not_taken(live: Callable[..., Any], home: 
     refused(live(*sign), "LiveKeyUntrusted", "signs this desk's closes")
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["DAYBOOK_SIGNING_KEY", "the home's own"])
+def test_a_key_that_will_sign_closes_is_not_taken(
+    live: Callable[..., Any], home: Path, key: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    """It has not signed one yet, so nothing is kept of it."""
+    if named:
+        monkeypatch.setenv("DAYBOOK_SIGNING_KEY", str(key))
+    else:
+        (home / "keys").mkdir(mode=0o700)
+        shutil.copy(key, home / "keys" / "signing.pem")
+    trust(home, live, key)
+    before = sorted(home.rglob("*"))
+    refused(
+        live("sign", "--account", ACCOUNT, "--expires", SOON, "--key", key), "LiveKeyUntrusted", "signs this desk's"
+    )
+    assert sorted(home.rglob("*")) == before
+    key.unlink()
+    if named:
+        refused(live("verify"), "LiveUnsigned")
+        assert "cannot be told" in live("status").document["trusted_keys"]
+
+
 @pytest.mark.parametrize(("words", "name"), [
     (("--account", "U0000018", "--expires", SOON), "LiveOtherAccount"),
     (("--account", ACCOUNT, "--expires", "2024-12-31"), "LiveTermWrong"),
