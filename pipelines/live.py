@@ -16,6 +16,7 @@ from pipelines.in_force import CONFIGURATION_TAG, read_document_of
 from pipelines.settings import Place, read_settings
 from pipelines.wiring import compiled_files, ledger, utc_now
 from trading.config.live import (
+    BACK_TO_PAPER,
     PRODUCTION,
     LiveCapability,
     PaperPermit,
@@ -175,7 +176,7 @@ def _refuse_paper_orders(where: Place) -> None:
     if on_paper:
         raise LiveOrderFromPaper(
             f"{len(on_paper)} orders are at work on paper, {on_paper[0]} the first, and the next close would send them "
-            "live: nothing was signed. Close on paper until they are filled, or go live from a home of its own."
+            f"live: nothing was signed. {BACK_TO_PAPER}"
         )
 
 

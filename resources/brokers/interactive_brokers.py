@@ -17,7 +17,17 @@ from resources.brokers.ib_account import Held, InteractiveBrokersAccount, clean
 from resources.brokers.ib_gateway import Gateway
 from resources.brokers.ib_messages import NAME
 from trading.book.orders import Order
-from trading.config.live import LiveCapability, PaperPermit, Proof, check_paper, check_use, is_live, required, unproven
+from trading.config.live import (
+    BACK_TO_PAPER,
+    LiveCapability,
+    PaperPermit,
+    Proof,
+    check_paper,
+    check_use,
+    is_live,
+    required,
+    unproven,
+)
 from trading.config.symbol_fields import SymbolSettings
 from trading.errors import BrokerError, LiveOrderFromPaper
 
@@ -97,8 +107,7 @@ class InteractiveBrokers(InteractiveBrokersAccount):
             was = self._sent.sent(order.order_id)
             if was is not None and not was.live:
                 raise LiveOrderFromPaper(
-                    f"order {order.order_id} was on its way to a paper account: it is not sent live. Withdraw it, and "
-                    "close the session again."
+                    f"order {order.order_id} was on its way to a paper account: it is not sent live. {BACK_TO_PAPER}"
                 )
 
     def _ticket(self, order: Order, account: str, held: Held) -> Any:

@@ -37,7 +37,7 @@ from resources.brokers.listing import Trade
 from resources.durable import synced
 from trading.book.orders import Fill, Order
 from trading.book.rolls import ROLL
-from trading.config.live import LiveCapability, PaperPermit, Proof, check_use, is_live, unproven
+from trading.config.live import BACK_TO_PAPER, LiveCapability, PaperPermit, Proof, check_use, is_live, unproven
 from trading.errors import BrokerError, LiveOrderFromPaper
 
 LIVE_FOLDER, PAPER_FOLDER = "orders", "paper-orders"  # of the home
@@ -240,13 +240,13 @@ class OrderFiles(HandedOrders):
         check_use(self._permit, NAME, account, self._clock(), self._proof)
 
     def _refuse_from_paper(self, books: sqlite3.Connection, orders: Sequence[Order]) -> None:
-        """An order that is at work on paper is not shown to who executes."""
+        """An order that was handed over on paper is not shown to who executes; nor, withdrawn there, passed over in
+        silence: nobody would execute it."""
         known = [one for order in orders for one in _orders(books, "order_id = ?", order.order_id)]
-        on_paper = [one.order_id for one in known if self._live and one.left and not one.cancelled and not one.live]
+        on_paper = [one.order_id for one in known if self._live and one.left and not one.live]
         if on_paper:
             raise LiveOrderFromPaper(
-                f"order {on_paper[0]} was handed over on paper: it is not handed over live. Withdraw it, and close the "
-                "session again."
+                f"order {on_paper[0]} was handed over on paper: it is not handed over live. {BACK_TO_PAPER}"
             )
 
 

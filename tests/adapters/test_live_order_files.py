@@ -80,11 +80,14 @@ def test_an_order_that_is_at_work_on_paper_is_not_shown_to_who_executes(tmp_path
     assert files(tmp_path, live=True).unsent([order("a"), order("b")]) == ["b"]
 
 
-def test_one_that_was_withdrawn_on_paper_stays_withdrawn(tmp_path: Path) -> None:
+def test_one_that_was_withdrawn_on_paper_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    """The journal would have it at work, and nobody would execute it. The close places it anew, under the next id."""
     files(tmp_path, live=False).place([order("a")])
     files(tmp_path, live=False).cancel(["a"])
-    files(tmp_path, live=True).place([order("a"), order("b")])
-    assert names(tmp_path, "orders") == {"2026-11-26.csv": ["b"]}
+    with pytest.raises(LiveOrderFromPaper, match=r"order a .* environment = 'paper'"):
+        files(tmp_path, live=True).place([order("a"), order("b")])
+    files(tmp_path, live=True).place([order("a:2"), order("b")])
+    assert names(tmp_path, "orders") == {"2026-11-26.csv": ["a:2", "b"]}
 
 
 def test_a_live_order_is_not_shown_on_paper(tmp_path: Path) -> None:

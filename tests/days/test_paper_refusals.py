@@ -764,6 +764,27 @@ def test_a_paper_account_takes_orders_on_paper(attempt: Attempt) -> None:
     assert [order.account for order in attempt.gateway.orders] == [PAPER]
 
 
+def test_who_goes_back_to_paper_with_an_order_can_go_live_after_it(attempt: Attempt) -> None:
+    """What the refusal says to do, done."""
+    attempt.apply("production")
+    attempt.trust()
+    attempt.signed()
+    sent, order = SentOrders(attempt.home / "broker.sqlite"), attempt.order()
+    sent.since(order.session)
+    sent.sending(order, order.session, live=False)
+    with pytest.raises(LiveOrderFromPaper, match="environment = 'paper'"):
+        attempt.send()
+    attempt.gateway.accounts = PAPER
+    attempt.apply("paper", account=PAPER)
+    attempt.send()
+    attempt.broker().cancel([order.order_id])
+    attempt.gateway.accounts = LIVE
+    attempt.apply("production")
+    attempt.signed()
+    attempt.broker().place([changed(order, order_id=f"{order.order_id}:2")])
+    assert [(each.account, each.reference) for each in attempt.gateway.orders][-1] == (LIVE, f"{order.order_id}:2")
+
+
 # --- a broker that is read only ---------------------------------------------------------------------------------------
 def test_in_production_without_a_signature_the_broker_can_be_read(attempt: Attempt) -> None:
     attempt.apply("production")

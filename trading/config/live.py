@@ -47,6 +47,10 @@ LONGEST = timedelta(days=366)  # a signature that nobody renews ends by itself
 LARGEST_BYTES = 4096
 PAPER_ACCOUNT = re.compile(r"D[A-Z]{0,2}[0-9]{1,12}")  # how Interactive Brokers names paper accounts
 AGAIN = "Look at what is in force (daybook config status), then sign it: daybook live sign."
+BACK_TO_PAPER = (
+    "Apply a configuration with environment = 'paper' and close until no order is at work there, then sign again; or "
+    "go live from a home of its own."
+)
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
 _SHAPES = {
     "format": r"daybook-live-[0-9]{1,6}",
