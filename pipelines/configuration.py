@@ -34,7 +34,7 @@ from pipelines.configuration_history import (
     versions,
 )
 from pipelines.configuration_snapshot import compiled_settings
-from pipelines.in_force import CURRENT, read_document_of
+from pipelines.in_force import read_document_of
 from pipelines.place import Place
 from pipelines.settings import refuse_no_desk
 from pipelines.symbols import columns_of
@@ -104,13 +104,20 @@ def apply(where: Place, reason: str, author: str | None = None, expected: int | 
 
 def recorded(where: Place) -> Applied | None:
     """Records what the files say where they are in force at once, in development, and changed since; None elsewhere.
-    For runs that write."""
+    For runs that write. What is in force is asked after healing: a pointer that lags behind, or is lost, would let
+    files say what is."""
     pointer = _pointer(where)
     if pointer is not None and pointer.environment != "development":
         return None
-    if authored(where).settings.environment != "development":
+    standing = _standing(where)
+    if standing.newest is not None and standing.newest.environment != "development":
         return None
-    return apply(where, "the files changed, and in development they are in force")
+    found = authored(where)
+    if found.settings.environment != "development":
+        return None
+    refuse_no_desk(where)
+    signed = _signed(None, "the files changed, and in development they are in force")
+    return _put(where, standing, found.settings, found.table, signed)
 
 
 def rollback(where: Place, number: int, reason: str, author: str | None = None, expected: int | None = None) -> Applied:
@@ -229,14 +236,13 @@ def _forget(where: Place, history: Sequence[VersionRecord], count: int) -> None:
 def healed(where: Place) -> VersionRecord | None:
     """Moves the pointer on to what the journal says, where a killed process did not come so far. The version that came
     in force by it, or None. Raises ConfigError where the journal is behind the pointer."""
-    _set_damaged_aside(where)
-    pointer = _pointer(where)
+    pointer, known = _pointer(where), _last(where)
     chosen = ledger_in_force(where, pointer)
     history = versions(where, chosen)
     newest = history[-1] if history else None
-    if pointer is not None and (newest is None or newest.number < pointer.number):
+    if known is not None and (newest is None or newest.number < known.number):
         raise ConfigError(
-            f"version {pointer.number} of the configuration is in force in {where.home}, and its ledger knows "
+            f"version {known.number} of the configuration is in force in {where.home}, and its ledger knows "
             f"{newest.number if newest else 'none'}: the ledger is older than the home. Restore both from one backup."
         )
     if newest is None:
@@ -244,7 +250,7 @@ def healed(where: Place) -> VersionRecord | None:
     if pointer is not None and pointer.number == newest.number:
         with suppress(ConfigError):  # whoever needs what is missing says so
             _compiled(where, newest)
-            if compiled_files(where).told() != pointer.number:  # killed before those who follow could know
+            if compiled_files(where).told() != pointer.number or known != compiled_files(where).last():  # killed before
                 compiled_files(where).point(pointer)
         return None
     newest = newest._replace(snapshot=_compiled(where, newest))
@@ -270,11 +276,11 @@ def _pointer(where: Place) -> Pointer | None:
         return None
 
 
-def _set_damaged_aside(where: Place) -> None:
-    file = compiled_files(where).folder / CURRENT
-    if file.exists() and _pointer(where) is None:
-        with suppress(FileNotFoundError):  # somebody else did so at the same moment
-            file.replace(file.with_name(f"{CURRENT}.damaged"))
+def _last(where: Place) -> Pointer | None:
+    """The pointer; what it said last, where it is lost."""
+    with suppress(ConfigError):
+        return _pointer(where) or compiled_files(where).last()
+    return None
 
 
 def _standing(where: Place) -> Standing:

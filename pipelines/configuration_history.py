@@ -11,53 +11,27 @@ always holds all of it. Carrying over may be repeated; events that are there are
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from contextlib import suppress
 
 from pipelines.authored import authored
+from pipelines.in_force import Kept as Kept
 from pipelines.in_force import documents
+from pipelines.in_force import kept as kept
 from pipelines.place import Place
 from pipelines.wiring import LEDGER_FILE, LEDGERS, symbol_table
 from pipelines.wiring import compiled_files as compiled_files
 from trading.config.data import LedgerSettings
 from trading.config.diffs import ABSENT, Change, diff
 from trading.config.in_force import Pointer
-from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
 from trading.config.symbol_table import SymbolTable
 from trading.config.table_diffs import table_changes
 from trading.config.versions import STREAM, VersionRecord, history_of
-from trading.errors import ConfigError, DaybookError, EventConflict
+from trading.errors import ConfigError, EventConflict
 from trading.ports import Ledger
 
 CARRIED = 500  # events in a batch
-
-
-class Kept(NamedTuple):
-    """A configuration as it is kept: settings as plain values in today's schema, and the table of symbols."""
-
-    values: dict[str, Any]
-    table: bytes | None
-
-    @property
-    def ledger(self) -> LedgerSettings:
-        """Where it has the book kept."""
-        return LedgerSettings.model_validate(self.values["data"]["storage"]["ledger"])
-
-
-def kept(where: Place, digest: str) -> Kept:
-    """A configuration by its hash. Raises ConfigError where it, or its table, is not there or is damaged."""
-    blobs, name = documents(where), f"configuration {digest[:12]}"
-    try:
-        values = migrated(json.loads(blobs.get(digest)), name)
-        table = values["symbols"]["table_sha256"]
-        return Kept(values, None if table is None else blobs.get(table))
-    except (DaybookError, ValueError, KeyError, TypeError) as cause:
-        raise ConfigError(
-            f"{name} cannot be read from {blobs.root}: {cause} Restore the folder from a backup, or put another one in "
-            "force: `daybook config apply --reason`, or `daybook config rollback NUMBER --reason`."
-        ) from cause
 
 
 def keep(where: Place, settings: DeskSettings, table: bytes | None) -> str:
@@ -75,13 +49,12 @@ def ledger_of(where: Place, chosen: LedgerSettings) -> Ledger:
 
 
 def ledger_in_force(where: Place, pointer: Pointer | None) -> LedgerSettings:
-    """Which ledger has the history: that of what is in force; of the files, where nothing was applied or what was
-    applied cannot be read."""
-    if pointer is not None:
-        try:
-            return kept(where, pointer.configuration).ledger
-        except ConfigError:
-            pass
+    """Which ledger has the history: that of what is in force, or of what was last, where the pointer is lost; of the
+    files, where nothing was applied or what was applied cannot be read."""
+    with suppress(ConfigError):
+        known = pointer or compiled_files(where).last()
+        if known is not None:
+            return kept(where, known.configuration).ledger
     return authored(where).settings.data.storage.ledger
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.authored import authored
 from pipelines.configuration import APPLIED, FILES, configuration_of
-from pipelines.in_force import in_force_settings
+from pipelines.in_force import in_force_settings, settings_of
 from pipelines.place import Place
 from pipelines.symbols import classifications, table_of
 from trading.config.diffs import Change
@@ -39,7 +39,7 @@ def chosen(where: Place, which: int | str | None) -> tuple[DeskSettings, bytes |
         found = authored(where)
         return found.settings, found.table
     values, table = configuration_of(where, which)
-    return DeskSettings.model_validate(values), table
+    return settings_of(values, where, f"configuration {which}"), table
 
 
 # --- show -------------------------------------------------------------------------------------------------------------

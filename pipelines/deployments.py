@@ -5,7 +5,6 @@ Does not belong here: which backend keeps datasets, journal and reference data (
 reading the environment (`settings.py`) or using a port.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -17,11 +16,10 @@ import dagster as dg
 from dagster._check import CheckError
 
 from pipelines.brokers import broker_of
-from pipelines.in_force import CONFIGURATION_TAG
+from pipelines.in_force import CONFIGURATION_TAG, settings_of, values_of
 from pipelines.settings import (
     Place,
     classified,
-    context,
     located,
     place,
     project_folder,
@@ -56,7 +54,6 @@ from trading.backtest.factory import Backtests, Sweeps
 from trading.backtest.specification import Choice, DataSource
 from trading.book.signature import CURE, Document
 from trading.config.data import DataSettings, Streaming
-from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
 from trading.config.operations import OperationSettings
 from trading.config.settings import Secret
@@ -137,8 +134,7 @@ class DeskResource(HomeResource):
             return
         where, say = self.where(), context.log.info if context.log else None
         with nullcontext() if self.alone else sole_run(where, say):
-            if where.configuration is None:
-                record_files(where, say)
+            record_files(where, say)
             yield self.adapter()
 
     def adapter(self) -> DeskSettings:
@@ -498,11 +494,9 @@ def as_signed(where: Place, desk: Adapters, document: Document) -> Adapters:
 def signed_settings(where: Place, blobs: BlobStore, document: Document, found: ReferenceStore) -> DeskSettings:
     """Settings as they were signed, brought to today's schema, with the table of instruments they name."""
     digest = document.substance.configuration
-    values = migrated(json.loads(blobs.get(digest)), f"the configuration signed with {document.session}")
-    settings = DeskSettings.model_validate(values, context=context(where))
-    table = settings.symbols.table_sha256
-    content = None if table is None else blobs.get(table)
-    return classified(settings, content, found.instruments(document.session))
+    name = f"the configuration signed with {document.session}"
+    values, table = values_of(blobs, digest, name)
+    return classified(settings_of(values, where, name), table, found.instruments(document.session))
 
 
 def signed_frames(frames: FrameStore, document: Document) -> FrameStore:

@@ -1,23 +1,52 @@
 """The configuration that was put in force in a home, read back as settings.
 
-Belongs here: the pointer, and the document it names. Does not belong here: putting one in force (`configuration.py`).
+Belongs here: the pointer, and documents by their hash. Does not belong here: putting one in force
+(`configuration.py`), or which documents there were (`configuration_history.py`).
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from pydantic import ValidationError
 
 from pipelines.place import Place, context
 from resources.disk_blobs import DiskBlobs
+from trading.config.ceilings import BOUNDLESS, CEILINGS
+from trading.config.data import LedgerSettings
+from trading.config.in_force import Pointer
 from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
+from trading.config.refusals import refusals
+from trading.config.settings import Settings
 from trading.errors import ConfigError, DaybookError, SnapshotRefused
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resources.compiled_files import CompiledFiles
+    from trading.config.snapshot import Snapshot
+    from trading.ports import BlobStore
+
+Section = TypeVar("Section", bound=Settings)
 FOLDER = "config"  # of the home
 DOCUMENTS = "documents"  # below it: settings as JSON, and tables of symbols, by content
 CURRENT = "current"
 CONFIGURATION_TAG = "daybook/configuration"  # on a run: the hash of the configuration it opens
+
+
+class Kept(NamedTuple):
+    """A configuration as it is kept: settings as plain values in today's schema, and the table of symbols."""
+
+    values: dict[str, Any]
+    table: bytes | None
+
+    @property
+    def ledger(self) -> LedgerSettings:
+        """Where it has the book kept: whether it is above a ceiling is for those to say who use it."""
+        return LedgerSettings.model_validate(self.values["data"]["storage"]["ledger"], context={CEILINGS: BOUNDLESS})
 
 
 def documents(where: Place) -> DiskBlobs:
@@ -25,14 +54,37 @@ def documents(where: Place) -> DiskBlobs:
     return DiskBlobs(where.home / FOLDER / DOCUMENTS)
 
 
+def compiled_files(where: Place) -> CompiledFiles:
+    """Compiled configurations of a home, and the pointer to the one in force."""
+    from resources.compiled_files import CompiledFiles
+
+    return CompiledFiles(where.home / FOLDER)
+
+
+# --- what is in force -------------------------------------------------------------------------------------------------
 def in_force_settings(where: Place) -> DeskSettings | None:
     """What was applied, where files are not in force: in paper and production; or the configuration that a place names.
     None in development, and where nothing was applied. Raises ConfigError where the environment asked for is another
     one, or what was applied is damaged."""
+    pointer = _pointer(where)
     if where.configuration is not None:
-        return read_document_of(where.configuration, where)
-    pointer = _applied(where)
-    return None if pointer is None else read_document_of(pointer["configuration"], where)
+        return _of_the_run(where.configuration, where, pointer)
+    applied = _applied(pointer)
+    if applied is None:
+        return None
+    return read_document_of(applied.configuration, where, lambda: compiled_files(where).open(applied.snapshot))
+
+
+def in_force_section(where: Place, name: str, section: type[Section]) -> Section | None:
+    """One section of what was applied, out of its snapshot, without a look at the others; out of its document, where
+    the snapshot is of no use. None where `in_force_settings` gives none. Raises ConfigError as it does."""
+    applied = None if where.configuration is not None else _applied(_pointer(where))
+    if applied is not None:
+        with suppress(SnapshotRefused, ValidationError):
+            said = compiled_files(where).open(applied.snapshot).section(name)
+            return section.model_validate_json(said, context=context(where))
+    settings = in_force_settings(where)
+    return None if settings is None else getattr(settings, name)
 
 
 def tags_of(settings: DeskSettings) -> dict[str, str]:
@@ -41,59 +93,88 @@ def tags_of(settings: DeskSettings) -> dict[str, str]:
     return {} if settings.environment == "development" else {CONFIGURATION_TAG: settings.content_hash()}
 
 
-def in_force_section(where: Place, name: str) -> bytes | None:
-    """One section of what was applied, as JSON, out of its snapshot: the others are not even looked at. None where
-    `in_force_settings` gives none, and where there is no snapshot of it. Raises ConfigError as it does."""
-    from resources.compiled_files import CompiledFiles
-
-    pointer = None if where.configuration is not None else _applied(where)
-    if pointer is None:
-        return None
-    try:
-        return CompiledFiles(where.home / FOLDER).open(pointer["snapshot"]).section(name)
-    except SnapshotRefused:
-        return None
+def _applied(pointer: Pointer | None) -> Pointer | None:
+    """None where files are in force."""
+    return None if pointer is None or pointer.environment == "development" else pointer
 
 
-def _applied(where: Place) -> dict[str, str] | None:
-    pointer = _pointer(where.home / FOLDER / CURRENT)
-    if pointer is None or pointer["environment"] == "development":
-        return None
-    if where.environment not in (None, pointer["environment"]):
+def _pointer(where: Place) -> Pointer | None:
+    """The pointer; None where nothing was applied, or files were in force last. Raises ConfigError where it is lost or
+    damaged, and where another environment was asked for."""
+    found = compiled_files(where).pointer()
+    if found is None:
+        _refuse_lost(where)
+    elif found.environment != "development" and where.environment not in (None, found.environment):
         raise ConfigError(
             f"DAYBOOK_ENVIRONMENT is {where.environment!r}, and the configuration in force in {where.home} is of "
-            f"{pointer['environment']!r}. Unset the variable, or give another --home."
+            f"{found.environment!r}. Unset the variable, or give another --home."
         )
-    return pointer
+    return found
 
 
-def read_document_of(digest: str, where: Place) -> DeskSettings:
-    """Settings by the hash of their document, instruments as today's reference data classify them. Raises ConfigError
-    where the document is missing or damaged."""
+def _refuse_lost(where: Place) -> None:
+    """Files that say development must not come into force because a file of paper is gone."""
+    last = compiled_files(where).last()
+    if last is not None and last.environment != "development":
+        raise ConfigError(
+            f"version {last.number} of the configuration, of {last.environment}, was put in force in {where.home}, and "
+            f"{where.home / FOLDER / CURRENT}, which says what is, is gone. Run `daybook config status`, which puts it "
+            "right from the journal."
+        )
+
+
+def _of_the_run(digest: str, where: Place, pointer: Pointer | None) -> DeskSettings | None:
+    """The configuration that a run carries: of the environment that was asked for, else of the one in force. None in
+    development, where a run opens what the files say when it begins, and its own may never have been kept."""
+    now = where.environment or (pointer.environment if pointer is not None else "development")
+    if now == "development" and not documents(where).exists(digest):
+        return None
+    found = read_document_of(digest, where)
+    if found.environment != now:
+        raise ConfigError(
+            f"the run carries configuration {digest[:12]}, which is of {found.environment}, and the desk in "
+            f"{where.home} is of {now}. Start it anew, without the tag {CONFIGURATION_TAG}: it takes what is in force."
+        )
+    return None if now == "development" else found
+
+
+# --- by hash ----------------------------------------------------------------------------------------------------------
+def read_document_of(digest: str, where: Place, snapshot: Callable[[], Snapshot] | None = None) -> DeskSettings:
+    """Settings by the hash of their document; instruments as they are in the compiled `snapshot`, without one as
+    today's reference data classify them. Raises ConfigError where the document is missing or damaged, and where this
+    machine does not take it."""
     from pipelines.settings import classified
 
-    kept = documents(where)
+    values, table = kept(where, digest)
+    return classified(settings_of(values, where, f"configuration {digest[:12]}"), table, where, snapshot)
+
+
+def kept(where: Place, digest: str) -> Kept:
+    """A configuration by its hash. Raises ConfigError where it, or its table, is not there or is damaged."""
+    blobs, name = documents(where), f"configuration {digest[:12]}"
     try:
-        values = migrated(json.loads(kept.get(digest)), f"configuration {digest[:12]}")
-        settings = DeskSettings.model_validate(values, context=context(where))
-        table = settings.symbols.table_sha256
-        content = None if table is None else kept.get(table)
-    except (DaybookError, ValueError) as cause:
+        return values_of(blobs, digest, name)
+    except (DaybookError, ValueError, LookupError, TypeError, AttributeError) as cause:
         raise ConfigError(
-            f"configuration {digest[:12]} cannot be read from {where.home / FOLDER}: {cause} Restore the folder from a "
-            "backup, or apply the files again with `daybook config apply --reason`."
+            f"{name} cannot be read from {blobs.root}: {cause} Restore the folder from a backup, or put another one in "
+            "force: `daybook config apply --reason`, or `daybook config rollback NUMBER --reason`."
         ) from cause
-    return classified(settings, content, where)
 
 
-def _pointer(file: Path) -> dict[str, str] | None:
+def values_of(blobs: BlobStore, digest: str, name: str) -> Kept:
+    """A configuration by its hash, wherever it is kept. Raises what the store raises, ValueError on what is none."""
+    values = migrated(json.loads(blobs.get(digest)), name)
+    table = values.get("symbols", {}).get("table_sha256")
+    return Kept(values, None if table is None else blobs.get(table))
+
+
+def settings_of(values: dict[str, Any], where: Place, name: str) -> DeskSettings:
+    """Settings that were right once, under the ceilings, roots and time zones of now. Raises ConfigError where this
+    machine does not take them."""
     try:
-        found = json.loads(file.read_bytes())
-        return {name: str(found[name]) for name in ("configuration", "environment", "snapshot")}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as cause:
+        return DeskSettings.model_validate(values, context=context(where))
+    except ValidationError as cause:
         raise ConfigError(
-            f"{file} does not say which configuration is in force: {cause}. Run `daybook config status`, which puts it "
-            "right from the journal."
+            f"{name} was accepted once, and is refused on this machine now: {' '.join(refusals(cause, DeskSettings))} "
+            "Put that back as it was, or put another one in force: `daybook config apply --reason`."
         ) from cause

@@ -82,11 +82,11 @@ def read_section(where: Place, section: type[Section]) -> Section:
     """One section of the settings in force, for whoever needs no other: neither the others, nor strategies, nor tables
     of symbols are looked at. Raises ConfigError as `read_settings`."""
     name = next(name for name, field in DeskSettings.model_fields.items() if field.annotation is section)
-    applied = in_force_section(where, name)
+    applied = in_force_section(where, name, section)
     if applied is not None:
-        return section.model_validate_json(applied, context=context(where))
-    values = merged(layers(where)) if where.configuration is None else {}
-    if where.configuration is None and values.get("environment", "development") == "development":
+        return applied
+    values = merged(layers(where))
+    if values.get("environment", "development") == "development":
         with suppress(ValidationError):  # which `read_settings` puts into words
             return section.model_validate(values.get(name, {}), context=context(where))
     found: Section = getattr(read_settings(where), name)

@@ -211,10 +211,9 @@ def signed_blobs(where: Place) -> BlobStore:
 
 def compiled_files(where: Place) -> CompiledFiles:
     """Compiled configurations of a home, and the pointer to the one in force."""
-    from pipelines.in_force import FOLDER
-    from resources.compiled_files import CompiledFiles
+    from pipelines import in_force
 
-    return CompiledFiles(where.home / FOLDER)
+    return in_force.compiled_files(where)
 
 
 def configuration_metrics() -> ConfigurationMetrics:

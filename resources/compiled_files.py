@@ -6,6 +6,7 @@ journal (`pipelines/configuration.py`): a pointer that lags behind the journal i
 
     FOLDER/snapshots/<content hash>.snapshot   never changed: readers keep what they mapped, even when it is deleted
     FOLDER/current                             the pointer, JSON, replaced at once
+    FOLDER/pointed                             the same, written first: who finds no pointer knows that there was one
     FOLDER/generation                          the number of the version in force, 8 bytes: what followers look at
     FOLDER/.lock                               held by who moves the pointer
 
@@ -39,6 +40,7 @@ LOOK_S = 0.05
 _HASH = re.compile(r"[0-9a-f]{64}")
 _LONGEST_POINTER = 10_000  # bytes
 _APPLY = "Put a configuration in force: daybook config apply --reason."
+_STATUS = "Run `daybook config status`, which puts it right from the journal."
 
 
 class CompiledFiles:
@@ -100,25 +102,25 @@ class CompiledFiles:
 
     def pointer(self) -> Pointer | None:
         """Which version is in force; None where none ever was. Raises ConfigError on a pointer that cannot be read."""
-        with _translated(self.folder):
-            try:
-                with (self.folder / "current").open("rb") as file:
-                    text = file.read(_LONGEST_POINTER)
-            except FileNotFoundError:
-                return None
-        return self._read(text)
+        return self._read("current")
+
+    def last(self) -> Pointer | None:
+        """Which version was put in force last, though the pointer be lost or damaged since; None where none ever was.
+        Raises ConfigError where that cannot be read either."""
+        return self._read("pointed")
 
     def point(self, pointer: Pointer, expected: int | None = None) -> None:
         """Puts a version in force, and says so to followers. Repeating it changes nothing but makes sure that followers
         know. `expected`: the number that must be in force (0: none), if given. Raises SnapshotRefused where its
-        snapshot cannot be opened, StaleVersion where another version or a later one is in force, StoreBusy."""
+        snapshot cannot be opened, StaleVersion where another version or a later one is in force, StoreBusy. A pointer
+        that cannot be read is kept as `current.damaged`, and replaced like one that is not there."""
         self.open(pointer.snapshot)
         with self._alone():
-            now = self.pointer()
+            now = self._sound_or_kept()
             if now != pointer:
                 _refuse_stale(now, pointer, expected)
-                with _translated(self.folder):
-                    self._replace(self.folder / "current", json.dumps(pointer._asdict()).encode())
+            for name in ("pointed", "current"):
+                self._say(name, json.dumps(pointer._asdict()).encode())
             self._tell(pointer.number)
 
     def told(self) -> int:
@@ -175,16 +177,37 @@ class CompiledFiles:
             raise ConfigError(f"no configuration was ever put in force in {self.folder}. {_APPLY}")
         return now
 
-    def _read(self, text: bytes) -> Pointer:
+    def _read(self, name: str) -> Pointer | None:
+        with _translated(self.folder):
+            try:
+                with (self.folder / name).open("rb") as file:
+                    text = file.read(_LONGEST_POINTER)
+            except FileNotFoundError:
+                return None
         try:
             found = Pointer(**json.loads(text))
-            if isinstance(found.number, int) and _HASH.fullmatch(found.snapshot):
+            if isinstance(found.number, int) and all(_HASH.fullmatch(each) for each in found[1:3]):
                 return found
-            raise ValueError("its number or its snapshot is no such thing")
-        except (ValueError, TypeError) as cause:
+            raise ValueError("its number or one of its hashes is no such thing")
+        except (ValueError, TypeError, RecursionError) as cause:
             raise ConfigError(
-                f"{self.folder / 'current'} does not say which configuration is in force ({cause}). {_APPLY}"
+                f"{self.folder / name} does not say which configuration is in force ({cause}). {_STATUS}"
             ) from cause
+
+    def _sound_or_kept(self) -> Pointer | None:
+        """The pointer. One that cannot be read is copied, not moved: until another is there, there must be one."""
+        try:
+            return self.pointer()
+        except ConfigError:
+            with _translated(self.folder):
+                self._replace(self.folder / "current.damaged", (self.folder / "current").read_bytes())
+            return None
+
+    def _say(self, name: str, content: bytes) -> None:
+        with _translated(self.folder):
+            file = self.folder / name
+            if not (file.exists() and file.read_bytes() == content):
+                self._replace(file, content)
 
     def _replace(self, file: Path, content: bytes) -> None:
         """Puts bytes in place at once: a reader sees the old file or the new one."""

@@ -56,6 +56,7 @@ _PLAIN = (
         "configuration",
         "config/current",
     ),  # before what it names, which is there when it is: the ledger, copied last, may
+    ("configuration", "config/pointed"),
     ("configuration", "config/live.json"),  # be ahead of it, and then it is moved on
     ("configuration", "config/documents/??/[0-9a-f]*"),
     ("configuration", "config/snapshots/*.snapshot"),

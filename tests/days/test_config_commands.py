@@ -21,11 +21,14 @@ import pytest
 
 from pipelines import configuration
 from pipelines.configuration_history import compiled_files, ledger_of
-from pipelines.settings import Place, place, read_settings
+from pipelines.in_force import in_force_settings
+from pipelines.settings import Place, place, read_section, read_settings
 from resources.compiled_files import Follower
 from resources.sqlite_ledger import SqliteLedger
 from trading.config.ceilings import Ceilings
-from trading.config.data import LedgerSettings
+from trading.config.data import DataSettings, LedgerSettings
+from trading.config.operations import OperationSettings
+from trading.config.risk import RiskSettings
 from trading.config.versions import STREAM
 from trading.errors import ConfigError, DaybookError, StaleVersion, UsageError
 
@@ -432,11 +435,110 @@ def test_in_development_files_are_in_force_at_once_and_recorded_by_runs(home: Pa
     assert configuration.recorded(where).version.changes[0].text() == f"{LOSS}: 0.05 -> 0.04"
 
 
-def test_no_run_takes_paper_out_of_force(three: Path) -> None:
-    """Files that say development change nothing by themselves."""
+LOSSES: dict[str, Callable[[Path], object]] = {  # of the pointer
+    "none": lambda config: None,
+    "lost": lambda config: (config / "current").unlink(),
+    "damaged": lambda config: (config / "current").write_text("{half"),
+    "both damaged": lambda config: [(config / name).write_text("[" * 5000) for name in ("current", "pointed")],
+}
+
+
+@pytest.mark.parametrize("loss_of", LOSSES)
+def test_no_run_takes_paper_out_of_force(three: Path, loss_of: str) -> None:
+    """Files that say development change nothing by themselves, whatever became of the pointer."""
+    where = place(three)
     loss(three, 0.01, "development")
-    assert configuration.recorded(place(three)) is None
-    assert (lost(place(three)), len(configuration.history(place(three)))) == (0.03, 3)
+    LOSSES[loss_of](three / "config")
+    if loss_of != "none":
+        for read in (read_settings, in_force_settings, lambda where: read_section(where, OperationSettings)):
+            with pytest.raises(ConfigError, match="`daybook config status`, which puts it right"):
+                read(where)
+    assert configuration.recorded(where) is None
+    assert (lost(where), len(configuration.history(where))) == (0.03, 3)
+    assert read_section(where, RiskSettings).max_daily_loss_fraction == 0.03
+
+
+def test_no_run_takes_out_of_force_what_was_recorded_and_not_pointed_at(home: Path) -> None:
+    """Killed after the journal: the version of paper that it has comes before files that say development."""
+    where = place(home)
+    loss(home, 0.05, "development")
+    configuration.apply(where, "first")
+    pointer = home / "config" / "current"
+    old = pointer.read_text()
+    loss(home, 0.03)
+    configuration.apply(where, "on paper")
+    pointer.write_text(old)
+    loss(home, 0.01, "development")
+    assert configuration.recorded(where) is None
+    assert (lost(where), len(configuration.history(where))) == (0.03, 2)
+
+
+def test_a_lost_pointer_is_looked_for_in_the_ledger_of_then(three: Path, mongo_database: str) -> None:
+    """Not in the one that files name."""
+    where = replace(place(three), mongodb_uri=mongo_database)
+    (three / "config" / "current").unlink()
+    write(three, MONGO, "development")
+    assert configuration.recorded(where) is None
+    assert (lost(where), numbers(where, "mongodb")) == (0.03, [])
+
+
+def test_a_lost_pointer_without_its_journal_is_told(three: Path) -> None:
+    """Nothing is guessed."""
+    (three / "config" / "current").unlink()
+    for left in three.glob("ledger.sqlite*"):
+        left.unlink()
+    loss(three, 0.01, "development")
+    with pytest.raises(ConfigError, match=r"version 3 .* is in force .* its ledger knows none"):
+        configuration.recorded(place(three))
+
+
+def test_a_damaged_pointer_stays_until_another_takes_its_place(three: Path) -> None:
+    """A ledger that does not answer, or a kill, must not leave a home without one."""
+    (three / "config" / "current").write_text("{half")
+    (three / "ledger.sqlite").write_bytes(b"no database " * 100)
+    for left in three.glob("ledger.sqlite-*"):
+        left.unlink()
+    with pytest.raises(DaybookError):
+        configuration.healed(place(three))
+    assert (three / "config" / "current").read_text() == "{half"
+
+
+@pytest.mark.parametrize("lose", ["gone", "of another Daybook"])
+def test_a_section_is_never_read_out_of_files_that_are_not_in_force(three: Path, lose: str) -> None:
+    """Its snapshot cannot be opened: then its document is."""
+    write(three, "[operations.runs]\nwait_seconds = 3.0\n")
+    configuration.apply(place(three), "soon")
+    write(three, "[operations.runs]\nwait_seconds = 4.0\n", "development")
+    for snapshot in (three / "config" / "snapshots").iterdir():
+        content = snapshot.read_bytes()
+        snapshot.unlink()
+        if lose != "gone":
+            snapshot.write_bytes(content[:40] + b"\0" + content[41:])
+    assert read_section(place(three), OperationSettings).runs.wait_seconds == 3.0
+    assert read_settings(place(three)).operations.runs.wait_seconds == 3.0
+
+
+# --- ceilings ---------------------------------------------------------------------------------------------------------
+def test_a_raised_ceiling_holds_for_what_was_applied_too(
+    three: Path, daybook: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And lowered again it is a sentence that says so, until a configuration below it is applied."""
+    monkeypatch.setenv("DAYBOOK_MAX_CONNECTIONS", "5000")
+    write(three, "[data.storage.ledger]\nmax_connections = 2000\n")
+    for words in (["apply", "--reason", "many"], ["apply", "--reason", "again"], ["status"], ["show"], ["diff"]):
+        ended = daybook("config", *words, "--home", three)
+        assert (ended.code, "Traceback" in ended.err) == (0, False), ended.err
+    monkeypatch.delenv("DAYBOOK_MAX_CONNECTIONS")
+    for asked in (["show"], ["show", "--version", "4"], ["diff", "4", "files"]):
+        ended = daybook("config", *asked, "--home", three)
+        assert (ended.code, "2,000 is above the ceiling of 1,000 connections" in ended.err) == (2, True), ended.err
+    with pytest.raises(ConfigError, match=r"above the ceiling of 1,000 connections.*DAYBOOK_MAX_CONNECTIONS"):
+        read_section(place(three), DataSettings)
+    told = daybook("config", "status", "--home", three, "--json")
+    assert (told.code, "above the ceiling" in str(told.document["findings"])) == (1, True), told.err
+    loss(three, 0.01)
+    assert daybook("config", "apply", "--reason", "few", "--home", three).code == 0
+    assert lost(place(three)) == 0.01
 
 
 # --- the ledger itself ------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Belongs here: one desk whose setting is another. Does not belong here: bad confi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -401,6 +402,27 @@ def test_a_run_opens_the_configuration_it_carries(tmp_path: Path, daybook: Calla
     assert run(applied[0.04]) == 0.04, "what was in force when it was asked for"
     assert run(applied[0.03]) == 0.03
     assert tags_of(DeskSettings()) == {}, "in development files are in force at once"
+
+
+def test_a_run_carries_no_configuration_of_another_environment(tmp_path: Path, daybook: Callable[..., Any]) -> None:
+    home, kept = tmp_path / "home", {}
+    for environment in ("development", "paper"):
+        where = desk_of(home, f'environment = "{environment}"\n[risk]\nmax_daily_loss_fraction = 0.04\n')
+        assert daybook("config", "apply", "--reason", "as asked", "--home", home).code == 0
+        kept[environment] = replace(where, configuration=read_settings(where).content_hash())
+    assert read_settings(kept["paper"]).environment == "paper"
+    for asked in (kept["development"], replace(kept["development"], environment="paper")):
+        for read in (read_settings, lambda where: read_section(where, OperationSettings)):
+            with pytest.raises(ConfigError, match=r"the run carries .* which is of development, .* is of paper"):
+                read(asked)
+    with pytest.raises(ConfigError, match="DAYBOOK_ENVIRONMENT is 'production'"):
+        read_settings(replace(kept["paper"], environment="production"))
+    desk_of(home, 'environment = "development"\n[risk]\nmax_daily_loss_fraction = 0.03\n')
+    assert daybook("config", "apply", "--reason", "trying", "--home", home).code == 0
+    with pytest.raises(ConfigError, match=r"the run carries .* which is of paper, .* is of development"):
+        read_settings(kept["paper"])
+    unkept = replace(kept["paper"], configuration="0" * 64)
+    assert read_settings(unkept).risk.max_daily_loss_fraction == 0.03, "in development files count when it begins"
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------
