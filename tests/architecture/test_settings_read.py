@@ -115,5 +115,5 @@ def test_what_is_read_elsewhere_still_is_a_setting(read: dict[str, set[str]]) ->
 
 def test_the_method_finds_readers_where_they_are(read: dict[str, set[str]]) -> None:
     assert "resources/notifiers/webhook.py" not in read.get("NotifierSettings.timeout_seconds", set())
-    assert read["NotifierSettings.timeout_seconds"] == {"pipelines/deployments.py"}
+    assert read["NotifierSettings.timeout_seconds"] == {"pipelines/wiring.py"}
     assert "Nothing.at_all" not in read
