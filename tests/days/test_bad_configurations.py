@@ -209,6 +209,14 @@ BAD: dict[str, Bad] = {
     "text on two lines": desk('[trading.reconciliation]\nowner = "a\\nb"\n', 3, "owner is 'a\\nb'", "one line of text"),
     "no such time zone": desk("[trading.broker]\ntimezone = 'Mars'\n", 3, "is 'Mars'", "there is no such time zone"),
     "no such encoding": desk("[data.vendor.columns]\nencoding = 'utf-99'\n", 3, "no such text encoding"),
+    "an encoding that rings": desk('[data.vendor.columns]\nencoding = "utf-8\\u0007"\n', 3, "must be a name"),
+    "a separator that ends a line": desk(
+        '[data.vendor.columns]\ndelimiter = "\\n"\n', 3, "delimiter is '\\n'", "one character of ASCII, or a tab"
+    ),
+    "a separator that quotes": desk("[data.vendor.columns]\ndelimiter = '\"'\n", 3, "no quotation mark"),
+    "a pattern that rings": desk(
+        '[data.vendor.columns]\nfile_pattern = "(?P<instrument>a)(?P<contract>b)\\u0007"\n', 3, "one line of text"
+    ),
     "a pattern that is none": desk("[data.vendor.columns]\nfile_pattern = '('\n", 3, "not a regular expression"),
     "a pattern without a group": desk(
         "[data.vendor.columns]\nfile_pattern = '(?P<contract>.*)'\n", 3, "no group instrument"

@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from trading.config.ceilings import within
-from trading.config.settings import Code, Column, FilePath, Name, OrNone, Secret, Settings
+from trading.config.settings import PRINTABLE, Code, Column, FilePath, Name, OrNone, Secret, Settings
 
-Delimiter = Annotated[str, StringConstraints(min_length=1, max_length=1)]
+Delimiter = Annotated[str, StringConstraints(pattern=r"^[\t !#-~]$")]
 Timeframe = Literal["daily", "intraday"]
 
 
@@ -37,7 +37,7 @@ def _file_pattern(given: str) -> str:
     return given
 
 
-Encoding = Annotated[str, StringConstraints(max_length=40), AfterValidator(_encoding)]
+Encoding = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$"), AfterValidator(_encoding)]
 
 
 class Universe(Settings):
@@ -77,7 +77,9 @@ class CsvColumns(Settings):
     time_format: Column | None = Field(None, description="strftime pattern of the time stamps; none: ISO 8601")
     delimiter: Delimiter = Field(",", description="field separator")
     encoding: Encoding = Field("utf-8", description="text encoding of the files")
-    file_pattern: Annotated[str, StringConstraints(max_length=300), AfterValidator(_file_pattern)] = Field(
+    file_pattern: Annotated[
+        str, StringConstraints(max_length=300, pattern=PRINTABLE), AfterValidator(_file_pattern)
+    ] = Field(
         r"(?P<instrument>[A-Za-z0-9_]+?)_(?P<contract>\d{8})\.csv",
         description="regular expression of a file name, with groups instrument and contract",
     )

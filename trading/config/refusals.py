@@ -30,6 +30,8 @@ SHAPES = {
     r"^[A-Za-z0-9_-]{1,40}$": "a name: letters, digits, _ and - only, 40 at most",
     r"^[A-Za-z0-9._-]{1,60}$": "a name: letters, digits, dots, _ and - only, 60 at most",
     r"^[A-Za-z0-9._:-]{1,253}$": "the name or the address of a machine: letters, digits, dots, :, _ and - only",
+    r"^[A-Za-z0-9_.-]{1,40}$": "a name: letters, digits, _, . and - only, 40 at most",
+    r"^[\t !#-~]$": "one character of ASCII, or a tab, and no quotation mark",
     r"^[A-Z]{3}$": "a currency: three capital letters",
     r"^[A-Z][A-Z0-9_]{0,99}$": "the name of an environment variable: capital letters, digits and _, a letter first",
     r"^[0-9a-f]{64}$": "a SHA-256: 64 of the digits 0 to 9 and a to f",

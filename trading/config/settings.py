@@ -49,17 +49,17 @@ def _path(given: str, info: ValidationInfo) -> str:
     return given
 
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,40}$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]  # of an instrument, as in reference data
-Text = Annotated[str, StringConstraints(max_length=200, pattern=_PRINTABLE), AfterValidator(refuse_in_the_clear)]
+Text = Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE), AfterValidator(refuse_in_the_clear)]
 Column = Annotated[
-    str, StringConstraints(min_length=1, max_length=100, pattern=_PRINTABLE), AfterValidator(refuse_in_the_clear)
+    str, StringConstraints(min_length=1, max_length=100, pattern=PRINTABLE), AfterValidator(refuse_in_the_clear)
 ]
 OrNone = BeforeValidator(lambda given: given or None)  # TOML has no word for none: ""
 FilePath = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=500, pattern=_PRINTABLE),
+    StringConstraints(min_length=1, max_length=500, pattern=PRINTABLE),
     AfterValidator(refuse_in_the_clear),
     AfterValidator(_path),
 ]
