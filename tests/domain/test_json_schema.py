@@ -11,6 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
@@ -18,8 +19,6 @@ from trading.config.json_schema import KINDS, json_schema
 from trading.config.models import DeskSettings
 from trading.config.strategies import StrategySettings
 from trading.strategies.rule import rules
-
-jsonschema = pytest.importorskip("jsonschema")
 
 DESK: dict[str, Any] = {
     "schema": 2,
@@ -93,7 +92,8 @@ def test_a_schema_is_sound_by_the_standards_own_schema(kind: Any) -> None:
 
 
 def test_the_shipped_files_pass(root: Path) -> None:
-    desks = [root / "config" / name for name in ("base.toml", "local.toml", "services.toml")]
+    desks = sorted((root / "config").glob("*.toml"))
+    assert {"base", "development", "paper", "production", "local", "services"} <= {file.stem for file in desks}
     assert not [(file.name, fault.message) for file in desks for fault in faults("desk", plain(file))]
     strategies = sorted((root / "config" / "strategies").glob("*.toml"))
     assert len(strategies) >= 2
