@@ -153,6 +153,12 @@ class Mutable:
 # --- readers and the writer -------------------------------------------------------------------------------------------
 def run(store: Store, versions: int, threads: int = THREADS, processes: int = PROCESSES) -> Seen:
     """What all readers saw while a writer published versions 1 to `versions`."""
+    in_threads, in_processes = each_saw(store, versions, threads, processes)
+    return sum((*in_threads, *in_processes), Seen())
+
+
+def each_saw(store: Store, versions: int, threads: int, processes: int) -> tuple[list[Seen], list[Seen]]:
+    """What every reader saw by itself: those in threads, and those in processes."""
     stop, seen = threading.Event(), [Seen() for _ in range(threads)]
     readers = [threading.Thread(target=_read, args=(store.decide, mine, stop)) for mine in seen]
     with _switching(1e-4), _children(store, processes) as children:
@@ -166,7 +172,7 @@ def run(store: Store, versions: int, threads: int = THREADS, processes: int = PR
         for reader in readers:
             reader.join()
         told = [Seen(**json.loads(child.communicate()[0])) for child in children]
-    return sum((*seen, *told), Seen())
+    return seen, told
 
 
 def _write(store: Store, versions: int) -> None:

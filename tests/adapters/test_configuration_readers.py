@@ -24,10 +24,12 @@ KILLS = 12
 
 def test_no_reader_ever_sees_a_mix_of_two_versions(tmp_path: Path) -> None:
     store = torn_reads.Compiled(tmp_path, torn_reads.first_snapshot(), files_every=100)
-    seen = torn_reads.run(store, versions=10_000, threads=16, processes=4)
-    assert (seen.mixes, seen.backwards) == (0, 0)
-    assert seen.decisions > 10_000
-    assert seen.versions > 20 * 10  # so that it is swaps that were read beside
+    in_threads, in_processes = torn_reads.each_saw(store, versions=10_000, threads=16, processes=4)
+    assert (len(in_threads), len(in_processes)) == (16, 4)
+    for kind, each in (("thread", in_threads), ("process", in_processes)):
+        assert {(seen.mixes, seen.backwards) for seen in each} == {(0, 0)}, kind
+        assert min(seen.decisions for seen in each) > 200, kind
+        assert min(seen.versions for seen in each) > 20, f"{kind}: so that it is swaps that were read beside"
     assert store.decide() == (10_000,) * 4
     assert Follower(tmp_path).now.number == 10_001
 
