@@ -129,13 +129,22 @@ def _of_the_run(digest: str, where: Place, pointer: Pointer | None) -> DeskSetti
     now = where.environment or (pointer.environment if pointer is not None else "development")
     if now == "development" and not documents(where).exists(digest):
         return None
-    found = read_document_of(digest, where)
+    found = _reading_so(digest, where, pointer) or read_document_of(digest, where)
     if found.environment != now:
         raise ConfigError(
             f"the run carries configuration {digest[:12]}, which is of {found.environment}, and the desk in "
             f"{where.home} is of {now}. Start it anew, without the tag {CONFIGURATION_TAG}: it takes what is in force."
         )
     return None if now == "development" else found
+
+
+def _reading_so(digest: str, where: Place, pointer: Pointer | None) -> DeskSettings | None:
+    """What is in force, where a run carries its hash as this Daybook fills it in (`tags_of`): after an upgrade that
+    knows a setting more, no document has that one. None where it is another."""
+    if pointer is None or documents(where).exists(digest):
+        return None
+    found = read_document_of(pointer.configuration, where)
+    return found if found.content_hash() == digest else None
 
 
 # --- by hash ----------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from scripted_gateway import ScriptedContract, ScriptedGateway
 from pipelines import brokers, configuration, live
 from pipelines.brokers import broker_of
 from pipelines.deployments import BrokerResource
-from pipelines.in_force import documents
+from pipelines.in_force import CONFIGURATION_TAG, documents, tags_of
 from pipelines.settings import place, read_settings
 from pipelines.wiring import compiled_files, ledger, utc_now
 from resources.brokers.ib_account import InteractiveBrokersAccount
@@ -730,8 +730,10 @@ def test_what_was_signed_holds_for_a_daybook_that_knows_a_setting_more(attempt: 
     attempt.apply("production", broker=broker)
     attempt.trust()
     digest = written_before_a_setting_was_known(attempt)
-    assert read_settings(place(attempt.home)).content_hash() != digest, "today's Daybook fills the setting in"
+    tags = tags_of(read_settings(place(attempt.home)))
+    assert tags[CONFIGURATION_TAG] != digest, "today's Daybook fills the setting in"
     attempt.signed(configuration=digest)
+    attempt.broker(tags[CONFIGURATION_TAG]).ready([attempt.order()])  # as a schedule's run opens it
     attempt.send()
     assert len(attempt.gateway.orders) + len(list(attempt.home.rglob("orders/*"))) == 1
 
