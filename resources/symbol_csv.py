@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST_SYMBOLS = 100_000
 LONGEST_HEADER = 10_000  # bytes
 MOST_COLUMNS = 64  # more than there are, so that each that is not one is told
+JUDGED = 400  # characters of a wrong line that are looked at; far fewer are repeated, and none of a secret
 BOM = b"\xef\xbb\xbf"
 
 
@@ -84,6 +85,8 @@ def _refuse_empty_lines(text: bytes, most: int, where: str) -> None:
 
 def _header(text: bytes, where: str) -> list[str]:
     """Names of the columns, from the first line."""
+    from trading.config.symbol_fields import shown
+
     end = text.index(b"\n")
     if end > LONGEST_HEADER:
         raise ConfigError(
@@ -94,7 +97,7 @@ def _header(text: bytes, where: str) -> list[str]:
     if not any(name.strip() for name in names):
         raise ConfigError(f"{where}, line 1: no header. Name the columns there: symbol, and what is set.")
     if len(names) == 1 and re.search(r"[;\t|]", names[0]):
-        raise ConfigError(f"{where}, line 1: columns are separated by commas, not as in {names[0][:60]!r}. Save it so.")
+        raise ConfigError(f"{where}, line 1: columns are separated by commas, not as in {shown(names[0])}. Save it so.")
     if len(names) > MOST_COLUMNS:
         raise ConfigError(
             f"{where}, line 1: the header has {len(names):,} columns, but a table of symbols has at most "
@@ -110,7 +113,7 @@ def _note_open_quotes(text: bytes, faults: Faults) -> None:
     if b'"' not in text:
         return
     numbered = enumerate(text.split(b"\n"), start=1)
-    wrong = [(number, line[:80].decode(errors="replace")) for number, line in numbered if line.count(b'"') % 2]
+    wrong = [(number, line[:JUDGED].decode(errors="replace")) for number, line in numbered if line.count(b'"') % 2]
     cure = "Remove it, or close it on the same line."
     faults.add((Fault(n, "", line, "a quotation mark is not closed", cure) for n, line in wrong), len(wrong))
 
@@ -126,7 +129,7 @@ def _rows(
     left_out: list[Any] = []
 
     def leave_out(row: Any) -> str:
-        left_out.append((row.number, row.actual_columns, row.text[:80]))
+        left_out.append((row.number, row.actual_columns, row.text[:JUDGED]))
         return "skip"
 
     places = [f"{place}" for place in range(len(header))]  # names may be there twice: that is told with the rest

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from trading.config.secrets import HIDDEN, looks_secret
 from trading.errors import ConfigError
 
 Path = tuple[str | int, ...]  # of a setting: names of sections and settings, numbers in lists, from 0
@@ -81,13 +82,17 @@ def dotted(path: Path) -> str:
 
 
 def key_text(key: str) -> str:
-    """A key on one line, without characters a terminal would obey."""
+    """A key on one line, without characters a terminal would obey; one that looks like a secret is not repeated."""
+    if looks_secret(key):
+        return f"({HIDDEN})"
     plain = key.isprintable() and bool(key) and not set(key) & set(" .\"'[]=#")
     return shown(key) if not plain or len(key) > SHOWN else key
 
 
 def shown(value: object) -> str:
-    """A value in a sentence: short, on one line."""
+    """A value in a sentence: short, on one line; one that looks like a secret is not repeated."""
+    if looks_secret(value if isinstance(value, str) else written(value)):
+        return HIDDEN
     text = repr(value[: SHOWN + 1]) if isinstance(value, str) else written(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 

@@ -132,7 +132,7 @@ def _put(into: dict[str, Any], place: Place, value: Any, old: Place) -> None:
         at = at.setdefault(part, {})
         if not isinstance(at, dict):
             raise ConfigError(
-                f"{'.'.join(old)} stands in {'.'.join(place)} now, but {'.'.join(place[:depth])} is {at!r} and no "
+                f"{'.'.join(old)} stands in {'.'.join(place)} now, but {'.'.join(place[:depth])} is {shown(at)} and no "
                 f"table. Make it a table, and move {'.'.join(old)} there."
             )
     name = place[-1]

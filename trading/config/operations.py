@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from trading.config.settings import Secret, Settings, refuse_in_the_clear
+from trading.config.settings import Secret, Settings, refuse_secret_address
 
 WebAddress = Annotated[
-    str, StringConstraints(max_length=500, pattern=r"^https?://[^\s\x00-\x1f]+$"), AfterValidator(refuse_in_the_clear)
+    str, StringConstraints(max_length=500, pattern=r"^https?://[^\s\x00-\x1f]+$"), AfterValidator(refuse_secret_address)
 ]
 
 

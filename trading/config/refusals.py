@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from pydantic import BaseModel, ValidationError
 
-from trading.config.documents import Path, dotted, shown, written
-from trading.config.settings import IN_THE_CLEAR, Secret, refuse_in_the_clear
+from trading.config.documents import Path, dotted, shown
+from trading.config.secrets import HIDDEN
+from trading.config.settings import IN_THE_CLEAR, Secret
 
 LineOf = Callable[[Path], int | str | None]  # of a setting: a line, or `file:line`; None: nobody knows
 
@@ -272,14 +273,6 @@ def _wanted(kind: Any) -> str:
 def _value(found: Found) -> str:
     """The value in a sentence; one that is a secret, or looks like one, is not repeated."""
     given = found.error["input"]
-    if (found.owner is Secret and found.path[-1:] != ("file",)) or found.kind is Secret or _has_password(given):
-        return "not shown here"
+    if (found.owner is Secret and found.path[-1:] != ("file",)) or found.kind is Secret:
+        return HIDDEN
     return shown(given)
-
-
-def _has_password(given: object) -> bool:
-    try:
-        refuse_in_the_clear(given if isinstance(given, str) else written(given))
-    except ValueError:  # as pydantic has its own
-        return True
-    return False

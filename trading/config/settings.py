@@ -3,7 +3,6 @@ of a section."""
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -19,21 +18,33 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from trading.config.secrets import looks_secret
+
 ROOTS = "roots"  # key of the validation context: folders that absolute paths must be in; none: anywhere
 TIMEZONES = "timezones"  # and: says of a name whether it is a time zone; none: any name is
 IN_THE_CLEAR = "secret_in_the_clear"  # type of the finding: its value must not be shown
 
-_CREDENTIALS = re.compile(r"://[^/?#\s]*@|[?&;](password|passwd|pwd|token|secret|api_?key|access_?key)=", re.IGNORECASE)
 _HIDDEN = (
     "a secret in the clear. Put it into an environment variable or a file, and write { env = 'NAME' } or "
     "{ file = 'path' } in its place"
+)
+_SECRET_ADDRESS = (
+    "a secret in the clear: whoever knows the address can write to it. Take it out, put it into an environment "
+    "variable or a file, and write operations.notifier.webhook = { env = 'NAME' } or { file = 'path' }"
 )
 
 
 def refuse_in_the_clear(given: str) -> str:
     """The text itself. Raises where it holds a password or a token; the finding does not repeat it."""
-    if _CREDENTIALS.search(given):
+    if looks_secret(given):
         raise PydanticCustomError(IN_THE_CLEAR, _HIDDEN)
+    return given
+
+
+def refuse_secret_address(given: str) -> str:
+    """As `refuse_in_the_clear`, for the address of the notifier, which has another setting for one that is a secret."""
+    if looks_secret(given):
+        raise PydanticCustomError(IN_THE_CLEAR, _SECRET_ADDRESS)
     return given
 
 

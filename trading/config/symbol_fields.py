@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from trading.config.secrets import HIDDEN, looks_secret
 from trading.errors import ConfigError
 
 Value = int | float | str
@@ -129,7 +130,9 @@ def near(given: object, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a message repeats it, in 60 characters at most."""
+    """A value as a message repeats it, in 60 characters at most; one that looks like a secret is not repeated."""
+    if looks_secret(value if isinstance(value, str) else repr(value)):
+        return HIDDEN
     text = repr(value[:LONGEST_NAME] if isinstance(value, str) else value)
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
 
@@ -138,7 +141,8 @@ def _wrong(name: str, value: object) -> Iterator[str]:
     field = FIELD.get(name)
     if field is None:
         meant, listed = near(name, FIELD), ", ".join(FIELD)
-        yield f"{name[:LONGEST_NAME]} is not a setting of a symbol.{meant} Settings are: {listed}."
+        told = HIDDEN if looks_secret(name) else name[:LONGEST_NAME]
+        yield f"{told} is not a setting of a symbol.{meant} Settings are: {listed}."
         return
     reason = fault(field, value)
     if reason is not None:
