@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.place import ENVIRONMENTS, Place, context, document_ceilings, project_folder
+from resources.changed_files import undo_unfinished
 from resources.config_documents import exists, read_bounded, read_document
 from trading.config.documents import Document, key_text, place_of
 from trading.config.migrations import authored_path, migrated, schema_of
@@ -29,24 +30,33 @@ from trading.config.strategies import StrategySettings
 from trading.config.symbols import LONGEST_PLACE, PLACE
 from trading.errors import ConfigError
 
+NOTES = "config"  # folder of the home, for notes on files that are being changed
 TABLE = ("symbols", "table")
 TRADED = ("trading", "strategies")
 
 
 @dataclass(frozen=True, slots=True)
 class Authored:
-    """Files as people wrote them, and the settings they come to. `table`: the CSV file of symbols, if there is one."""
+    """Files as people wrote them, and the settings they come to. `table`: the CSV file of symbols, if there is one.
+    `notes`: what is allowed and perhaps not meant, where that was looked for."""
 
     settings: DeskSettings
     documents: tuple[Document, ...] = field(repr=False)
     files: tuple[Path, ...]
     table: bytes | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
 
 def authored(where: Place) -> Authored:
-    """Settings as the files of a desk say. Raises ConfigError naming file, line, setting, value and cure, with every
-    setting that is wrong."""
-    documents = layers(where)
+    """Settings as the files of a desk say; those that a killed rollback was changing are put back first. Raises
+    ConfigError naming file, line, setting, value and cure, with every setting that is wrong."""
+    undo_unfinished(where.home, where.home / NOTES)
+    return as_written(where)
+
+
+def as_written(where: Place) -> Authored:
+    """As `authored`, for who is changing the files."""
+    documents = _layers(where)
     values = merged(documents)
     if "strategies" in values:
         raise ConfigError(
@@ -77,11 +87,16 @@ def validated(values: Mapping[str, Any], documents: Sequence[Document], where: P
 # --- files ------------------------------------------------------------------------------------------------------------
 def layers(where: Place) -> list[Document]:
     """The desk's documents that there are, in order, each in today's schema. Raises ConfigError as `authored`."""
+    undo_unfinished(where.home, where.home / NOTES)
+    return _layers(where)
+
+
+def _layers(where: Place) -> list[Document]:
     config = project_folder("config")
-    deployment, own = _read(config / f"{where.deployment}.toml", where), _own(where)
+    deployment, own = in_todays_schema(config / f"{where.deployment}.toml", where), _own(where)
     environment = _environment(where, deployment, own)
-    base = _read(config / "base.toml", where)
-    its_own = _read(config / f"{environment}.toml", where) if environment in ENVIRONMENTS else None
+    base = in_todays_schema(config / "base.toml", where)
+    its_own = in_todays_schema(config / f"{environment}.toml", where) if environment in ENVIRONMENTS else None
     found = [document for document in (base, its_own, deployment, own) if document is not None]
     if where.environment is not None:
         found.append(Document("DAYBOOK_ENVIRONMENT", {"environment": where.environment}, {}))
@@ -103,7 +118,7 @@ def own_file(where: Place) -> Path:
 
 
 def _own(where: Place) -> Document | None:
-    return _read(own_file(where), where)
+    return in_todays_schema(own_file(where), where)
 
 
 def _environment(where: Place, *documents: Document | None) -> str:
@@ -119,8 +134,8 @@ def _environment(where: Place, *documents: Document | None) -> str:
     return where.environment
 
 
-def _read(file: Path, where: Place) -> Document | None:
-    """A document in today's schema, lines by today's paths; None where there is no such file."""
+def in_todays_schema(file: Path, where: Place) -> Document | None:
+    """A document in today's schema, lines by today's paths; None where there is no such file. Raises ConfigError."""
     if not exists(file):
         return None
     found = read_document(file, document_ceilings(where))

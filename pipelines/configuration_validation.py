@@ -13,14 +13,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.authored import authored, layers, merged, of_library, own_file, strategy_files, unchecked
+from pipelines.authored import (
+    in_todays_schema,
+    layers,
+    merged,
+    of_library,
+    own_file,
+    strategy_files,
+    unchecked,
+)
 from pipelines.configuration import proposed
-from pipelines.place import Place, context, document_ceilings, project_folder
-from pipelines.symbols import classifications, columns_of, table_of
-from resources.config_documents import exists, read_document
+from pipelines.place import Place, context, project_folder
+from pipelines.symbols import columns_of
 from trading.config.documents import Document, place_of
-from trading.config.inheritance import idle
-from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
 from trading.config.refusals import refusals
 from trading.errors import ConfigError
@@ -32,15 +37,14 @@ def validated(where: Place) -> dict[str, Any]:
     faults = [*_of_files(where)] or [*_of_settings(where)]
     if faults:
         return {"faults": faults, "count": len(faults), "exit_code": ConfigError.exit_code}
-    found = authored(where)
-    table, known = table_of(found.settings, found.table, where), classifications(where)
+    found = proposed(where)
     return {
         "configuration": found.settings.content_hash(),
         "environment": found.settings.environment,
         "files": [str(file) for file in found.files],
         "symbols": len(columns_of(found.settings, found.table, where)),
         "strategies": list(found.settings.trading.strategies),
-        "notes": list(idle(found.settings.symbols, table, known)),
+        "notes": list(found.notes),
         "faults": [],
         "count": 0,
         "exit_code": 0,
@@ -54,13 +58,7 @@ def _of_files(where: Place) -> Iterator[str]:
     files = [config / "base.toml", config / f"{where.deployment}.toml", *([] if own else [own_file(where)])]
     yield from own
     for file in files:
-        if exists(file):
-            yield from _said(partial(_read, file, where))
-
-
-def _read(file: Path, where: Place) -> None:
-    found = read_document(file, document_ceilings(where))
-    migrated(found.values, found.file)
+        yield from _said(partial(in_todays_schema, file, where))
 
 
 def _of_settings(where: Place) -> Iterator[str]:
@@ -101,8 +99,8 @@ def _strategy(name: str, library: Mapping[str, Path]) -> None:
 
 
 def _said(done: Callable[[], object]) -> Iterator[str]:
-    """Why something was refused; nothing where it was not."""
+    """Why something was refused, a sentence a fault; nothing where it was not."""
     try:
         done()
     except ConfigError as cause:
-        yield str(cause)
+        yield from cause.faults or [str(cause)]

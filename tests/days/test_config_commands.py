@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -406,6 +407,40 @@ def test_files_that_cannot_say_a_version_stay_as_they_are(home: Path, daybook: R
     with pytest.raises(UsageError, match=r"cannot be made to say that version: .* Nothing was changed"):
         configuration.rollback(small, with_table, "x")
     assert (lost(place(home)), (home / "t.csv").exists()) == (0.02, False)
+    assert not [*home.glob("*before-version*")], "nothing was changed, so nothing is kept beside"
+
+
+def test_a_rollback_in_development_that_is_killed_leaves_the_files_whole(home: Path) -> None:
+    """Between two files, which are in force: whoever reads them next puts them back."""
+    where = place(home)
+    for number in (1, 2):
+        write(home, f'[symbols]\ntable = "t.csv"\n[risk]\nmax_daily_loss_fraction = 0.0{number}\n', "development")
+        (home / "t.csv").write_text(f"symbol,max_position_contracts\nCORN,{number}\n")
+        configuration.apply(where, f"version {number}")
+    process = os.fork()
+    if not process:
+        sys.addaudithook(_killing_at(home / "desk.toml"))
+        try:
+            configuration.rollback(where, 1, "as it was")
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    assert "CORN,1" in (home / "t.csv").read_text(), "the table was written back already, and desk.toml was not"
+    settings = read_settings(where)
+    assert (settings.risk.max_daily_loss_fraction, settings.symbol("CORN").max_position_contracts) == (0.02, 2)
+    assert not [*home.glob("*before-version*"), *home.glob("*.new"), *home.glob("config/changing.json")]
+    assert configuration.rollback(where, 1, "as it was").version.number == 3
+    assert read_settings(where).symbol("CORN").max_position_contracts == 1
+
+
+def _killing_at(file: Path) -> Callable[[str, tuple[Any, ...]], None]:
+    """Ends the process when it is about to put that file in place."""
+
+    def watch(event: str, given: tuple[Any, ...]) -> None:
+        if event == "os.rename" and str(given[1]) == str(file):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return watch
 
 
 def test_going_back_and_forth_between_environments(three: Path) -> None:
