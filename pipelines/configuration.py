@@ -16,6 +16,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pipelines.authored import Authored, authored
@@ -33,6 +34,7 @@ from pipelines.configuration_history import (
     refuse_strange_history,
     versions,
 )
+from pipelines.configuration_names import noted
 from pipelines.configuration_snapshot import compiled_settings
 from pipelines.in_force import read_document_of
 from pipelines.place import Place
@@ -61,10 +63,11 @@ _log = logging.getLogger(__name__)
 
 class Applied(NamedTuple):
     """What came of putting a configuration in force: the version, and whether it is new. A version that is not new was
-    in force already."""
+    in force already. `notes`: what files say that is allowed, and perhaps not meant."""
 
     version: VersionRecord
     new: bool
+    notes: tuple[str, ...] = ()
 
 
 class Standing(NamedTuple):
@@ -81,10 +84,10 @@ class Standing(NamedTuple):
 
 # --- putting in force -------------------------------------------------------------------------------------------------
 def proposed(where: Place) -> Authored:
-    """What the files of a desk say, checked as a whole, symbols and all. Raises ConfigError."""
+    """What the files of a desk say, checked as a whole, symbols, names and all, with notes. Raises ConfigError."""
     found = authored(where)
     columns_of(found.settings, found.table, where)
-    return found
+    return replace(found, notes=noted(where, found))
 
 
 def apply(where: Place, reason: str, author: str | None = None, expected: int | None = None) -> Applied:
@@ -99,7 +102,8 @@ def apply(where: Place, reason: str, author: str | None = None, expected: int | 
     standing = _standing(where)
     _refuse_unexpected(standing, expected)
     found = authored(where)
-    return _put(where, standing, found.settings, found.table, (who, why))
+    notes = noted(where, found)
+    return _put(where, standing, found.settings, found.table, (who, why))._replace(notes=notes)
 
 
 def recorded(where: Place) -> Applied | None:
@@ -116,8 +120,9 @@ def recorded(where: Place) -> Applied | None:
     if found.settings.environment != "development":
         return None
     refuse_no_desk(where)
+    notes = noted(where, found)
     signed = _signed(None, "the files changed, and in development they are in force")
-    return _put(where, standing, found.settings, found.table, signed)
+    return _put(where, standing, found.settings, found.table, signed)._replace(notes=notes)
 
 
 def rollback(where: Place, number: int, reason: str, author: str | None = None, expected: int | None = None) -> Applied:

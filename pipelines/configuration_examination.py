@@ -52,7 +52,7 @@ def examined(where: Place) -> Examined:
     except StoreError:
         raise
     except ConfigError as cause:
-        return Examined("refused", said=(str(cause),), folders=folders)
+        return Examined("refused", said=cause.faults or (str(cause),), folders=folders)
     validated = time.perf_counter() - read
     return replace(found, folders=folders, load_seconds=read - began, validation_seconds=validated)
 
@@ -97,7 +97,7 @@ def _taken(where: Place, environment: str) -> Examined:
     done = _applied(where, f"changed files are in force by themselves in {environment}")
     outcome: Literal["applied", "same"] = "applied" if done.new else "same"
     said = tuple(change.text() for change in done.version.changes) if done.new else ()
-    return Examined(outcome, done.version.configuration, done.version.number, said)
+    return Examined(outcome, done.version.configuration, done.version.number, said, notes=done.notes)
 
 
 def _applied(where: Place, reason: str) -> Applied:
@@ -113,10 +113,10 @@ def _judged(where: Place) -> Examined:
     found, pointer = proposed(where), compiled_files(where).pointer()
     digest = found.settings.content_hash()
     if pointer is not None and pointer.configuration == digest:
-        return Examined("same", digest, pointer.number)
+        return Examined("same", digest, pointer.number, notes=found.notes)
     now = Kept(found.settings.model_dump(mode="json", by_alias=True), found.table)
     before = pointer.configuration if pointer is not None else None
-    return Examined("drift", digest, 0, _texts(where, before, now))
+    return Examined("drift", digest, 0, _texts(where, before, now), notes=found.notes)
 
 
 def _texts(where: Place, before: str | None, now: Kept) -> tuple[str, ...]:

@@ -108,6 +108,7 @@ def status(where: Place) -> dict[str, Any]:
         **_costs(where),
         **watched(where),
         **moved,
+        "notes": _notes(where),
         "drift": drifted(judged),
         "findings": [each._asdict() for each in judged],
         "exit_code": int(any(each.gravity == "error" for each in judged)),
@@ -137,6 +138,14 @@ def _healed(where: Place) -> dict[str, Any]:
     except ConfigError as cause:
         return {"healed": None, "not_healed": str(cause)}
     return {"healed": moved.number if moved else None, "not_healed": None}
+
+
+def _notes(where: Place) -> list[str]:
+    """What the files say that is allowed, and perhaps not meant; nothing where they are wrong: a finding says why."""
+    try:
+        return list(proposed(where).notes)
+    except DaybookError:
+        return []
 
 
 def _ledger(where: Place) -> Ledger:

@@ -210,6 +210,8 @@ class _Screen:
         before, self._last = self._last, _bare(found)
         if found.outcome in _SAID and self._last != before:
             self._say(f"{_SAID[found.outcome]} {_few(found.said)}")
+        for note in found.notes if found.notes != before.notes else ():
+            self._say(f"note: {note}")
 
     def took(self, version: Version) -> None:
         """Another version was swapped in: told with its changes."""
@@ -228,7 +230,7 @@ _SAID = {
 
 def _bare(found: Examined) -> Examined:
     """What was found, without where and how long."""
-    return Examined(found.outcome, found.configuration, found.number, found.said)
+    return Examined(found.outcome, found.configuration, found.number, found.said, notes=found.notes)
 
 
 def _say_changed(event: Changed, say: Callable[[str], None]) -> None:

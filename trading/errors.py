@@ -37,9 +37,13 @@ class NotASession(UsageError):
 
 
 class ConfigError(DaybookError):
-    """A setting is missing, unknown or out of bounds."""
+    """A setting is missing, unknown or out of bounds. `faults`: a sentence each, where there may be several."""
 
     exit_code = 2
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        self.faults = tuple(faults)
+        super().__init__(message)
 
 
 class UnknownSymbol(ConfigError):
@@ -264,7 +268,9 @@ class PaperOnly(LiveRefused):
 
 
 class LiveKeyUnusable(LiveRefused):
-    """The private key, or its token, cannot be used to sign."""
+    """The private key that was named, or its token, cannot be used to sign."""
+
+    exit_code = 2
 
 
 class CloseRefused(DaybookError):

@@ -56,6 +56,10 @@ def _show_validated(found: Mapping[str, Any]) -> None:
         f"the files are right: configuration {found['configuration'][:12]} for {found['environment']}, "
         f"{found['symbols']:,} symbols, strategies {', '.join(found['strategies']) or 'none'}"
     )
+    _show_notes(found)
+
+
+def _show_notes(found: Mapping[str, Any]) -> None:
     for note in found["notes"]:
         show(f"note: {note}")
 
@@ -111,14 +115,15 @@ def rollback_config(where: Place, number: int, reason: str, author: str | None, 
 def _applied(done: Any) -> Answer:
     from pipelines.configuration_views import told
 
-    found = {"new": done.new, **told(done.version)}
+    found = {"new": done.new, **told(done.version), "notes": list(done.notes)}
 
     def shown() -> None:
         if not done.new:
             show(f"unchanged: the files say what version {found['number']} says, which is in force. Nothing recorded.")
-            return
-        show_pairs("In force now", {name: found[name] for name in _FACTS})
-        _show_version(found)
+        else:
+            show_pairs("In force now", {name: found[name] for name in _FACTS})
+            _show_version(found)
+        _show_notes(found)
 
     return Answer(found, shown)
 
@@ -143,12 +148,13 @@ def config_status(where: Place, as_metrics: bool) -> Answer:
 
 
 def _show_status(found: Mapping[str, Any]) -> None:
-    lists = {name: value for name, value in found.items() if isinstance(value, list)}
-    show_pairs("Configuration", {name: value for name, value in found.items() if name not in lists})
+    lists = {name: value for name, value in found.items() if isinstance(value, list) and name != "notes"}
+    show_pairs("Configuration", {name: value for name, value in found.items() if name not in (*lists, "notes")})
     for name, values in lists.items():
         for value in values:
             said = value.get("message", value) if isinstance(value, Mapping) else value
             show(f"{name.replace('_', ' ')}: {said}")
+    _show_notes(found)
 
 
 @config.command(name="watch")

@@ -168,8 +168,8 @@ class Examined:
     `applied`: they are in force now, as version `number`. `same`: they say what is in force. `drift`: they say
     something else, and this environment does not take it from files; `said` has a line a difference. `refused`: they
     are wrong; `said` has a sentence a fault. `failed`: they could not be looked at, for a reason that is not theirs.
-    `configuration` is the hash of what they say, and `folders` are where they
-    lie.
+    `configuration` is the hash of what they say, `folders` are where they lie, and `notes` say what in them is allowed
+    and perhaps not meant.
     """
 
     outcome: Literal["applied", "same", "drift", "refused", "failed"]
@@ -179,6 +179,7 @@ class Examined:
     folders: tuple[str, ...] = ()
     load_seconds: float = 0.0
     validation_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def _strategies_of(change: Change) -> Iterator[str]:
