@@ -76,14 +76,8 @@ def sign_session(session: date, desk: Desk, who: str, run_id: str, *, anew: bool
     _refuse_not_closed(session, desk.frames)
     heads = desk.ledger.heads()
     pins, hashes = pinned(session, desk.frames)
-    substance = Substance(
-        session,
-        hashes,
-        book_of(session, desk.ledger, heads),
-        desk.settings.content_hash(),
-        desk.reference.content_hash(),
-        desk.code(),
-    )
+    book, settings = book_of(session, desk.ledger, heads), desk.settings.content_hash()
+    substance = Substance(session, hashes, book, settings, desk.reference.content_hash(), desk.code())
     newest = _newest(session, desk)
     if newest is not None:
         differs = differences(newest.document.substance, substance)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.place import ENVIRONMENTS, Place, context, document_ceilings, project_folder
-from resources.changed_files import undo_unfinished
+from resources import changed_files
 from resources.config_documents import exists, read_bounded, read_document
 from trading.config.documents import Document, key_text, place_of
 from trading.config.migrations import authored_path, migrated, schema_of
@@ -50,7 +51,7 @@ class Authored:
 def authored(where: Place) -> Authored:
     """Settings as the files of a desk say; those that a killed rollback was changing are put back first. Raises
     ConfigError naming file, line, setting, value and cure, with every setting that is wrong."""
-    undo_unfinished(where.home, where.home / NOTES)
+    changed_files.undo_unfinished(where.home, where.home / NOTES)
     return as_written(where)
 
 
@@ -84,10 +85,16 @@ def validated(values: Mapping[str, Any], documents: Sequence[Document], where: P
         raise ConfigError(f"the configuration is wrong: {found} Correct it in one of: {listed}.") from cause
 
 
+def changed_together(where: Place, files: Mapping[Path, bytes], label: str) -> AbstractContextManager[None]:
+    """Files of a home that hold new content while the block runs, and for good where it ends without an exception; what
+    was there is kept beside, with `label` in its name. Raises StoreBusy, StoreUnavailable."""
+    return changed_files.changed_together(where.home, where.home / NOTES, files, label)
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 def layers(where: Place) -> list[Document]:
     """The desk's documents that there are, in order, each in today's schema. Raises ConfigError as `authored`."""
-    undo_unfinished(where.home, where.home / NOTES)
+    changed_files.undo_unfinished(where.home, where.home / NOTES)
     return _layers(where)
 
 

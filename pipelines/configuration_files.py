@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipelines.authored import NOTES, as_written, own_file, strategy_files, unchecked
+from pipelines.authored import as_written, changed_together, own_file, strategy_files, unchecked
 from pipelines.configuration_text import as_toml, strategy_toml
 from pipelines.place import Place
-from resources.changed_files import changed_together
 from trading.config.models import DeskSettings
 from trading.config.strategies import StrategySettings
 from trading.errors import ConfigError, UsageError
@@ -28,7 +27,7 @@ def write_back(where: Place, settings: DeskSettings, table: bytes | None, label:
     the home's, say more. Raises StoreUnavailable, StoreBusy."""
     new = {**dict(_strategies(where, settings)), **_table(where, settings, table), **_desk(where, settings)}
     new = {file: content for file, content in new.items() if not (file.exists() and file.read_bytes() == content)}
-    with changed_together(where.home, where.home / NOTES, new, label):
+    with changed_together(where, new, label):
         if not _say(where, settings):
             raise UsageError(
                 "the files of this home cannot be made to say that version: files that lie under them say more than it "
