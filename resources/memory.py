@@ -37,7 +37,9 @@ from trading.book.journal import PROJECTIONS, Event, Head, Scalar, searchable, w
 from trading.book.journal import content_hash as events_hash
 from trading.book.orders import Ended, Fill, Order
 from trading.book.statements import Statement
-from trading.errors import BrokerError, DatasetNotFound, StoreError, VendorError
+from trading.config.drift import Named
+from trading.config.models import DeskSettings
+from trading.errors import BrokerError, ConfigError, DatasetNotFound, StoreError, VendorError
 from trading.frames import Dataset, content_hash
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
 from trading.market.sessions import SessionCalendar
@@ -587,3 +589,42 @@ class MemoryNotifier:
         if not self.broken:
             self.told.append(notice)
         return not self.broken
+
+
+class MemoryConfigurations:
+    """Configurations in values: text instead of settings is why they cannot be read. `version` and `since` name what is
+    in force; `tables` are those that are kept."""
+
+    def __init__(
+        self,
+        on_disk: DeskSettings | str,
+        now: DeskSettings | str | None = None,
+        version: int | None = 1,
+        since: datetime | None = None,
+        tables: Sequence[bytes] = (),
+    ) -> None:
+        self.on_disk, self.now, self.version, self.since = on_disk, now, version, since
+        self._tables = {hashlib.sha256(table).hexdigest(): table for table in tables}
+
+    def files(self) -> DeskSettings:
+        """As the port."""
+        return _readable(self.on_disk)
+
+    def in_force(self) -> tuple[Named, DeskSettings] | None:
+        """As the port."""
+        if self.now is None:
+            return None
+        found = _readable(self.now)
+        return Named(found.content_hash(), self.version, self.since), found
+
+    def table(self, digest: str) -> bytes:
+        """As the port."""
+        if digest not in self._tables:
+            raise ConfigError(f"the table of symbols {digest[:12]} is not kept. Run the same command again.")
+        return self._tables[digest]
+
+
+def _readable(found: DeskSettings | str) -> DeskSettings:
+    if isinstance(found, str):
+        raise ConfigError(found)
+    return found
