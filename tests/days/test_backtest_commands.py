@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -180,3 +181,65 @@ def test_people_are_shown_the_best_variant_and_the_counts(
     assert "net_percent.sharpe" in ended.out
     assert "probability of overfitting" in ended.out
     assert "net_percent.hitrate" not in ended.out
+
+
+TELLING = '''
+import os
+import threading
+
+import numpy as np
+
+from trading.config.settings import Settings
+from trading.strategies.rule import Market, forecast_rule
+
+
+class Told(Settings):
+    number: int = 1
+
+
+@forecast_rule(Told)
+def telling(market: Market, given: Told):
+    """Says which process computes it, and takes its time."""
+    with open(os.environ["WHO_COMPUTES"], "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    threading.Event().wait(0.2)
+    return np.full(market.price.shape, 1.0 + given.number)
+'''
+
+
+@pytest.fixture
+def telling(typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Sweeps eight variants by a desk with these settings of parallelism; how it ended, and which processes computed
+    but for this one."""
+    (tmp_path / "telling_rules.py").write_text(TELLING)
+    text = STRATEGY.replace('rule = "ewmac"', 'rule = "telling"').replace("fast = 8, slow = 32", "number = 1")
+    (tmp_path / "telling.toml").write_text(text)
+    monkeypatch.setenv("WHO_COMPUTES", str(tmp_path / "pids"))
+    (tmp_path / "home").mkdir()
+
+    def run(parallelism: str, *words: str) -> tuple[Any, set[int]]:
+        (tmp_path / "home" / "desk.toml").write_text(f"schema = 2\n[data.parallelism]\n{parallelism}\n")
+        (tmp_path / "pids").write_text("")
+        axis = ("--axis", "rules.quick.parameters.number=1,2,3,4,5,6,7,8")
+        ended = typed("sweep", "--plugin", "telling_rules", *axis, *words, strategy="telling.toml")
+        return ended, {int(pid) for pid in (tmp_path / "pids").read_text().split()} - {os.getpid()}
+
+    return run
+
+
+@pytest.mark.parametrize(("jobs", "words", "processes"), [(1, (), 1), (3, (), 3), (3, ("--workers", "2"), 2)])
+def test_a_sweep_has_as_many_processes_as_is_set(
+    jobs: int, words: tuple[str, ...], processes: int, telling: Callable[..., Any]
+) -> None:
+    ended, crew = telling(f"jobs = {jobs}", *words)
+    assert (answered(ended)["variants"], answered(ended)["failed"]) == (8, 0)
+    assert len(crew) == processes
+
+
+def test_a_process_of_a_sweep_takes_no_more_memory_than_is_set(telling: Callable[..., Any]) -> None:
+    ended, _ = telling("job_memory_mb = 20.0")
+    found = json.loads(ended.out)
+    assert (ended.code, found["partial"]) == (1, True)
+    assert "20 MB" in found["message"]
+    ended, _ = telling("job_memory_mb = 20.0", "--memory-ceiling", "4000")
+    assert answered(ended)["variants"] == 8, "what is typed counts"

@@ -13,11 +13,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from trading.backtest.specification import Backtest, canonical, overridden
 from trading.config.refusals import refusal
@@ -42,8 +50,10 @@ class Axis(Settings):
     numbers with that sum, all such vectors alike (a flat Dirichlet), for weights. `*` in a path means every name there.
     """
 
-    paths: tuple[str, ...] = Field(min_length=1, max_length=200, description="dotted paths of settings")
-    values: tuple[tuple[Any, ...], ...] = Field((), max_length=MOST_VARIANTS, description="one value for each path")
+    paths: tuple[str, ...] = Field(min_length=1, max_length=200, strict=False, description="dotted paths of settings")
+    values: tuple[Annotated[tuple[Any, ...], Strict(False)], ...] = Field(
+        (), max_length=MOST_VARIANTS, strict=False, description="one value for each path"
+    )
     low: float | None = Field(None, allow_inf_nan=False, description="least value")
     high: float | None = Field(None, allow_inf_nan=False, description="largest value, included")
     log: bool = Field(False, description="even in the logarithm")
@@ -93,7 +103,7 @@ class Sweep(Settings):
     """
 
     backtest: Backtest = Field(description="what is varied")
-    axes: tuple[Axis, ...] = Field(min_length=1, max_length=50, description="what varies")
+    axes: tuple[Axis, ...] = Field(min_length=1, max_length=50, strict=False, description="what varies")
     search: Literal["grid", "random", "optuna"] = Field("grid", description="which variants")
     trials: int = Field(0, ge=0, le=MOST_VARIANTS, description="how many; a grid says so itself")
     seed: int = Field(0, ge=0, description="of random numbers")
