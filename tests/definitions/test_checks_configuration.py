@@ -7,7 +7,6 @@ Belongs here: in-memory ports. The rules of drift are tested in `tests/domain/te
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -17,13 +16,12 @@ from assets.configuration import signed_with, standing, versions
 from assets.partitions import SESSIONS
 from checks.configuration import result
 from pipelines.definitions import defs
-from resources.memory import MemoryBlobs, MemoryLedger
+from resources.memory import MemoryBlobs, MemoryConfigurations, MemoryLedger
 from trading.book.journal import Event
 from trading.book.signature import Circumstances, Document, Substance
-from trading.config.drift import Named, drift
+from trading.config.drift import drift
 from trading.config.models import DeskSettings
 from trading.config.versions import VersionRecord, applied_event
-from trading.errors import ConfigError
 
 THURSDAY, FRIDAY = date(2024, 3, 7), date(2024, 3, 8)
 APPLIED = datetime(2024, 3, 7, 9, tzinfo=UTC)
@@ -38,30 +36,17 @@ def settings(environment: str = "paper", loss: float = 0.05) -> DeskSettings:
 ONE, TWO = settings(), settings(loss=0.04)
 
 
-@dataclass
-class Desk:
-    """What configures a desk, in values; text is why it cannot be read."""
+class Desk(MemoryConfigurations):
+    """What configures a desk, applied once unless said otherwise."""
 
-    on_disk: DeskSettings | str
-    now: DeskSettings | str | None
-    number: int | None = 1
-    since: datetime | None = APPLIED
-
-    def files(self) -> DeskSettings:
-        """What the files say."""
-        if isinstance(self.on_disk, str):
-            raise ConfigError(self.on_disk)
-        return self.on_disk
-
-    def in_force(self) -> tuple[Named, DeskSettings] | None:
-        """What is in force."""
-        if isinstance(self.now, str):
-            raise ConfigError(self.now)
-        return self.now and (Named(self.now.content_hash(), self.number, self.since), self.now)
-
-    def table(self, digest: str) -> bytes:
-        """There is none."""
-        raise ConfigError(digest)
+    def __init__(
+        self,
+        on_disk: DeskSettings | str,
+        now: DeskSettings | str | None,
+        number: int | None = 1,
+        since: datetime | None = APPLIED,
+    ) -> None:
+        super().__init__(on_disk, now, number, since)
 
 
 def book(*applied: DeskSettings) -> MemoryLedger:
