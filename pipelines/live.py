@@ -17,6 +17,7 @@ from pipelines.settings import Place, read_settings
 from pipelines.wiring import compiled_files, ledger, utc_now
 from trading.config.live import (
     BACK_TO_PAPER,
+    LONGEST,
     PRODUCTION,
     LiveCapability,
     PaperPermit,
@@ -35,6 +36,8 @@ from trading.errors import (
     LiveOtherConfiguration,
     LiveOtherEnvironment,
     LiveRefused,
+    LiveTermWrong,
+    UsageError,
 )
 
 
@@ -72,11 +75,11 @@ def sign_live(where: Place, account: str, expires: date, key: str | None) -> dic
     settings, now = read_settings(where), utc_now().replace(microsecond=0)
     _refuse_environment(settings)
     _refuse_account(settings, account)
+    until = _end_of(expires, now)
     held = standing(where, settings)
     _refuse_paper_orders(where)
     with_key = live_keys.signing_key(key)
     name = live_keys.trusted_or_how(where, with_key.public())
-    until = datetime.combine(expires, time(), UTC) + timedelta(days=1)
     terms = Terms(held.configuration, held.number, held.broker, account, held.home, now, until, name)
     signed = sign(terms, with_key.sign)
     found = verified(signed, live_keys.trusted(where), held, now)
@@ -160,10 +163,31 @@ def _refuse_environment(settings: DeskSettings) -> None:
 
 def _refuse_account(settings: DeskSettings, account: str) -> None:
     if settings.trading.broker.account != account:
-        raise LiveOtherAccount(
-            f"--account is {account}, and trading.broker.account in force is {settings.trading.broker.account}. Give "
-            "that one, or apply a configuration with yours."
+        raise _as_usage(
+            LiveOtherAccount(
+                f"--account is {account}, and trading.broker.account in force is {settings.trading.broker.account}. "
+                "Give that one, or apply a configuration with yours."
+            )
         )
+
+
+def _end_of(expires: date, now: datetime) -> datetime:
+    """The end of the last day (UTC) of a signature that is made now."""
+    last = (now + LONGEST).date() - timedelta(days=1)
+    if not now.date() <= expires <= last:
+        raise _as_usage(
+            LiveTermWrong(
+                f"--expires is {expires}, and it must be a day from today, {now.date()}, to {last}, a year ahead at "
+                "most (UTC). Give one of those."
+            )
+        )
+    return datetime.combine(expires, time(), UTC) + timedelta(days=1)
+
+
+def _as_usage(refused: LiveRefused) -> LiveRefused:
+    """The same, of what was typed: wrong usage for the shell."""
+    refused.exit_code = UsageError.exit_code
+    return refused
 
 
 def _refuse_paper_orders(where: Place) -> None:

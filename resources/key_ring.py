@@ -109,7 +109,7 @@ def secret(path: Path) -> bytes:
     """What a file with a secret holds. Raises LiveKeyUnusable where it cannot be read, is too large, or anybody but its
     owner may read it."""
     try:
-        return _secret(path)
+        return _secret(path, "knows the PIN", "Choose another PIN for the token, and keep the file with chmod 600.")
     except OSError as cause:
         raise LiveKeyUnusable(f"{path} cannot be read: {cause.strerror or cause}. Name a file that can.") from cause
 
@@ -123,15 +123,17 @@ def public_pem(public: bytes) -> str:
     return found.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def _secret(path: Path) -> bytes:
+def _secret(
+    path: Path, who_read_it: str = "can sign", cure: str = "Make a new key, and keep it with chmod 600."
+) -> bytes:
     with _opened(path) as file:
         facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_BYTES:
-            raise LiveKeyUnusable(f"{path} is no file of a key. Name one.")
+            raise LiveKeyUnusable(f"{path} is no file of a key or a PIN. Name one.")
         if facts.st_mode & _OF_OTHERS:
             raise LiveKeyUnusable(
                 f"{path} can be read by others than its owner (mode {stat.S_IMODE(facts.st_mode):04o}): who read it "
-                f"can sign. Make a new key, and keep it with chmod 600."
+                f"{who_read_it}. {cure}"
             )
         if facts.st_uid not in (os.geteuid(), ROOT):
             raise LiveKeyUnusable(

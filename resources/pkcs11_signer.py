@@ -133,9 +133,11 @@ class Pkcs11Key:
 
     def _refuse(self, found: str) -> NoReturn:
         """Without the cause: what a driver says may hold what it was given."""
-        raise LiveKeyUnusable(
+        refused = LiveKeyUnusable(
             f"token {self._of.token} did not sign: {found}. Look at it with the token's own tool, then sign again."
-        ) from None
+        )
+        refused.exit_code = 1  # what was typed may be right
+        raise refused from None
 
 
 def _attributes(text: str, between: str, known: tuple[str, ...]) -> dict[str, str]:

@@ -27,7 +27,9 @@ def live() -> None:
 
 @live.command(name="sign")
 @click.option("--account", required=True, help="The broker's name of the account that orders may go to.")
-@click.option("--expires", type=DAY, required=True, help="Last day (UTC) that it holds; a year ahead at most.")
+@click.option(
+    "--expires", type=DAY, required=True, help="Last day (UTC) that it holds; a year (365 days) ahead at most."
+)
 @_KEY
 @answering
 def sign_live(where: Place, account: str, expires: Any, key: str | None) -> Answer:

@@ -88,9 +88,9 @@ def trust(home: Path, live: Callable[..., Any], key: object) -> str:
     return str(found["key"])
 
 
-def refused(ended: Any, name: str, said: str = "") -> None:
-    """Exit code 1, one JSON document with the name of the refusal, and a sentence."""
-    assert ended.code == 1, ended.out
+def refused(ended: Any, name: str, said: str = "", code: int = 1) -> None:
+    """An exit code, 2 for what was typed; one JSON document with the name of the refusal, and a sentence."""
+    assert ended.code == code, ended.out
     assert (ended.document["error"], said in ended.document["message"]) == (name, True), ended.document
 
 
@@ -144,13 +144,13 @@ def test_a_token_without_its_pin_signs_nothing(
     live: Callable[..., Any], home: Path, token: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign = ("sign", "--account", ACCOUNT, "--expires", SOON, "--key", token.uri("live"))
-    refused(live(*sign), "LiveKeyUnusable", "DAYBOOK_PKCS11_MODULE")
+    refused(live(*sign), "LiveKeyUnusable", "DAYBOOK_PKCS11_MODULE", 2)
     monkeypatch.setenv("DAYBOOK_PKCS11_MODULE", str(token.module))
-    refused(live(*sign), "LiveKeyUnusable", "DAYBOOK_PKCS11_PIN_FILE")
+    refused(live(*sign), "LiveKeyUnusable", "DAYBOOK_PKCS11_PIN_FILE", 2)
     (tmp_path / "pin").write_text(token.pin)
     (tmp_path / "pin").chmod(0o644)
     monkeypatch.setenv("DAYBOOK_PKCS11_PIN_FILE", str(tmp_path / "pin"))
-    refused(live(*sign), "LiveKeyUnusable", "can be read by others")
+    refused(live(*sign), "LiveKeyUnusable", "who read it knows the PIN. Choose another PIN", 2)
     monkeypatch.delenv("DAYBOOK_PKCS11_PIN_FILE")
     monkeypatch.setenv("DAYBOOK_PKCS11_PIN", "86428642")
     ended = live(*sign)
@@ -162,7 +162,7 @@ def test_a_token_without_its_pin_signs_nothing(
 def test_the_key_may_stand_in_the_environment(
     live: Callable[..., Any], home: Path, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused(live("key"), "LiveKeyUnusable", "DAYBOOK_LIVE_KEY")
+    refused(live("key"), "LiveKeyUnusable", "DAYBOOK_LIVE_KEY", 2)
     monkeypatch.setenv("DAYBOOK_LIVE_KEY", str(key))
     trust(home, live, key)
     assert live("sign", "--account", ACCOUNT, "--expires", SOON).code == 0
@@ -219,17 +219,43 @@ def test_a_key_that_will_sign_closes_is_not_taken(
         assert "cannot be told" in live("status").document["trusted_keys"]
 
 
-@pytest.mark.parametrize(("words", "name"), [
-    (("--account", "U0000018", "--expires", SOON), "LiveOtherAccount"),
-    (("--account", ACCOUNT, "--expires", "2024-12-31"), "LiveTermWrong"),
-    (("--account", ACCOUNT, "--expires", (utc_now() + timedelta(days=370)).date().isoformat()), "LiveTermWrong"),
+@pytest.mark.parametrize(("words", "name", "said"), [
+    (("--account", "U0000018", "--expires", SOON), "LiveOtherAccount", "Give that one"),
+    (("--account", ACCOUNT, "--expires", "2020-12-31"), "LiveTermWrong", "from today"),
+    (("--account", ACCOUNT, "--expires", (utc_now() + timedelta(days=367)).date().isoformat()), "LiveTermWrong",
+     "a year ahead at most"),
 ])  # fmt: skip
 def test_what_may_not_be_signed(
-    live: Callable[..., Any], home: Path, key: Path, words: tuple[str, ...], name: str
+    live: Callable[..., Any], home: Path, key: Path, words: tuple[str, ...], name: str, said: str
 ) -> None:
     trust(home, live, key)
-    refused(live("sign", *words, "--key", key), name)
+    refused(live("sign", *words, "--key", key), name, said, 2)
     assert not (home / "config" / "live.json").exists()
+
+
+def test_a_year_ahead_is_signed_to_the_end_of_its_day(live: Callable[..., Any], home: Path, key: Path) -> None:
+    trust(home, live, key)
+    last = (utc_now() + timedelta(days=365)).date()
+    signed = live("sign", "--account", ACCOUNT, "--expires", last.isoformat(), "--key", key)
+    assert signed.document["expires_at"][:19] == f"{last + timedelta(days=1)}T00:00:00"
+
+
+def test_a_key_that_is_none_is_wrong_usage(live: Callable[..., Any], tmp_path: Path) -> None:
+    refused(live("key", "--key", tmp_path / "nope.pem"), "LiveKeyUnusable", "cannot be read", 2)
+    refused(live("key", "--key", "pkcs11:token=t;object=o?pin-value=1234"), "LiveKeyUnusable", "", 2)
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    ("{", "it is no JSON from line 1, column 2 on"),
+    ("{}", "it has no field signed"),
+    ("[]", "it has a field of another kind"),
+    ('{"signature":"zz","signed":{}}', "it has a field of another kind"),
+])  # fmt: skip
+def test_a_damaged_file_is_told_in_words(live: Callable[..., Any], home: Path, content: str, said: str) -> None:
+    (home / "config" / "live.json").write_text(content)
+    ended = live("verify")
+    refused(ended, "LiveUnreadable", said)
+    assert "Error" not in ended.document["message"]
 
 
 @pytest.mark.parametrize("environment", ["development", "paper"])

@@ -90,8 +90,8 @@ class Terms:
         if not self.signed_at < self.expires_at <= self.signed_at + LONGEST:
             raise LiveTermWrong(
                 f"a live configuration cannot be signed from {self.signed_at:{_STAMP}} until "
-                f"{self.expires_at:{_STAMP}}: it ends after it begins, and within {LONGEST.days} days. Sign it for a "
-                "shorter time."
+                f"{self.expires_at:{_STAMP}}: it ends after it begins, and within {LONGEST.days} days. Sign it again, "
+                "until a moment between the two."
             )
 
     def _texts(self) -> dict[str, str]:
@@ -398,4 +398,9 @@ def _json(document: Mapping[str, Any]) -> bytes:
 
 
 def _said(cause: Exception) -> str:
-    return f"{type(cause).__name__}: {str(cause)[:120]}"
+    """What is wrong with a document that is none, in words."""
+    if isinstance(cause, json.JSONDecodeError):
+        return f"it is no JSON from line {cause.lineno}, column {cause.colno} on"
+    if isinstance(cause, KeyError):
+        return f"it has no field {cause.args[0]}"
+    return "it has a field of another kind than was written, or is no JSON of ours"
