@@ -12,6 +12,7 @@ configuration is in force, and what lies about is of no use; killed after it, wh
 from __future__ import annotations
 
 import getpass
+import json
 import logging
 import uuid
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ from pipelines.settings import refuse_no_desk
 from pipelines.symbols import columns_of
 from pipelines.wiring import utc_now
 from trading.config.data import LedgerSettings
-from trading.config.diffs import Change, bounded
+from trading.config.diffs import Change, bounded, counted
 from trading.config.in_force import Pointer
 from trading.config.models import DeskSettings
 from trading.config.versions import (
@@ -172,7 +173,7 @@ def _put(  # the steps, in the order that the module says
     changes = changes_since(where, parent, kept(where, digest))
     version = VersionRecord(
         (newest.number if newest else 0) + 1, digest, parent, name, *signed, settings.environment, utc_now(),
-        bounded(changes), len(changes), settings.symbols.table_sha256, restores,
+        bounded(changes), counted(changes), settings.symbols.table_sha256, restores,
     )  # fmt: skip
     _record(where, standing.ledger, version)
     try:
@@ -320,7 +321,9 @@ def configuration_of(where: Place, which: int | str) -> Kept:
 
 
 def _values(settings: DeskSettings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", by_alias=True)
+    """As the document has them, in its order: a diff of files lists what a diff of versions does."""
+    found: dict[str, Any] = json.loads(settings.document())
+    return found
 
 
 def diff_of(where: Place, a: int | str = APPLIED, b: int | str = FILES) -> list[Change]:

@@ -12,6 +12,7 @@ that would change the environment: that is for `daybook config apply`.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -114,7 +115,7 @@ def _judged(where: Place) -> Examined:
     digest = found.settings.content_hash()
     if pointer is not None and pointer.configuration == digest:
         return Examined("same", digest, pointer.number, notes=found.notes)
-    now = Kept(found.settings.model_dump(mode="json", by_alias=True), found.table)
+    now = Kept(json.loads(found.settings.document()), found.table)
     before = pointer.configuration if pointer is not None else None
     return Examined("drift", digest, 0, _texts(where, before, now), notes=found.notes)
 

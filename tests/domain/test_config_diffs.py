@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.config.diffs import ABSENT, KEPT_CHANGES, KEPT_CHARACTERS, Change, diff, kept, of_section, shown, unkept
+from trading.config.diffs import (
+    ABSENT,
+    KEPT_CHANGES,
+    KEPT_CHARACTERS,
+    Change,
+    More,
+    counted,
+    diff,
+    kept,
+    of_section,
+    shown,
+    unkept,
+)
 
 OLD: dict[str, Any] = {
     "risk": {"max_daily_loss_fraction": 0.05, "max_gross_exposure_fraction": 20.0},
@@ -62,12 +74,37 @@ def test_new_and_gone_settings_are_told_from_none() -> None:
     ]
 
 
-def test_a_new_table_is_one_change() -> None:
-    """Not one a value."""
-    symbols = {"symbols": {"CORN": {"max_position_contracts": 5}}}
-    (found,) = diff(OLD, {**OLD, "symbols": symbols})
-    assert found == Change("symbols", ABSENT, symbols)
-    assert found.text() == "symbols: not set -> {symbols: {CORN: {max_position_contracts: 5}}}"
+def test_of_a_new_section_each_setting_is_a_change() -> None:
+    """What it leaves out is none, and inherited: nothing is said of it; nor when the section goes."""
+    trend = {"max_position_contracts": 1, "order_type": None, "trading_mode": "none"}
+    with_it = {**OLD, "symbols": {"strategies": {"trend": trend, "idle": {"order_type": None}}}}
+    found = diff(OLD, with_it)
+    assert [change.text() for change in found] == [
+        "symbols.strategies.trend.max_position_contracts: not set -> 1",
+        'symbols.strategies.trend.trading_mode: not set -> "none"',
+        "symbols.strategies.idle: not set -> {}",
+    ]
+    assert [(change.path, change.kind) for change in diff(with_it, OLD)] == [
+        ("symbols.strategies.trend.max_position_contracts", "removed"),
+        ("symbols.strategies.trend.trading_mode", "removed"),
+        ("symbols.strategies.idle", "removed"),
+    ]
+
+
+def test_what_is_cut_in_the_journal_stands_there_without_quotation_marks() -> None:
+    """It is a list or a table, and was never a text."""
+    (found,) = unkept(kept([Change("strategies.trend", ABSENT, {"rules": {"fast": "x" * 300}})]))
+    assert found.text().startswith('strategies.trend: not set -> {rules: {fast: "xxx')
+    assert found.text().endswith("xxx...")
+
+
+def test_changes_that_are_not_listed_are_no_value() -> None:
+    more = Change("symbols.table", ABSENT, More(49_001))
+    assert unkept(kept([more])) == [more]
+    assert more.text() == "symbols.table: 49,001 more changes"
+    assert (more.as_json(), more.kind) == ({"path": "symbols.table", "more": 49_001}, "changed")
+    assert unkept(kept([more]))[0].text() == more.text()
+    assert counted([Change("a", 1, 2), more]) == 49_002
 
 
 def test_strategies_are_compared_by_name() -> None:
@@ -144,7 +181,7 @@ TREES = st.dictionaries(st.text("abc.", min_size=1, max_size=2), VALUES, max_siz
 
 
 def applied(tree: Any, changes: list[Change]) -> Any:
-    """A tree with changes made in it, by a way of its own: paths are looked up among all paths of both trees."""
+    """A tree with changes made in it, by a way of its own: sections that are not there are made."""
     made = json.loads(json.dumps(tree))
     for change in changes:
         _set(made, _parts(change.path), change.after)
@@ -165,7 +202,7 @@ def _parts(path: str) -> list[str]:
 
 def _set(tree: Any, parts: list[str], value: Any) -> None:
     for part in parts[:-1]:
-        tree = tree[part]
+        tree = tree.setdefault(part, {})
     if value is ABSENT:
         del tree[parts[-1]]
     else:
@@ -174,10 +211,13 @@ def _set(tree: Any, parts: list[str], value: Any) -> None:
 
 @given(TREES, TREES)
 def test_the_old_tree_with_its_changes_is_the_new_one(old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Nothing is left out, and nothing is told that is not so."""
-    assert applied(old, diff(old, new)) == new
+    """Nothing is left out, and nothing is told that is not so, but for what says nothing in sections: none."""
+    assert saying(applied(old, diff(old, new))) == saying(new)
 
 
-def test_what_a_new_table_leaves_out_is_not_listed() -> None:
-    (found,) = diff({"classes": {}}, {"classes": {"bond": {"max_position_contracts": 40, "order_type": None}}})
-    assert found.text() == "classes.bond: not set -> {max_position_contracts: 40}"
+def saying(tree: Any) -> Any:
+    """A tree without what is none, and without sections that say nothing."""
+    if not isinstance(tree, dict):
+        return tree
+    inner = {key: saying(value) for key, value in tree.items()}
+    return {key: value for key, value in inner.items() if value is not None and value != {}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from trading.config.diffs import ABSENT, Change
+from trading.config.diffs import ABSENT, Change, More
 from trading.config.symbol_table import SymbolTable, symbol_table
 from trading.config.table_diffs import LISTED, table_changes
 
@@ -73,4 +73,4 @@ def test_more_than_a_thousand_changes_are_counted() -> None:
     changes = table_changes(old, new)
     assert len(changes) == LISTED + 1
     assert changes[0] == Change("symbols.table.S0000.max_position_contracts", 1, 2)
-    assert changes[-1] == Change("symbols.table", ABSENT, "500 more changes")
+    assert changes[-1] == Change("symbols.table", ABSENT, More(500))

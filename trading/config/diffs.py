@@ -3,8 +3,9 @@
 Belongs here: finding changes in trees of plain values, and saying them. Does not belong here: who changed what and when
 (`versions.py`), or telling those who want to know (`change_events.py`).
 
-A change is of one setting: its path, and its value before and after. A table that is new, or gone, is one change. Lists
-of tables that have names (strategies) are compared by name; any other list is one value.
+A change is of one setting: its path, and its value before and after. Of a section that is new, or gone, each setting is
+one, but for what is none there: it is inherited. Lists of tables that have names (strategies) are compared by name, and
+one that is new, or gone, is one change; any other list is one value.
 """
 
 from __future__ import annotations
@@ -30,8 +31,17 @@ class Absent(Enum):
 ABSENT: Final = Absent.ABSENT
 
 
+class Cut(str):
+    """A value as text that was cut: it stands for the value, and is shown without quotation marks."""
+
+
+class More(int):
+    """So many changes that are not listed, where the value after a change would stand."""
+
+
 class Change(NamedTuple):
-    """A setting that differs. `path` is dotted; `before` or `after` is ABSENT where the setting is new, or gone."""
+    """A setting that differs. `path` is dotted; `before` or `after` is ABSENT where the setting is new, or gone, and
+    `after` is More where it stands for changes that are not listed."""
 
     path: str
     before: Any
@@ -40,27 +50,39 @@ class Change(NamedTuple):
     @property
     def kind(self) -> Literal["added", "removed", "changed"]:
         """Whether the setting is new, gone, or has another value."""
-        if self.before is ABSENT:
+        if self.before is ABSENT and not isinstance(self.after, More):
             return "added"
         return "removed" if self.after is ABSENT else "changed"
 
     def text(self) -> str:
         """`path: before -> after`; of lists, what came and what went."""
+        if isinstance(self.after, More):
+            return f"{self.path}: {self.after:,} more {'change' if self.after == 1 else 'changes'}"
         lists = isinstance(self.before, Sequence) and isinstance(self.after, Sequence)
         if lists and not isinstance(self.before, str) and not isinstance(self.after, str):
             return f"{self.path}: {_moved(self.before, self.after)}"
         return f"{self.path}: {shown(self.before)} -> {shown(self.after)}"
 
     def as_json(self) -> dict[str, Any]:
-        """For `--json` and the journal: a value that is absent is left out."""
+        """For `--json` and the journal: a value that is absent is left out; `cut` names those that are cut, and `more`
+        counts changes that are not listed."""
+        if isinstance(self.after, More):
+            return {"path": self.path, "more": int(self.after)}
         sides = {"before": self.before, "after": self.after}
-        return {"path": self.path, **{name: value for name, value in sides.items() if value is not ABSENT}}
+        cut = [name for name, value in sides.items() if isinstance(value, Cut)]
+        given = {name: value for name, value in sides.items() if value is not ABSENT}
+        return {"path": self.path, **given, **({"cut": cut} if cut else {})}
 
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """Changes from one tree of plain values (dicts, lists, text, numbers, true, false, none) to another: in the order
     of the old one, then what is new in the order of the new one."""
     return list(_changes("", old, new))
+
+
+def counted(changes: Iterable[Change]) -> int:
+    """How many changes there are, with those that are not listed."""
+    return sum(change.after if isinstance(change.after, More) else 1 for change in changes)
 
 
 def of_section(changes: Iterable[Change], path: str) -> list[Change]:
@@ -79,7 +101,23 @@ def _changes(path: str, old: Any, new: Any) -> Iterator[Change]:
             yield Change(path, old, new)
         return
     for key in [*before, *(key for key in after if key not in before)]:
-        yield from _changes(_under(path, key), before.get(key, ABSENT), after.get(key, ABSENT))
+        sides = before.get(key, ABSENT), after.get(key, ABSENT)
+        if sides[0] is not ABSENT and sides[1] is not ABSENT:
+            yield from _changes(_under(path, key), *sides)
+        elif isinstance(old, Mapping):
+            yield from _came_or_went(_under(path, key), *sides)
+        else:
+            yield Change(_under(path, key), *sides)
+
+
+def _came_or_went(path: str, old: Any, new: Any) -> Iterator[Change]:
+    """Of a section every setting that is not none; what has none of them, and what is no section, is one change."""
+    value = new if old is ABSENT else old
+    given = {key: each for key, each in value.items() if each is not None} if isinstance(value, Mapping) else {}
+    for key, each in given.items():
+        yield from _came_or_went(_under(path, key), *((ABSENT, each) if old is ABSENT else (each, ABSENT)))
+    if not given:
+        yield Change(path, old, new)
 
 
 def _table(value: Any) -> Mapping[str, Any] | None:
@@ -118,6 +156,8 @@ def _word(value: Any) -> str:
         return "not set"
     if value is None:
         return "none"
+    if isinstance(value, Cut):
+        return str(value)
     if isinstance(value, Mapping):
         given = {key: each for key, each in value.items() if each is not None}  # what inherits says nothing
         return f"{{{', '.join(f'{key}: {_word(each)}' for key, each in given.items())}}}"
@@ -150,9 +190,16 @@ def kept(changes: Sequence[Change]) -> str:
 def _cut(value: Any) -> Any:
     if value is ABSENT or len(_word(value)) <= KEPT_CHARACTERS:
         return value
-    return shown(value, KEPT_CHARACTERS)
+    return Cut(shown(value, KEPT_CHARACTERS))
 
 
 def unkept(text: str) -> list[Change]:
     """Changes out of the text of `kept`."""
-    return [Change(each["path"], each.get("before", ABSENT), each.get("after", ABSENT)) for each in json.loads(text)]
+    return [Change(each["path"], _side(each, "before"), _side(each, "after")) for each in json.loads(text)]
+
+
+def _side(told: Mapping[str, Any], name: str) -> Any:
+    if name == "after" and "more" in told:
+        return More(told["more"])
+    value = told.get(name, ABSENT)
+    return Cut(value) if name in told.get("cut", ()) else value

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trading.config.diffs import ABSENT, Change
+from trading.config.diffs import ABSENT, Change, More
 from trading.config.symbol_fields import FIELD, FIELDS
 from trading.config.symbol_table import ASSET_CLASS, EXCHANGE_GROUP, SymbolTable
 
@@ -32,7 +32,7 @@ def table_changes(old: SymbolTable | None, new: SymbolTable | None) -> list[Chan
         cells, count = _different(old, new, pairs)
     changes = _listed(old, new, came, went, cells)
     more = len(came) + len(went) + count - LISTED
-    return [*islice(changes, LISTED), *([Change(TABLE, ABSENT, f"{more:,} more changes")] if more > 0 else [])]
+    return [*islice(changes, LISTED), *([Change(TABLE, ABSENT, More(more))] if more > 0 else [])]
 
 
 class _Cell(NamedTuple):

@@ -24,8 +24,7 @@ LONGEST_REASON = 1_000  # characters
 
 class VersionRecord(NamedTuple):
     """A configuration that was put in force. `configuration`, `snapshot` and `table` are SHA-256; `parent` is that of
-    the configuration before, none of the first. `changed` counts all changes, of which `changes` may be the first; of a
-    table of symbols, cells after the first thousand count as one.
+    the configuration before, none of the first. `changed` counts all changes, of which `changes` may be the first.
     `restores` is the version that it takes back in force, of a rollback."""
 
     number: int
