@@ -15,7 +15,7 @@ from trading.config.diffs import diff
 from trading.config.drift import Named, SignedWith, Standing
 from trading.config.models import DeskSettings
 from trading.config.versions import KIND, VersionRecord, version_of
-from trading.errors import ConfigError, SignatureError, StoreError
+from trading.errors import ConfigError, NotTakenHere, SignatureError, StoreError
 from trading.ports import BlobStore, Configurations, Ledger
 
 STRICTEST = "production"  # what is assumed of a desk whose environment cannot be read
@@ -28,6 +28,7 @@ class _Read:
     named: Named | None
     settings: DeskSettings | None
     wrong: str = ""
+    here: bool = False  # it is whole, and the environment variables do not take it
 
 
 def standing(configuration: Configurations, ledger: Ledger, blobs: BlobStore) -> Standing:
@@ -43,6 +44,7 @@ def standing(configuration: Configurations, ledger: Ledger, blobs: BlobStore) ->
         in_force=now.named,
         wrong=files.wrong,
         damaged="" if same_fault else now.wrong,
+        not_taken_here=now.here,
         changed=_changed(now.settings, files.settings),
         signed=signed,
         unsigned=unsigned,
@@ -90,7 +92,7 @@ def _in_force(configuration: Configurations) -> _Read:
     try:
         found = configuration.in_force()
     except ConfigError as cause:
-        return _Read(None, None, str(cause))
+        return _Read(None, None, str(cause), isinstance(cause, NotTakenHere))
     return _Read(*found) if found else _Read(None, None)
 
 

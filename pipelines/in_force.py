@@ -21,7 +21,7 @@ from trading.config.migrations import migrated
 from trading.config.models import DeskSettings
 from trading.config.refusals import refusals
 from trading.config.settings import Settings
-from trading.errors import ConfigError, DaybookError, SnapshotRefused
+from trading.errors import ConfigError, DaybookError, NotTakenHere, SnapshotRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,7 @@ def _pointer(where: Place) -> Pointer | None:
     if found is None:
         _refuse_lost(where)
     elif found.environment != "development" and where.environment not in (None, found.environment):
-        raise ConfigError(
+        raise NotTakenHere(
             f"DAYBOOK_ENVIRONMENT is {where.environment!r}, and the configuration in force in {where.home} is of "
             f"{found.environment!r}. Unset the variable, or give another --home."
         )
@@ -183,7 +183,8 @@ def settings_of(values: dict[str, Any], where: Place, name: str) -> DeskSettings
     try:
         return DeskSettings.model_validate(values, context=context(where))
     except ValidationError as cause:
-        raise ConfigError(
+        raise NotTakenHere(
             f"{name} was accepted once, and is refused on this machine now: {' '.join(refusals(cause, DeskSettings))} "
-            "Put that back as it was, or put another one in force: `daybook config apply --reason`."
+            "Set the variables DAYBOOK_ROOTS and DAYBOOK_MAX_... as they were when it was applied, or put another one "
+            "in force: `daybook config apply --reason`."
         ) from cause

@@ -61,6 +61,10 @@ class UnknownSymbol(ConfigError):
         return type(self), (self.symbol, self.did_you_mean, self.known)
 
 
+class NotTakenHere(ConfigError):
+    """What is in force is whole, and the environment variables of this process do not take it."""
+
+
 class StaleVersion(ConfigError):
     """Somebody else put another configuration in force first: nothing was changed."""
 

@@ -74,6 +74,7 @@ class Standing:
     unsigned: str = ""
     recorded: Named | None = None
     recorded_since: datetime | None = None
+    not_taken_here: bool = False  # `damaged` is no damage: environment variables of this process do not take it
 
 
 class Drift(NamedTuple):
@@ -98,6 +99,9 @@ def drifted(found: Sequence[Drift]) -> bool:
 # --- files, and what is in force --------------------------------------------------------------------------------------
 def _of_files(standing: Standing) -> Iterator[Drift]:
     real, gravity = _is_real(standing), _by_environment(standing.environment)
+    if standing.not_taken_here:
+        yield from _not_taken_here(standing)
+        return
     if standing.damaged:
         cure = "See `daybook config history`, and put one in force again: daybook config rollback NUMBER --reason '...'"
         yield Drift("damaged", "error", f"the configuration in force cannot be read: {standing.damaged} {cure}")
@@ -114,6 +118,13 @@ def _of_files(standing: Standing) -> Iterator[Drift]:
         yield Drift("files wrong", gravity if real else "error", f"the files are wrong: {standing.wrong}{uses} {cure}")
     elif standing.in_force is not None and standing.files != standing.in_force.configuration:
         yield Drift("files differ", gravity, _differ(standing, real))
+
+
+def _not_taken_here(standing: Standing) -> Iterator[Drift]:
+    """Sentences have their own cure: a variable. What is in force needs none, and neither do files it refuses too."""
+    yield Drift("not taken here", "error", f"the configuration in force is not taken here: {standing.damaged}")
+    if standing.files is None:
+        yield Drift("files wrong", "told", f"the files are not taken here either: {standing.wrong}")
 
 
 def _is_behind(standing: Standing) -> bool:
