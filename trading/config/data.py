@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from trading.config.ceilings import within
-from trading.config.settings import PRINTABLE, Code, Column, FilePath, Name, OrNone, Secret, Settings
+from trading.config.settings import PRINTABLE, Code, Column, FilePath, Name, OrNone, Secret, StrictSettings
 
 Delimiter = Annotated[str, StringConstraints(pattern=r"^[\t !#-~]$")]
 Timeframe = Literal["daily", "intraday"]
@@ -40,7 +40,7 @@ def _file_pattern(given: str) -> str:
 Encoding = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$"), AfterValidator(_encoding)]
 
 
-class Universe(Settings):
+class Universe(StrictSettings):
     """Which instruments the desk follows."""
 
     instruments: Annotated[tuple[Code, ...], within("symbols")] = Field(
@@ -65,7 +65,7 @@ class Universe(Settings):
         return code not in self.excluded and (not self.instruments or code in self.instruments)
 
 
-class CsvColumns(Settings):
+class CsvColumns(StrictSettings):
     """Which column of a contract file is which, for the csv_folder vendor."""
 
     time: Column = Field("Time", description="time stamp column")
@@ -87,7 +87,7 @@ class CsvColumns(Settings):
     frequency: Timeframe = Field("daily", description="what the bars are")
 
 
-class VendorSettings(Settings):
+class VendorSettings(StrictSettings):
     """Where market data comes from."""
 
     name: Literal["simulated", "pysystemtrade", "csv_folder"] = Field("simulated", description="which vendor")
@@ -99,7 +99,7 @@ class VendorSettings(Settings):
     columns: CsvColumns = Field(default_factory=CsvColumns, description="mapping of the csv_folder vendor")
 
 
-class Prices(Settings):
+class Prices(StrictSettings):
     """How prices become sessions and series."""
 
     calendar: Literal["exchange", "weekdays"] = Field(
@@ -108,7 +108,7 @@ class Prices(Settings):
     stitching: Literal["panama", "ratio"] = Field("panama", description="how adjusted prices are stitched")
 
 
-class Streaming(Settings):
+class Streaming(StrictSettings):
     """Messages between processes, where a server carries them (Redis)."""
 
     max_connections: Annotated[int, within("connections")] = Field(
@@ -131,7 +131,7 @@ class Streaming(Settings):
         return self
 
 
-class LedgerSettings(Settings):
+class LedgerSettings(StrictSettings):
     """Where the journal is kept."""
 
     store: Literal["sqlite", "mongodb", "postgresql"] = Field("sqlite", description="which database keeps the book")
@@ -144,7 +144,7 @@ class LedgerSettings(Settings):
     )
 
 
-class CacheSettings(Settings):
+class CacheSettings(StrictSettings):
     """What is kept hot in a process, before Redis where there is one."""
 
     max_entries: int = Field(2_000, ge=1, le=10_000_000, description="values kept, at most")
@@ -155,14 +155,14 @@ class CacheSettings(Settings):
     address: Secret | None = Field(None, description="where Redis is; none: the variable REDIS_URL")
 
 
-class StorageSettings(Settings):
+class StorageSettings(StrictSettings):
     """The backends."""
 
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="the book's database")
     cache: CacheSettings = Field(default_factory=CacheSettings, description="hot values")
 
 
-class Parallelism(Settings):
+class Parallelism(StrictSettings):
     """How much runs at once."""
 
     jobs: Annotated[int, within("jobs")] = Field(0, ge=0, description="worker processes of a sweep; 0: one a processor")
@@ -171,7 +171,7 @@ class Parallelism(Settings):
     )
 
 
-class RetentionSettings(Settings):
+class RetentionSettings(StrictSettings):
     """What is kept of what piles up: snapshots of the home, and compiled configurations."""
 
     newest: int = Field(3, ge=1, le=10_000, description="snapshots kept: the newest ones")
@@ -183,7 +183,7 @@ class RetentionSettings(Settings):
     )
 
 
-class DataSettings(Settings):
+class DataSettings(StrictSettings):
     """Market data: what, from whom, as what, and where."""
 
     universe: Universe = Field(default_factory=Universe, description="what is followed")

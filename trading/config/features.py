@@ -12,10 +12,10 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from trading.config.ceilings import within
-from trading.config.settings import Code, Settings
+from trading.config.settings import Code, StrictSettings
 
 
-class TrainingUniverse(Settings):
+class TrainingUniverse(StrictSettings):
     """What correlations are estimated from."""
 
     instruments: Annotated[tuple[Code, ...], within("symbols")] = Field(
@@ -24,7 +24,7 @@ class TrainingUniverse(Settings):
     since: date | None = Field(None, strict=False, description="returns before are not used; none: all are")
 
 
-class FeatureSettings(Settings):
+class FeatureSettings(StrictSettings):
     """Measures of prices."""
 
     volatility_span_sessions: int = Field(35, ge=2, le=5000, description="span of the exponential deviation, sessions")

@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from trading.config.settings import Secret, Settings, refuse_secret_address
+from trading.config.settings import Secret, StrictSettings, refuse_secret_address
 
 WebAddress = Annotated[
     str, StringConstraints(max_length=500, pattern=r"^https?://[^\s\x00-\x1f]+$"), AfterValidator(refuse_secret_address)
 ]
 
 
-class RunSettings(Settings):
+class RunSettings(StrictSettings):
     """How runs share one desk."""
 
     wait_seconds: float = Field(
@@ -24,7 +24,7 @@ class RunSettings(Settings):
     )
 
 
-class NotifierSettings(Settings):
+class NotifierSettings(StrictSettings):
     """Who is told when something fails."""
 
     webhook: Secret | None = Field(None, description="address that gets a JSON document; none: log only")
@@ -43,7 +43,7 @@ class NotifierSettings(Settings):
         return self
 
 
-class ChangeSettings(Settings):
+class ChangeSettings(StrictSettings):
     """How files that change come into force, where somebody watches them (`daybook config watch`)."""
 
     from_files: Literal["apply", "report"] = Field(
@@ -57,7 +57,7 @@ class ChangeSettings(Settings):
     validation_memory_mb: float = Field(2_000.0, ge=200, le=1e6, description="memory that checking one may take, MB")
 
 
-class OperationSettings(Settings):
+class OperationSettings(StrictSettings):
     """Runs, notices and changes."""
 
     runs: RunSettings = Field(default_factory=RunSettings, description="runs beside each other")

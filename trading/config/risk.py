@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from trading.config.settings import Settings
+from trading.config.settings import StrictSettings
 
 
-class RiskSettings(Settings):
+class RiskSettings(StrictSettings):
     """What no order and no position may pass. Fractions are of capital."""
 
     max_gross_exposure_fraction: float = Field(20.0, ge=0, le=1000, description="sum of |notional| / capital")

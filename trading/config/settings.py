@@ -78,19 +78,19 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
 class Settings(BaseModel):
-    """Frozen; unknown keys and numbers that are not finite are refused, and nothing is converted: text is not a number,
-    and neither is true. No traceback repeats what was given: it may be a secret."""
+    """Frozen; unknown keys and numbers that are not finite are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class StrictSettings(Settings):
-    """Nothing is converted: text is not a number, and neither is true."""
+    """Nothing is converted: text is not a number, and neither is true. No traceback repeats what was given: it may be a
+    secret."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
 
-class Secret(Settings):
+class Secret(StrictSettings):
     """Where a secret is found: an environment variable, or a file. Never the secret."""
 
     env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")] | None = Field(

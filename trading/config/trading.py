@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from trading.config.ceilings import within
 from trading.config.data import Delimiter, Encoding
-from trading.config.settings import TIMEZONES, Code, Column, Currency, FilePath, Name, OrNone, Settings, Text
+from trading.config.settings import TIMEZONES, Code, Column, Currency, FilePath, Name, OrNone, StrictSettings, Text
 
 
 def _timezone(given: str, info: ValidationInfo) -> str:
@@ -28,7 +28,7 @@ Account = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,60}$")]
 Symbol = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-class Capital(Settings):
+class Capital(StrictSettings):
     """What the desk trades with, and how large positions are."""
 
     base_currency: Currency = Field("USD", description="currency of capital, limits and reports")
@@ -36,7 +36,7 @@ class Capital(Settings):
     volatility_target_percent: float = Field(20.0, gt=0, le=100, description="annual volatility target, % of capital")
 
 
-class StatementColumns(Settings):
+class StatementColumns(StrictSettings):
     """Which column of a broker's CSV statement is which; empty: the statement does not have it."""
 
     record: Annotated[Column | None, OrNone] = Field(
@@ -64,7 +64,7 @@ class StatementColumns(Settings):
     date_format: Column = Field("%Y-%m-%d", description="how the session is written in file names")
 
 
-class BrokerSettings(Settings):
+class BrokerSettings(StrictSettings):
     """Who executes, and where the broker's statements come from."""
 
     name: Literal["paper", "statement_file", "interactive_brokers"] = Field("paper", description="which broker")
@@ -92,13 +92,13 @@ class BrokerSettings(Settings):
     )
 
 
-class OrderLimits(Settings):
+class OrderLimits(StrictSettings):
     """What one session may ask of the market."""
 
     max_per_session: int = Field(10_000, ge=0, le=1_000_000, description="orders of a session, reducing ones apart")
 
 
-class ReconciliationSettings(Settings):
+class ReconciliationSettings(StrictSettings):
     """What still agrees with the broker, and who looks after what does not."""
 
     price_tolerance_fraction: float = Field(1e-4, ge=0, le=1, description="average price: difference / price")
@@ -107,7 +107,7 @@ class ReconciliationSettings(Settings):
     owner: Text | None = Field(None, description="who looks after new breaks")
 
 
-class CloseSettings(Settings):
+class CloseSettings(StrictSettings):
     """What a close must come to before it is signed."""
 
     residual_tolerance_base: float = Field(
@@ -115,7 +115,7 @@ class CloseSettings(Settings):
     )
 
 
-class TradingSettings(Settings):
+class TradingSettings(StrictSettings):
     """Strategies, sizes, execution, and what must agree."""
 
     strategies: Annotated[tuple[Name, ...], within("strategies")] = Field(
