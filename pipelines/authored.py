@@ -80,9 +80,10 @@ def validated(values: Mapping[str, Any], documents: Sequence[Document], where: P
     try:
         return DeskSettings.model_validate(values, context=context(where))
     except ValidationError as cause:
-        found = " ".join(refusals(cause, DeskSettings, place_of(documents)))
+        found = refusals(cause, DeskSettings, place_of(documents))
         listed = ", ".join(document.file for document in documents)
-        raise ConfigError(f"the configuration is wrong: {found} Correct it in one of: {listed}.") from cause
+        said = "\n  ".join(["the configuration is wrong:", *found])
+        raise ConfigError(f"{said}\nCorrect it in one of: {listed}.", found) from cause
 
 
 def changed_together(where: Place, files: Mapping[Path, bytes], label: str) -> AbstractContextManager[None]:
@@ -98,13 +99,18 @@ def layers(where: Place) -> list[Document]:
     return _layers(where)
 
 
+def beneath(where: Place, environment: str) -> list[Document]:
+    """The project's own documents that there are, in order, for an environment: what a home's own file lies over."""
+    names = ("base", *([environment] if environment in ENVIRONMENTS else []), where.deployment)
+    found = (in_todays_schema(project_folder("config") / f"{name}.toml", where) for name in names)
+    return [document for document in found if document is not None]
+
+
 def _layers(where: Place) -> list[Document]:
     config = project_folder("config")
     deployment, own = in_todays_schema(config / f"{where.deployment}.toml", where), _own(where)
     environment = _environment(where, deployment, own)
-    base = in_todays_schema(config / "base.toml", where)
-    its_own = in_todays_schema(config / f"{environment}.toml", where) if environment in ENVIRONMENTS else None
-    found = [document for document in (base, its_own, deployment, own) if document is not None]
+    found = [*beneath(where, environment), *([] if own is None else [own])]
     if where.environment is not None:
         found.append(Document("DAYBOOK_ENVIRONMENT", {"environment": where.environment}, {}))
     return found

@@ -104,7 +104,7 @@ def explanation(where: Place, symbol: str, field: str, strategy: str | None, whi
     known = classifications(where)
     origins = explained(settings.symbols, table_of(settings, table, where), known, symbol, field, strategy)
     (value,) = (origin.value for origin in origins if origin.in_force)
-    rows = [{**origin._asdict(), "in_force": "<-" if origin.in_force else ""} for origin in origins]
+    rows = [origin._asdict() for origin in origins]
     return {"symbol": symbol, "field": field, "strategy": strategy, "value": value, "origins": rows}
 
 

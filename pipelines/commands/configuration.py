@@ -18,6 +18,7 @@ import click
 from pipelines.answers import Answer, answering
 from pipelines.settings import Place, refuse_no_desk
 from pipelines.tables import show, show_pairs, table
+from trading.config.diffs import counted
 from trading.errors import UsageError
 
 _REASON = click.option("--reason", required=True, help="Why: it stands in the journal.")
@@ -236,23 +237,24 @@ def diff_config(where: Place, a: str, b: str) -> Answer:
     from pipelines import configuration_views as views
     from pipelines.configuration import diff_of
 
-    changes = views.changes_told(diff_of(where, views.meant(a), views.meant(b)))
-    found = {"from": a, "to": b, "count": len(changes), "changes": changes}
-    return Answer(found, lambda: _show_changes(changes, len(changes)))
+    changes = diff_of(where, views.meant(a), views.meant(b))
+    rows = views.changes_told(changes)
+    found = {"from": a, "to": b, "count": counted(changes), "changes": rows}
+    return Answer(found, lambda: _show_changes(rows, len(rows)))
 
 
 def _show_version(row: Mapping[str, Any]) -> None:
     if row["parent"] is None:
         show("the first configuration of this desk")
     else:
-        _show_changes(row["changes"], row["changed"])
+        _show_changes(row["changes"], row["changed"], f"{row['number'] - 1} {row['number']}")
 
 
-def _show_changes(changes: Sequence[Mapping[str, Any]], count: int) -> None:
+def _show_changes(changes: Sequence[Mapping[str, Any]], count: int, versions: str = "") -> None:
     for change in changes:
         show(change["text"])
     if count > len(changes):
-        show(f"and {count - len(changes):,} more: see `daybook config diff`")
+        show(f"and {count - len(changes):,} more: see `daybook config diff {versions}`")
     if not count:
         show("no setting differs")
 
@@ -297,6 +299,7 @@ def explain_config(where: Place, symbol: str, field: str, strategy: str | None, 
     found = views.explanation(where, symbol, field, strategy, None if word is None else views.meant(word))
 
     def shown() -> None:
-        show(table(f"{field} of {symbol}: {found['value']}", found["origins"]))
+        marked = [{**origin, "in_force": "<-" if origin["in_force"] else ""} for origin in found["origins"]]
+        show(table(f"{field} of {symbol}: {found['value']}", marked))
 
     return Answer(found, shown)

@@ -200,7 +200,8 @@ def _refuse(found: Iterable[str]) -> None:
     """Raises ConfigError with what was found, if anything was. What is not told is not looked for either."""
     first = list(islice(found, LISTED + 1))
     if first:
-        raise ConfigError("\n".join([*first[:LISTED], *(["And there are more."] if len(first) > LISTED else [])]))
+        said = [*first[:LISTED], *(["And there are more."] if len(first) > LISTED else [])]
+        raise ConfigError("\n".join(said), said)
 
 
 def _clash(symbol: str, level: str, theirs: str, place: str, ours: str) -> str:

@@ -20,9 +20,9 @@ from trading.config.features import FeatureSettings
 from trading.config.migrations import SCHEMA
 from trading.config.operations import OperationSettings
 from trading.config.risk import RiskSettings
-from trading.config.settings import Settings
+from trading.config.settings import StrictSettings
 from trading.config.strategies import StrategySettings
-from trading.config.strictness import too_loose
+from trading.config.strictness import TooLoose, too_loose
 from trading.config.symbol_lookup import SymbolLookup
 from trading.config.symbols import SymbolSettings, SymbolsSettings
 from trading.config.trading import Capital, TradingSettings
@@ -30,7 +30,7 @@ from trading.config.trading import Capital, TradingSettings
 Environment = Literal["development", "paper", "production"]
 
 
-class DeskSettings(Settings):
+class DeskSettings(StrictSettings):
     """Everything a run needs to know. Its hash names the configuration a run used."""
 
     schema_version: int = Field(
@@ -67,7 +67,7 @@ class DeskSettings(Settings):
     def _fits_its_environment(self) -> DeskSettings:
         found = list(too_loose(self))
         if found:
-            raise ValueError(" ".join(found))
+            raise TooLoose(found)
         return self
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from difflib import get_close_matches
 from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -77,12 +77,20 @@ def _sentences(
     cause: ValidationError, model: type[BaseModel], line_of: LineOf | None, most: int
 ) -> tuple[list[str], int]:
     """The first sentences, and how many settings more are wrong."""
-    wrong: dict[Path, list[Found]] = {}
-    for error in cause.errors(include_url=False):
+    wrong: dict[tuple[Path, str], list[Found]] = {}
+    for error in _each(cause.errors(include_url=False)):
         found = _place(model, error)
-        wrong.setdefault(found.path, []).append(found)
+        rule = "" if found.path else str(error.get("ctx", {}).get("error", ""))  # each rule over sections by itself
+        wrong.setdefault((found.path, rule), []).append(found)
     said = [_placed(_sentence(each), each[0], line_of) for each in islice(wrong.values(), most)]
     return said, len(wrong) - most
+
+
+def _each(errors: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Errors, and of one that stands for several rules each rule's."""
+    for error in errors:
+        rules = getattr(error.get("ctx", {}).get("error"), "faults", None)
+        yield from [error] if rules is None else [{**error, "ctx": {"error": ValueError(rule)}} for rule in rules]
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
@@ -142,9 +150,10 @@ def _placed(sentence: str, found: Found, line_of: LineOf | None) -> str:
 
 
 def _meant(found: Found, line_of: LineOf) -> Path:
-    """Of a rule over several settings the first it names, where the file has it; else the setting itself."""
+    """Of a rule over several settings the first it names, where the file has it, or the environment that has the rule;
+    else the setting itself."""
     said = str(found.error["ctx"]["error"]) if found.error["type"] == "value_error" else ""
-    for name in _NAMED.findall(said):
+    for name in [*_NAMED.findall(said), *(["environment"] if said.startswith("environment is ") else [])]:
         path: Path = tuple(name.split("."))
         inside = len(path) > len(found.path) and path[: len(found.path)] == found.path
         if inside and line_of(path) not in (None, line_of(path[:-1])):

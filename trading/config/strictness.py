@@ -6,7 +6,7 @@ both values. Does not belong here: the bounds of one setting, or rules within a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from trading.config.strategies import sees_the_future
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 ROOT_OF_YEAR = 16.0  # annual to daily volatility
 _REAL = ("paper", "production")  # where what is decided is sent to somebody
 _PRODUCTION = ("production",)
+
+
+class TooLoose(ValueError):
+    """Settings that an environment does not allow: `faults` are sentences, one for each rule that is broken."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(" ".join(faults))
 
 
 def too_loose(desk: DeskSettings) -> Iterator[str]:

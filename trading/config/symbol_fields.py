@@ -119,13 +119,15 @@ def out_of_bounds(field: SymbolField, value: float) -> str | None:
 
 
 def near(given: object, known: Iterable[str]) -> str:
-    """` Did you mean x?`, or nothing. Of very many names those that begin alike are compared."""
+    """` Did you mean x?`, or nothing. Other case is meant first. Of very many names those that begin alike are
+    compared."""
     from difflib import get_close_matches  # 5 ms, for those alone who misspelt something
 
     text, names = str(given)[:LONGEST_NAME], list(known)
-    if len(names) > COMPARED:
+    found = [name for name in names if name.casefold() == text.casefold()]
+    if not found and len(names) > COMPARED:
         names = [name for name in names if name[:2] == text[:2]][:COMPARED]
-    found = get_close_matches(text, names, 1)
+    found = found or get_close_matches(text, names, 1)
     return f" Did you mean {found[0]}?" if found else ""
 
 

@@ -92,7 +92,8 @@ class Faults:
         more = self.count - len(first)
         rest = [f"... and {more:,} more."] if more else []
         head = f"{where}: {self.count:,} {'fault' if self.count == 1 else 'faults'}; nothing of the table is used."
-        raise ConfigError("\n  ".join([head, *map(str, first), *rest]))
+        told = [f"{where}, {fault}" for fault in first] + [f"{where}: {each}" for each in rest]
+        raise ConfigError("\n  ".join([head, *map(str, first), *rest]), told)
 
 
 def symbol_table(
