@@ -4,17 +4,21 @@ Belongs here: desk.toml, strategies and the table of symbols as one version had 
 (`configuration.py`), what TOML looks like (`configuration_text.py`), or changing several files at once
 (`resources/changed_files.py`).
 
-desk.toml then says every setting; the one of before is kept beside it, and so is every other file that is written over.
+desk.toml then says what differs from the files under it, which go on to count; the one of before is kept beside it, and
+so is every other file that is written over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from pipelines.authored import as_written, changed_together, own_file, strategy_files, unchecked
+from pydantic import ValidationError
+
+from pipelines.authored import as_written, beneath, changed_together, merged, own_file, strategy_files, unchecked
 from pipelines.configuration_text import as_toml, strategy_toml
-from pipelines.place import Place
+from pipelines.place import Place, context
 from trading.config.models import DeskSettings
 from trading.config.strategies import StrategySettings
 from trading.errors import ConfigError, UsageError
@@ -48,8 +52,31 @@ def _desk(where: Place, settings: DeskSettings) -> dict[Path, bytes]:
     if file != where.desk_file:
         raise UsageError(f"{file} is YAML, which is not written into. Make it desk.toml, or change it by hand.")
     values = settings.model_dump(mode="json", by_alias=True)
-    return {file: as_toml({"settings": values, "configuration": settings.content_hash(),
+    said = _differing(values, _beneath(where, settings.environment))
+    said |= {name: values[name] for name in ("schema", "environment", "strategies")}
+    return {file: as_toml({"settings": said, "configuration": settings.content_hash(),
                            "environment": settings.environment}).encode()}  # fmt: skip
+
+
+def _beneath(where: Place, environment: str) -> Mapping[str, Any]:
+    """All settings without the home's own file; none where the files under it are nothing by themselves."""
+    values = {**merged(beneath(where, environment)), "environment": environment}
+    try:
+        return DeskSettings.model_validate(values, context=context(where)).model_dump(mode="json", by_alias=True)
+    except ValidationError:
+        return {}
+
+
+def _differing(values: Mapping[str, Any], under: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the values is not there already, section by section."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and isinstance(under.get(name), Mapping):
+            inner = _differing(value, under[name])
+            found |= {name: inner} if inner else {}
+        elif name not in under or value != under[name]:
+            found[name] = value
+    return found
 
 
 def _strategies(where: Place, settings: DeskSettings) -> Iterator[tuple[Path, bytes]]:

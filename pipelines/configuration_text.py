@@ -20,7 +20,8 @@ def as_toml(found: Mapping[str, Any]) -> str:
     strategies = [each["name"] for each in settings.pop(READ, ())] if "schema" in settings else []
     if "schema" in settings:
         settings = {"schema": settings.pop("schema"), **settings}
-        settings["symbols"] = {key: each for key, each in settings["symbols"].items() if key != "table_sha256"}
+        if "symbols" in settings:
+            settings["symbols"] = {key: each for key, each in settings["symbols"].items() if key != "table_sha256"}
     text = tomlkit.dumps(_nested({path: _without_none(value) for path, value in settings.items()}))
     tail = f"\n# strategies as read: {', '.join(strategies)} (daybook config show strategies)\n" if strategies else ""
     return f"# configuration {found['configuration']}, environment {found['environment']}\n{text}{tail}"

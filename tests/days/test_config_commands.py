@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -408,6 +409,18 @@ def test_files_that_cannot_say_a_version_stay_as_they_are(home: Path, daybook: R
         configuration.rollback(small, with_table, "x")
     assert (lost(place(home)), (home / "t.csv").exists()) == (0.02, False)
     assert not [*home.glob("*before-version*")], "nothing was changed, so nothing is kept beside"
+
+
+def test_a_rollback_in_development_writes_only_what_the_files_beneath_do_not_say(home: Path) -> None:
+    where = place(home)
+    for fraction in (0.03, 0.02):
+        (home / "desk.toml").write_text(f"schema = 2\n[risk]\nmax_daily_loss_fraction = {fraction}\n")
+        configuration.apply(where, "another stop")
+    first = configuration.history(where)[-2]
+    configuration.rollback(where, first.number, "as it was")
+    said = tomllib.loads((home / "desk.toml").read_text())
+    assert said == {"schema": 2, "environment": "development", "risk": {"max_daily_loss_fraction": 0.03}}
+    assert read_settings(place(home, "services")).data.storage.ledger.store == "mongodb", "its own file still counts"
 
 
 def test_a_rollback_in_development_that_is_killed_leaves_the_files_whole(home: Path) -> None:
