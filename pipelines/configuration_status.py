@@ -38,6 +38,7 @@ from trading.ports import Configurations, Ledger
 
 WATCHED = "watched.json"  # of the folder config: what the watcher saw last
 SHOWN = 20  # changes and faults that are listed
+_NO_SNAPSHOT = {"snapshot": None, "snapshot_bytes": None, "symbols": None, "open_ms": None}
 
 
 # --- the port ---------------------------------------------------------------------------------------------------------
@@ -105,7 +106,8 @@ def status(where: Place) -> dict[str, Any]:
     return {
         **_in_force(found, versions(book)),
         **_against(found),
-        **_costs(where),
+        **_live(where, found),
+        **(_costs(where) if found.in_force or found.damaged else {**_costs(where), **_NO_SNAPSHOT}),
         **watched(where),
         **moved,
         "notes": _notes(where),
@@ -126,6 +128,7 @@ def metrics(found: Mapping[str, Any]) -> str:
         if found[name] is not None:
             tell(found[name] / 1000)
     made.drifted(found["drift"])
+    made.watched(found["watcher"] != "none")
     if found["breaker"]:
         made.breaker(found["breaker"])
     return made.text()
@@ -138,6 +141,19 @@ def _healed(where: Place) -> dict[str, Any]:
     except ConfigError as cause:
         return {"healed": None, "not_healed": str(cause)}
     return {"healed": moved.number if moved else None, "not_healed": None}
+
+
+def _live(where: Place, found: Standing) -> dict[str, Any]:
+    """Whether live orders could be sent now, and why, or why not."""
+    if found.environment != "production" or found.in_force is None:
+        return {"live": False, "live_why": f"no configuration of production is in force ({found.environment})"}
+    from pipelines.live import status as live_status
+
+    try:
+        told = live_status(where)
+    except DaybookError as cause:
+        return {"live": False, "live_why": " ".join(str(cause).split())}
+    return {"live": told["live"], "live_why": " ".join(str(told["why"]).split())}
 
 
 def _notes(where: Place) -> list[str]:
@@ -212,16 +228,15 @@ def _of_the_files(where: Place) -> dict[str, Any]:
 
 
 def _of_the_snapshot(where: Place) -> dict[str, Any]:
-    nothing = {"snapshot": None, "snapshot_bytes": None, "symbols": None, "open_ms": None}
     try:
         pointer = compiled_files(where).pointer()
         if pointer is None:
-            return nothing
+            return _NO_SNAPSHOT
         began = time.perf_counter()
         found = compiled_files(where).open(pointer.snapshot)
         opened = time.perf_counter() - began
     except DaybookError:
-        return nothing
+        return _NO_SNAPSHOT
     size = snapshot_bytes(where, found)
     return {"snapshot": pointer.snapshot, "snapshot_bytes": size, "symbols": len(found), "open_ms": _ms(opened)}
 
@@ -283,6 +298,8 @@ def watched(where: Place) -> dict[str, Any]:
     seen = _read(where.home / FOLDER / WATCHED)
     alive = isinstance(seen.get("process"), int) and _is_alive(seen["process"])
     names = ("looked_at", "outcome", "refusals", "last_refusal", "watched_version")
+    if seen.get("outcome") in ("same", "applied", "drift"):  # files are right again
+        seen = {**seen, "last_refusal": None}
     return {
         "watcher": f"process {seen['process']}" if alive else "none",
         "breaker": seen.get("breaker") if alive else None,

@@ -8,9 +8,10 @@ becomes of files (`configuration_examination.py`), or the command line (`command
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import datetime
-from threading import Event, Lock
+from signal import SIGTERM, signal
+from threading import Event, Lock, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.authored import authored
@@ -24,15 +25,16 @@ from pipelines.settings import refuse_no_desk
 from pipelines.telemetry import structured_log
 from pipelines.wiring import notifier, utc_now
 from resources.config_compiler import ConfigCompiler
-from resources.config_metrics import ConfigurationMetrics, Measured
+from resources.config_metrics import ConfigurationMetrics
 from resources.config_watcher import Observer, Pace, Watcher
 from trading.config.breaker import BreakerLimits, State
 from trading.config.change_events import Changed, Differences, Examined
 from trading.config.in_force import InForce, Version
+from trading.config.measured import Measured
 from trading.config.models import DeskSettings
-from trading.config.operations import ChangeSettings, OperationSettings
+from trading.config.operations import ChangeSettings, NotifierSettings, OperationSettings
 from trading.config.snapshot import Snapshot
-from trading.errors import ConfigError
+from trading.errors import ConfigError, StoreUnavailable
 from trading.ports import Cache, Notice, Notifier
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # changes or faults on the screen
 METRICS = "configuration.prom"  # of the folder logs
+WRITTEN_S = 30.0  # how often it is written anew though nothing happens: a figure in it is an age
 
 
 class Watched(NamedTuple):
@@ -84,32 +87,46 @@ def watching(
 
 
 def watch(
-    where: Place, say: Callable[[str], None], stopped: Event | None = None, metrics_port: int | None = None
+    where: Place,
+    say: Callable[[str], None],
+    stopped: Event | None = None,
+    metrics_port: int | None = None,
+    written_s: float = WRITTEN_S,
 ) -> None:
     """Watches until `stopped` is set or the process is interrupted, and says what happens, a line each. With
-    `metrics_port`, figures are served to this machine at it. Raises as `watching`, and UsageError where the port is
-    taken."""
+    `metrics_port`, figures are served to this machine at it; every `written_s` seconds they are written anew. Raises as
+    `watching`, and UsageError where the port is taken."""
     refuse_no_desk(where)
     ended, kept = stopped or Event(), _Kept(where)
-    with watching(where, say, [kept]) as found:
+    with closing(kept), _ended_by_signal(ended), watching(where, say, [kept]) as found:
         kept.begin(found)
-        served: AbstractContextManager[Any] | None = found.metrics.served(metrics_port) if metrics_port else None
+        served: AbstractContextManager[Any] = found.metrics.served(metrics_port) if metrics_port else nullcontext()
         found.watcher.subscribe(lambda event: _say_changed(event, say), name="screen")
         now = found.in_force.now
         say(f"version {now.number} is in force ({now.snapshot.environment}, {now.snapshot.configuration_hash[:12]})")
         say(f"{_rule(where, now)}; Ctrl-C ends it")
-        if served is None:
-            _wait(ended)
-            return
         with served:
-            _wait(ended)
+            _wait(ended, kept, written_s)
 
 
-def _wait(ended: Event) -> None:
-    try:
-        ended.wait()
-    except KeyboardInterrupt:
+def _wait(ended: Event, kept: _Kept, written_s: float) -> None:
+    with suppress(KeyboardInterrupt):
+        while not ended.wait(written_s):
+            with suppress(StoreUnavailable):  # a full disk ends no watcher
+                kept.write_anew()
+
+
+@contextmanager
+def _ended_by_signal(ended: Event) -> Iterator[None]:
+    """SIGTERM ends it as Ctrl-C does, where this is the thread that hears signals."""
+    if current_thread() is not main_thread():
+        yield
         return
+    before = signal(SIGTERM, lambda *_: ended.set())
+    try:
+        yield
+    finally:
+        signal(SIGTERM, before)
 
 
 def _rule(where: Place, now: Version) -> str:
@@ -192,11 +209,17 @@ class _Told:
         """As the port, but that it raises ConfigError where the address refers to what is not set."""
         if self._told is not None and notice.level == "error":
             self._told(f"{notice.title}: {notice.text}")
-        return self._notifier().notify(notice)
+        chosen = self._chosen()
+        if self._told is not None and chosen.webhook is None and chosen.webhook_url is None:
+            return True  # the log would say on the same screen what stands there already
+        return notifier(chosen, self._where).notify(notice)
 
     def _notifier(self) -> Notifier:
+        return notifier(self._chosen(), self._where)
+
+    def _chosen(self) -> NotifierSettings:
         section = self._in_force.now.snapshot.section("operations")
-        return notifier(OperationSettings.model_validate_json(section).notifier, self._where)
+        return OperationSettings.model_validate_json(section).notifier
 
 
 class _Screen:
@@ -210,6 +233,8 @@ class _Screen:
         before, self._last = self._last, _bare(found)
         if found.outcome in _SAID and self._last != before:
             self._say(f"{_SAID[found.outcome]} {_few(found.said)}")
+        elif found.outcome == "same" and before.outcome in _SAID:
+            self._say("the files are right again: as in force")
         for note in found.notes if found.notes != before.notes else ():
             self._say(f"note: {note}")
 
@@ -290,7 +315,21 @@ class _Kept:
     def begin(self, found: Watched) -> None:
         """Writes both from now on."""
         self._metrics = found.metrics
+        self._metrics.watched(True)
         self.took(found.in_force.now)
+
+    def write_anew(self) -> None:
+        """Writes the figures again: ages grow though nothing happens. Raises StoreUnavailable."""
+        with self._alone:
+            if self._metrics is not None:
+                self._metrics.write(self._file)
+
+    def close(self) -> None:
+        """Leaves figures that say that nobody watches any more."""
+        if self._metrics is not None:
+            self._metrics.watched(False)
+            with suppress(StoreUnavailable):
+                self.write_anew()
 
     def examined(self, found: Examined) -> None:
         """Files were looked at."""

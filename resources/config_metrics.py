@@ -51,6 +51,10 @@ class ConfigurationMetrics:
         self._bytes = self._gauge("snapshot_bytes", "Size of the compiled snapshot in force, bytes.")
         self._symbols = self._gauge("symbols", "Symbols of the snapshot in force.")
         self._drift = self._gauge("drift", "1 where files, what is in force and what was signed differ, else 0.")
+        self._began = self._gauge(
+            "in_force_timestamp_seconds", "When this configuration came into force, seconds since 1970 (UTC)."
+        )
+        self._watched = self._gauge("watched", "1 while a process watches the files and writes this, else 0.")
         self._gauge("age_seconds", "Seconds since this configuration came into force.").set_function(self.age_seconds)
         self._breaker = Enum(
             f"{PREFIX}_breaker", "The circuit breaker of changes.", states=list(BREAKER), registry=self.registry
@@ -74,6 +78,7 @@ class ConfigurationMetrics:
         self._symbols.set(found.symbols)
         self._named.info({"hash": found.configuration, "environment": found.environment})
         self._since = found.since
+        self._began.set(found.since.timestamp())
 
     def reloaded(self, found: Measured) -> None:
         """Another configuration came into force."""
@@ -91,6 +96,12 @@ class ConfigurationMetrics:
     def breaker(self, state: str) -> None:
         """The breaker's state: one of BREAKER. Raises ValueError on another."""
         self._breaker.state(state)
+
+    def watched(self, watches: bool) -> None:
+        """Whether a process watches. Where none does any more, no breaker holds anything back."""
+        self._watched.set(1.0 if watches else 0.0)
+        if not watches:
+            self._breaker.state("closed")
 
     # --- who reads it -------------------------------------------------------------------------------------------------
     def age_seconds(self) -> float:

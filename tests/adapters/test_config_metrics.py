@@ -142,3 +142,21 @@ def test_a_file_that_cannot_be_written_is_said(metrics: ConfigurationMetrics, tm
     (tmp_path / "logs").write_text("a file where a folder should be")
     with pytest.raises(StoreUnavailable, match="cannot be written"):
         metrics.write(tmp_path / "logs" / "configuration.prom")
+
+
+def test_when_it_came_into_force_is_a_moment_that_does_not_grow_stale(
+    metrics: ConfigurationMetrics, clock: Clock
+) -> None:
+    metrics.first(FIRST)
+    clock.at += timedelta(hours=5)
+    assert figures(metrics.text())["in_force_timestamp_seconds"] == 1_709_931_600  # 2024-03-08 21:00 UTC
+
+
+def test_where_nobody_watches_any_more_no_breaker_is_open(metrics: ConfigurationMetrics) -> None:
+    metrics.watched(True)
+    metrics.breaker("open")
+    found = figures(metrics.text())
+    assert (found["watched"], found["breaker{daybook_configuration_breaker=open}"]) == (1, 1)
+    metrics.watched(False)
+    found = figures(metrics.text())
+    assert (found["watched"], found["breaker{daybook_configuration_breaker=open}"]) == (0, 0)

@@ -303,6 +303,28 @@ watch(place(Path(sys.argv[1])), lambda line: print(line, flush=True))
 """
 
 
+def test_it_says_everything_once_and_that_files_are_right_again(new_desk: Callable[..., Desk], root: Path) -> None:
+    desk = new_desk(environment="paper")
+    desk.save(0.05)
+    apply(desk.where, "the test says so")
+    command = [sys.executable, "-c", WATCH, str(desk.where.home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.readline()
+        desk.save("'x'")  # type: ignore[arg-type]
+        assert process.stdout.readline().startswith("REFUSED, and the old configuration stays in force: ")
+        desk.save(0.05)
+        assert process.stdout.readline() == "the files are right again: as in force\n"
+        figures = desk.where.home / "logs" / "configuration.prom"
+        assert "daybook_configuration_watched 1.0" in figures.read_text()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SOON_S) == 0
+        assert process.stderr.read() == ""
+        assert "daybook_configuration_watched 0.0" in figures.read_text()
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_the_command_says_what_happens_and_leaves_no_process(
     how: int, new_desk: Callable[..., Desk], root: Path
@@ -356,3 +378,18 @@ def test_it_ends_when_told_to(new_desk: Callable[..., Desk]) -> None:
     seen = json.loads((desk.where.home / "config" / "watched.json").read_text())
     assert (seen["process"], seen["watched_version"], seen["outcome"]) == (os.getpid(), 1, "same")
     assert "daybook_configuration_version 1.0" in (desk.where.home / "logs" / "configuration.prom").read_text()
+
+
+def test_figures_are_written_anew_though_nothing_happens(new_desk: Callable[..., Desk]) -> None:
+    desk, ended = new_desk(), threading.Event()
+    desk.save(0.05)
+    thread = threading.Thread(target=watch, args=(desk.where, desk.said.append, ended), kwargs={"written_s": 0.05})
+    thread.start()
+    file = desk.where.home / "logs" / "configuration.prom"
+    eventually(lambda: desk.heard("Ctrl-C ends it") and file.exists())
+    threading.Event().wait(1.0)  # the look at the beginning is over
+    before = file.stat().st_ino, file.stat().st_mtime_ns
+    eventually(lambda: (file.stat().st_ino, file.stat().st_mtime_ns) != before)
+    ended.set()
+    thread.join(SOON_S)
+    assert "daybook_configuration_watched 0.0" in file.read_text()

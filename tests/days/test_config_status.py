@@ -163,8 +163,10 @@ def test_a_watcher_that_died_is_not_taken_for_one_that_watches(home: Path) -> No
     assert (found["watcher"], found["breaker"]) == ("none", None)
     assert found["last_refusal"]["said"] == ["wrong."]
     again = WatchedFile(place(home))
+    again.examined(Examined("failed", said=("the disk is full.",)))
+    assert watched(place(home))["last_refusal"]["said"] == ["wrong."], "kept until files are right again"
     again.examined(Examined("same"))
-    assert watched(place(home))["last_refusal"]["said"] == ["wrong."], "kept until there is another"
+    assert watched(place(home))["last_refusal"] is None
 
 
 def test_a_home_that_nobody_watches(home: Path) -> None:
@@ -297,3 +299,16 @@ def test_a_change_is_made_again_by_the_run_that_the_sensor_asks_for(desk: Path, 
     assert {name for name in after if after[name] != before.get(name)} == {"correlation", "covariance"}
     events = result.get_asset_materialization_events()
     assert {event.asset_key.to_user_string() for event in events} == {"correlation", "covariance"}
+
+
+def test_what_development_left_is_not_in_force_on_paper(tmp_path: Path, daybook: Callable[..., Any]) -> None:
+    """Its snapshot is not shown as if it were, and who expects nothing in force is told which number to give."""
+    (tmp_path / "desk.toml").write_text("schema = 2\n")
+    assert daybook("config", "apply", "--reason", "first", "--home", tmp_path).code == 0
+    (tmp_path / "desk.toml").write_text('schema = 2\nenvironment = "paper"\n')
+    found = daybook("config", "status", "--home", tmp_path, "--json").document
+    assert [found[name] for name in ("version", "snapshot", "symbols", "live")] == [None, None, None, False]
+    words = ("config", "apply", "--reason", "x", "--home", tmp_path, "--expected")
+    ended = daybook(*words, "0")
+    assert (ended.code, "--expected 1 replaces it" in ended.err) == (2, True), ended.err
+    assert daybook(*words, "1").code == 0
