@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -502,3 +503,11 @@ def test_an_old_ledger_that_was_tampered_with_is_left_alone(mongo_database: str,
         ledger.migrate()
     assert database.list_collection_names() == ["journal"]
     ledger.close()
+
+
+def test_a_process_has_no_more_connections_than_it_may(mongo_database: str) -> None:
+    """The driver's own pool is what holds to it: sixteen readers at once come through two connections."""
+    ledger = MongoLedger(mongo_database, max_connections=2)
+    with ThreadPoolExecutor(16) as many:
+        assert set(many.map(lambda _: ledger.sequence(), range(64))) == {0}
+    assert ledger._client().options.pool_options.max_pool_size == 2

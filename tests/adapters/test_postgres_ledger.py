@@ -420,3 +420,14 @@ def test_a_fork_does_not_speak_on_its_parents_connection(ledger: PostgresLedger)
     os.waitpid(child, 0)
     assert ledger.record([fill(3)]).new == 1
     assert held(ledger) == 3
+
+
+def test_a_process_has_no_more_connections_than_it_may(postgres_uri: str) -> None:
+    from resources.postgres_connections import Connections
+
+    two = Connections(postgres_uri, timeout_s=0.2, most=2)
+    with two.lent(), two.lent(), pytest.raises(StoreBusy, match=r"all 2 connections to .* were in use"), two.lent():
+        pass
+    with two.lent() as again:
+        assert again.execute("select 1").fetchone() == (1,)
+    two.close()

@@ -6,6 +6,7 @@ Belongs here: one desk whose setting is another. Does not belong here: bad confi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -24,8 +25,9 @@ from assets.layers import Sources
 from assets.raw import fetch, followed
 from pipelines import deployments, wiring
 from pipelines.brokers import statement_folder
+from pipelines.configuration import history
 from pipelines.desk import followed_groups
-from pipelines.in_force import tags_of
+from pipelines.in_force import read_document_of, tags_of
 from pipelines.place import located, place, revealed
 from pipelines.settings import read_section, read_settings, write_desk
 from resources.memory import MemoryFrames, MemoryReference, MemoryVendor
@@ -458,3 +460,17 @@ def test_a_password_is_refused_wherever_it_is_found_and_not_repeated(setting: st
     with pytest.raises(ConfigError, match=f"{setting} holds a secret in the clear") as found:
         read_settings(where)
     assert SECRET not in str(found.value)
+
+
+def test_compiled_configurations_are_kept_as_many_as_is_set(tmp_path: Path, daybook: Callable[..., Any]) -> None:
+    """Those of the last minutes are left to whoever compiled them; what they were compiled from is kept for good."""
+    home = tmp_path / "home"
+    for number in range(1, 5):
+        kept = "[data.retention]\nconfigurations = 2\n"
+        where = desk_of(home, f"{PAPER}{kept}[risk]\nmax_daily_loss_fraction = 0.0{number}\n")
+        for file in home.glob("config/snapshots/*"):
+            os.utime(file, (1_000_000_000, 1_000_000_000))
+        assert daybook("config", "apply", "--reason", "another", "--home", home).code == 0
+    assert len(list(home.glob("config/snapshots/*.snapshot"))) == 2
+    documents = [read_document_of(version.configuration, where) for version in history(where)]
+    assert [each.risk.max_daily_loss_fraction for each in documents] == [0.01, 0.02, 0.03, 0.04]
