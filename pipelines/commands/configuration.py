@@ -71,12 +71,13 @@ def _show_notes(found: Mapping[str, Any]) -> None:
 @answering
 def config_schema(where: Place, kind: str, out: Path | None) -> Answer:
     """The JSON schema of a file of settings (desk) or of a strategy, for editors: they complete and explain by it."""
+    from pipelines.configuration_forms import write
     from pipelines.configuration_schema import schema_of_files
 
     found = schema_of_files(kind)
     if out is None:
         return Answer({"kind": kind, "schema": found}, lambda: click.echo(json.dumps(found, indent=2)))
-    out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write(out, (json.dumps(found, indent=2) + "\n").encode())
     return Answer({"kind": kind, "out": str(out)}, lambda: show(f"the JSON schema of {kind} files is in {out}"))
 
 
@@ -138,7 +139,7 @@ _FACTS = ("number", "environment", "configuration", "author", "reason", "restore
 def config_status(where: Place, as_metrics: bool) -> Answer:
     """What is in force, since when and why, whether files and the last close agree with it, and what reading it costs.
 
-    Exit code 1 where something drifted that must be looked at.
+    Exit code 1 where a finding is an error; drift that is a warning, as of changed files on paper, leaves it at 0.
     """
     from pipelines.configuration_status import metrics, status
 

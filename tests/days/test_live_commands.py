@@ -336,6 +336,22 @@ def test_an_edited_file_does_not_hold(live: Callable[..., Any], signed: Path, sp
     assert ended.document["error"] in ("LiveSignatureWrong", "LiveUnreadable")
 
 
+def test_who_ends_a_signature_is_told_to_sign_again(daybook: Callable[..., Any], home: Path, signed: Path) -> None:
+    """By apply and by rollback, once; `config status` says yes before it, and no with the reason after it."""
+    stands = daybook("config", "status", "--home", home, "--json").document
+    assert (stands["live"], stands["live_why"]) == (True, "a signed live configuration is in force")
+    text = (home / "desk.toml").read_text()
+    (home / "desk.toml").write_text(f"{text}[risk]\nmax_daily_loss_fraction = 0.04\n")
+    done = daybook("config", "apply", "--reason", "calm", "--home", home)
+    ended = "the live signature of version 1 has ended: sign again with `daybook live sign`"
+    assert ended in " ".join(done.out.split()), done.out
+    stands = daybook("config", "status", "--home", home, "--json").document
+    assert (stands["live"], "\n" in stands["live_why"]) == (False, False)
+    assert stands["live_why"] == daybook("live", "status", "--home", home, "--json").document["why"]
+    back = daybook("config", "rollback", "1", "--reason", "back", "--home", home, "--json").document
+    assert (back["ok"], back["notes"]) == (True, []), "it had ended before"
+
+
 def test_people_are_told_in_words(daybook: Callable[..., Any], home: Path) -> None:
     ended = daybook("live", "status", "--home", home)
     assert ended.code == 0
