@@ -341,5 +341,5 @@ def _refuse_unexpected(standing: Standing, expected: int | None) -> None:
     if expected is not None and expected != now:
         raise StaleVersion(
             f"version {expected} was to be replaced, and version {now} is in force: nothing was changed. See `daybook "
-            "config history` and `daybook config diff`, and decide again."
+            f"config history` and `daybook config diff`, and decide again: --expected {now} replaces it."
         )

@@ -107,6 +107,18 @@ def status(where: Place) -> dict[str, Any]:
     return {**about, **found, "key_ring": str(live_keys.ring(where)), "trusted_keys": _names(where)}
 
 
+def ended_by(where: Place, version: VersionRecord) -> tuple[str, ...]:
+    """What to say of the live signature that a version ended: that of the version before it."""
+    try:
+        signed = live_keys.live_file(where).read().terms.number
+    except LiveRefused:
+        return ()
+    if signed != version.number - 1:
+        return ()
+    again = ": sign again with `daybook live sign`" if version.environment == PRODUCTION else ""
+    return (f"the live signature of version {signed} has ended{again}",)
+
+
 def key_of(given: str | None) -> dict[str, Any]:
     """A key's id, and its public part as a key ring keeps it. Raises LiveKeyUnusable."""
     public = live_keys.signing_key(given).public()

@@ -94,7 +94,7 @@ def apply_config(where: Place, reason: str, author: str | None, expected: int | 
     """
     from pipelines import configuration
 
-    return _applied(configuration.apply(where, reason, author, expected))
+    return _applied(where, configuration.apply(where, reason, author, expected))
 
 
 @config.command(name="rollback")
@@ -111,13 +111,15 @@ def rollback_config(where: Place, number: int, reason: str, author: str | None, 
     from pipelines import configuration
 
     refuse_no_desk(where)
-    return _applied(configuration.rollback(where, number, reason, author, expected))
+    return _applied(where, configuration.rollback(where, number, reason, author, expected))
 
 
-def _applied(done: Any) -> Answer:
+def _applied(where: Place, done: Any) -> Answer:
     from pipelines.configuration_views import told
+    from pipelines.live import ended_by
 
-    found = {"new": done.new, **told(done.version), "notes": list(done.notes)}
+    ended = ended_by(where, done.version) if done.new else ()
+    found = {"new": done.new, **told(done.version), "notes": [*done.notes, *ended]}
 
     def shown() -> None:
         if not done.new:
