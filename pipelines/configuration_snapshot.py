@@ -14,13 +14,13 @@ from trading.config.snapshot_facts import Fact
 from trading.config.symbol_columns import SymbolColumns
 
 
-def compiled_settings(settings: DeskSettings, columns: SymbolColumns, shards: int = 1) -> bytes:
+def compiled_settings(settings: DeskSettings, columns: SymbolColumns) -> bytes:
     """The bytes of a snapshot: equal settings and columns give equal bytes. Every section of the settings is in it as
-    canonical JSON, under its name. Raises ConfigError."""
+    canonical JSON, under its name; symbols in as many shards as the settings say. Raises ConfigError."""
     document = settings.model_dump(mode="json", by_alias=True)
     sections = {name: json.dumps(section, sort_keys=True, separators=(",", ":")).encode()
                 for name, section in document.items()}  # fmt: skip
-    return compiled(columns, sections, facts_of(settings), shards)
+    return compiled(columns, sections, facts_of(settings), settings.operations.changes.shards)
 
 
 def facts_of(settings: DeskSettings) -> dict[str, Fact]:

@@ -474,3 +474,15 @@ def test_compiled_configurations_are_kept_as_many_as_is_set(tmp_path: Path, dayb
     assert len(list(home.glob("config/snapshots/*.snapshot"))) == 2
     documents = [read_document_of(version.configuration, where) for version in history(where)]
     assert [each.risk.max_daily_loss_fraction for each in documents] == [0.01, 0.02, 0.03, 0.04]
+
+
+def test_a_compiled_configuration_has_as_many_shards_as_is_set(tmp_path: Path, daybook: Callable[..., Any]) -> None:
+    home = tmp_path / "home"
+    of_gold = "[symbols.symbols.GOLD]\nmax_position_contracts = 7\n"
+    for shards in (1, 5):
+        where = desk_of(home, f"{PAPER}[operations.changes]\nshards = {shards}\n{of_gold}")
+        assert daybook("config", "apply", "--reason", "laid out anew", "--home", home).code == 0
+        snapshot = wiring.compiled_files(where).version().snapshot
+        assert snapshot.shards == shards
+        assert (snapshot.position_limit("GOLD"), snapshot.position_limit("CORN")) == (7, 500)
+        assert sum(len(snapshot.shard(number)) for number in range(shards)) == len(snapshot)

@@ -53,6 +53,9 @@ class ChangeSettings(StrictSettings):
     max_changes_per_minute: int = Field(30, ge=1, le=10_000, description="more changes than this, and none is taken")
     max_refusals_per_minute: int = Field(10, ge=1, le=10_000, description="the same of refused ones")
     pause_seconds: float = Field(60.0, ge=1, le=86_400, description="how long none is taken then, seconds")
+    shards: int = Field(
+        1, ge=1, le=256, description="parts, by a hash of the symbol, that a compiled configuration is laid out in"
+    )
     validation_timeout_seconds: float = Field(30.0, ge=1, le=600, description="how long checking one may take, seconds")
     validation_memory_mb: float = Field(2_000.0, ge=200, le=1e6, description="memory that checking one may take, MB")
 
