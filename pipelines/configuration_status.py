@@ -22,7 +22,7 @@ from pipelines.configuration import healed, proposed
 from pipelines.configuration_history import compiled_files, ledger_in_force, ledger_of
 from pipelines.configuration_snapshot import compiled_settings
 from pipelines.in_force import FOLDER, documents, in_force_settings
-from pipelines.place import Place
+from pipelines.place import Place, strange_variables
 from pipelines.settings import classified, refuse_no_desk
 from pipelines.symbols import columns_of
 from pipelines.wiring import LEDGER_FILE, configuration_metrics, no_ledger, signed_blobs, utc_now
@@ -159,9 +159,10 @@ def _live(where: Place, found: Standing) -> dict[str, Any]:
 def _notes(where: Place) -> list[str]:
     """What the files say that is allowed, and perhaps not meant; nothing where they are wrong: a finding says why."""
     try:
-        return list(proposed(where).notes)
+        found = proposed(where)
+        return [*found.notes, *strange_variables(found.settings)]
     except DaybookError:
-        return []
+        return strange_variables()
 
 
 def _ledger(where: Place) -> Ledger:

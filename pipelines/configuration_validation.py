@@ -23,7 +23,7 @@ from pipelines.authored import (
     unchecked,
 )
 from pipelines.configuration import proposed
-from pipelines.place import Place, context, project_folder
+from pipelines.place import Place, context, project_folder, strange_variables, unset_secrets
 from pipelines.symbols import columns_of
 from trading.config.documents import Document, place_of
 from trading.config.models import DeskSettings
@@ -44,7 +44,7 @@ def validated(where: Place) -> dict[str, Any]:
         "files": [str(file) for file in found.files],
         "symbols": len(columns_of(found.settings, found.table, where)),
         "strategies": list(found.settings.trading.strategies),
-        "notes": list(found.notes),
+        "notes": [*found.notes, *strange_variables(found.settings), *unset_secrets(found.settings)],
         "faults": [],
         "count": 0,
         "exit_code": 0,

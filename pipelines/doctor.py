@@ -16,6 +16,7 @@ from typing import Any
 
 from pipelines import deployments
 from pipelines.mishaps import explained
+from pipelines.place import strange_variables
 from pipelines.settings import Place, read_settings
 from trading.errors import DaybookError
 from trading.ports import Health
@@ -60,7 +61,9 @@ def _asked(check: Callable[[Place], Health], where: Place) -> Health:
 
 # --- what is examined -------------------------------------------------------------------------------------------------
 def _settings(where: Place) -> Health:
-    return Health(True, "toml", f"configuration {read_settings(where).content_hash()[:12]}")
+    settings = read_settings(where)
+    found = f"configuration {settings.content_hash()[:12]}"
+    return Health(True, "toml", found, " ".join(strange_variables(settings)))
 
 
 def _ledger(where: Place) -> Health:

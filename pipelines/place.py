@@ -14,14 +14,23 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pydantic import BaseModel
+
 from resources.config_documents import read_bounded
 from trading.config.ceilings import CEILINGS, Ceilings
 from trading.config.documents import DocumentCeilings
+from trading.config.refusals import did_you_mean
 from trading.config.settings import ROOTS, TIMEZONES, Secret
 from trading.errors import ConfigError
 
 DEPLOYMENTS = ("local", "services")
 ENVIRONMENTS = ("development", "paper", "production")
+VARIABLES = (  # with those of ceilings, all that are read
+    *("DAYBOOK_HOME", "DAYBOOK_DEPLOYMENT", "DAYBOOK_BACKUPS", "DAYBOOK_SIGNING_KEY", "DAYBOOK_LIVE_KEYS"),
+    *("DAYBOOK_LIVE_KEY", "DAYBOOK_PKCS11_MODULE", "DAYBOOK_PKCS11_PIN_FILE", "DAYBOOK_PKCS11_PIN"),
+    *("DAYBOOK_ENVIRONMENT", "DAYBOOK_ROOTS"),
+    *(f"DAYBOOK_MAX_{each.name.upper()}" for each in fields(Ceilings)),
+)
 PROJECT = Path(__file__).resolve().parents[1]
 SHIPPED = PROJECT / "daybook_data"
 LARGEST_SECRET = 16_384  # bytes
@@ -126,6 +135,26 @@ def _is_timezone(name: str) -> bool:
 def document_ceilings(where: Place) -> DocumentCeilings:
     """How large one file may be."""
     return DocumentCeilings(max_bytes=where.ceilings.document_bytes)
+
+
+def strange_variables(settings: BaseModel | None = None) -> list[str]:
+    """A sentence for each variable that is called as ours are, and that neither Daybook nor these settings read."""
+    known = {*VARIABLES, *(_referred(settings) if settings is not None else ())}
+    strange = sorted(name for name in os.environ if name.startswith("DAYBOOK_") and name not in known)
+    said = "the environment variable {} is not one of Daybook's own.{}"
+    return [said.format(name, did_you_mean(name, VARIABLES)) for name in strange]
+
+
+def unset_secrets(settings: BaseModel) -> list[str]:
+    """A sentence for each environment variable that settings refer to for a secret, and that is not set here."""
+    missing = [name for name in _referred(settings) if not os.environ.get(name)]
+    return [f"a setting refers to the environment variable {name}, which is not set here." for name in missing]
+
+
+def _referred(section: BaseModel) -> list[str]:
+    if isinstance(section, Secret):
+        return [] if section.env is None else [section.env]
+    return [name for _, value in section if isinstance(value, BaseModel) for name in _referred(value)]
 
 
 def _real(path: str | Path) -> Path:
