@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 from assets.configuration import standing, versions
@@ -129,6 +130,7 @@ def metrics(found: Mapping[str, Any]) -> str:
             tell(found[name] / 1000)
     made.drifted(found["drift"])
     made.watched(found["watcher"] != "none")
+    made.counted(found["reloads"] or 0, found["refusals"] or 0)
     if found["breaker"]:
         made.breaker(found["breaker"])
     return made.text()
@@ -257,13 +259,14 @@ def _ms(seconds: float) -> float:
 # --- what a watcher saw -----------------------------------------------------------------------------------------------
 class WatchedFile:
     """An observer of a watcher that keeps what it saw last in a file of the home, for `status` in another process: the
-    last look, the last refusal, the version it is at, and the breaker."""
+    last look, the last refusal, the version it is at, how often it took another, the most memory it had, and the
+    breaker."""
 
     def __init__(self, where: Place, clock: Callable[[], datetime] = utc_now) -> None:
         self._file, self._clock = where.home / FOLDER / WATCHED, clock
         self._seen: dict[str, Any] = {
             "process": os.getpid(), "breaker": "closed", "looked_at": None, "outcome": None, "refusals": 0,
-            "last_refusal": _last_refusal(self._file), "watched_version": None,
+            "reloads": 0, "memory_mb": None, "last_refusal": _last_refusal(self._file), "watched_version": None,
         }  # fmt: skip
         self._write()
 
@@ -278,7 +281,7 @@ class WatchedFile:
 
     def took(self, version: Version) -> None:
         """Another version was swapped in."""
-        self._seen["watched_version"] = version.number
+        self._seen |= {"watched_version": version.number, "reloads": self._seen["reloads"] + 1}
         self._write()
 
     def breaker(self, state: str) -> None:
@@ -288,6 +291,7 @@ class WatchedFile:
 
     def _write(self) -> None:
         """Replaced as a whole. Not waited for until it is on the disk: it is of no use after a power cut."""
+        self._seen["memory_mb"] = round(getrusage(RUSAGE_SELF).ru_maxrss / 1024, 1)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         draft = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         draft.write_text(json.dumps(self._seen), encoding="utf-8")
@@ -298,7 +302,7 @@ def watched(where: Place) -> dict[str, Any]:
     """What a watcher of this home saw last; that none watches where its process is gone."""
     seen = _read(where.home / FOLDER / WATCHED)
     alive = isinstance(seen.get("process"), int) and _is_alive(seen["process"])
-    names = ("looked_at", "outcome", "refusals", "last_refusal", "watched_version")
+    names = ("looked_at", "outcome", "reloads", "refusals", "last_refusal", "watched_version", "memory_mb")
     if seen.get("outcome") in ("same", "applied", "drift"):  # files are right again
         seen = {**seen, "last_refusal": None}
     return {

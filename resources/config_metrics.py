@@ -89,6 +89,11 @@ class ConfigurationMetrics:
         """A configuration was refused; the old one stays."""
         self._refusals.inc()
 
+    def counted(self, reloads: int, refusals: int) -> None:
+        """So many more of both, as another process counted them."""
+        self._reloads.inc(reloads)
+        self._refusals.inc(refusals)
+
     def drifted(self, differs: bool) -> None:
         """Whether anything drifted when it was last looked at."""
         self._drift.set(1.0 if differs else 0.0)

@@ -23,6 +23,7 @@ from pipelines.configuration_sensor import configuration_changed
 from pipelines.configuration_status import WatchedFile, configurations, status, watched
 from pipelines.deployments import frame_store, ledger
 from pipelines.desk import Desk
+from pipelines.in_force import compiled_files
 from pipelines.settings import place
 from pipelines.signing import verify_signatures
 from trading.config.change_events import Examined
@@ -150,6 +151,20 @@ def test_what_a_watcher_saw_is_told_while_it_lives(home: Path) -> None:
     }  # fmt: skip
     assert (found["looked_at"], found["outcome"]) == (AT.isoformat(), "refused")
     assert [file.name for file in (home / "config").iterdir()] == ["watched.json"]
+    assert found["reloads"] == 0
+    assert found["memory_mb"] > 20, "Python alone has more"
+
+
+def test_figures_of_a_watcher_are_among_those_of_the_status(home: Path, daybook: Run) -> None:
+    applied(daybook, home)
+    seen = WatchedFile(place(home), lambda: AT)
+    for number in (1, 2):
+        seen.took(compiled_files(place(home)).version())
+        assert status(place(home))["reloads"] == number
+    seen.examined(Examined("refused", said=("risk.x is wrong.",)))
+    text = daybook("config", "status", "--home", home, "--metrics").out
+    assert "daybook_configuration_reloads_total 2.0" in text
+    assert "daybook_configuration_refusals_total 1.0" in text
 
 
 def test_a_watcher_that_died_is_not_taken_for_one_that_watches(home: Path) -> None:
