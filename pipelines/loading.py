@@ -15,7 +15,7 @@ from typing import Any
 from pipelines.deployments import bring_reference, frame_store, reference, sole_run, vendor_of
 from pipelines.desk import Desk
 from pipelines.runs import aside, finished, run
-from pipelines.settings import Place, own_settings, read_settings, write_desk
+from pipelines.settings import Place, authored, own_settings, read_settings, write_desk
 from trading.errors import UsageError
 
 Span = tuple[date | None, date | None]
@@ -33,6 +33,7 @@ def load(
 def _load(
     where: Place, vendor: str, source: Path | None, instruments: tuple[str, ...], span: Span, calendar: str | None
 ) -> dict[str, Any]:
+    authored(where)  # a file that is wrong is refused as it was written, before anything is written into it
     _refuse_other_vendor(where, vendor)
     _refuse_other_calendar(where, calendar)
     data: dict[str, Any] = {"vendor": {"name": vendor}, "universe": {"instruments": list(instruments)}}

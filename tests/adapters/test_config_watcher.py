@@ -178,7 +178,7 @@ def test_a_saved_file_comes_into_force(watched: Callable[..., Desk]) -> None:
     eventually(lambda: found.spike() == 6.0)
     assert found.in_force.now.number == 2
     line = eventually(lambda: found.told.said("configuration_in_force"))[0]
-    assert (line["version"], line["before"], line["configuration"]) == (2, 1, "spike 6.0")
+    assert (line["version"], line["before"], line["configuration"]) == (2, 1, desk.called(6.0))
     assert line["ms"] > 0
 
 

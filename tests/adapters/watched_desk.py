@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -27,6 +28,11 @@ def files(home: Path) -> CompiledFiles:
     return CompiledFiles(home / "config")
 
 
+def called(spike: float) -> str:
+    """The hash of a configuration that is this number."""
+    return hashlib.sha256(f"spike {spike}".encode()).hexdigest()
+
+
 def apply(home: Path, spike: float, symbols: tuple[str, ...] = SYMBOLS) -> int:
     """Puts a number in force, of CORN only; gives the version."""
     kept = files(home)
@@ -39,13 +45,13 @@ def apply(home: Path, spike: float, symbols: tuple[str, ...] = SYMBOLS) -> int:
     none = np.zeros(len(symbols), np.uint16)
     columns = SymbolColumns(symbols, ("",), none, ("",), none, fields, np.zeros(len(symbols), np.uint32), {})
     facts = {
-        "configuration_hash": f"spike {spike}", "environment": "development", "base_currency": "USD",
+        "configuration_hash": called(spike), "environment": "development", "base_currency": "USD",
         "capital_base": 1e6, "max_gross_exposure_fraction": 20.0, "max_daily_loss_fraction": 0.05,
     }  # fmt: skip
     sections = {"risk": json.dumps({"spike": spike}).encode()}
     number = now.number + 1 if now else 1
     name = kept.put(compiled(columns, sections, facts))
-    kept.point(Pointer(number, f"spike {spike}", name, "development", "2022-02-25T22:00:00Z"))
+    kept.point(Pointer(number, called(spike), name, "development", "2022-02-25T22:00:00Z"))
     return number
 
 
@@ -68,7 +74,7 @@ def examine(home: Path, applies: bool = True) -> Examined:
         faults.append(f"spike is {spike!r}, but must be a number of 1 or more.")
     if faults:
         return Examined("refused", said=tuple(faults), folders=folders)
-    name = f"spike {spike}"
+    name = called(spike)
     if (now := files(home).pointer()) and now.configuration == name:
         return Examined("same", name, now.number, folders=folders)
     if not applies:

@@ -95,11 +95,11 @@ TAMPERED = {
                 "where number = (select min(number) from journal where kind = 'fill')", "book/trend, entr"),
     "an actor": ("update journal set actor = 'bob' where stream = 'close' and number = 3", "close, entr"),
     "a time": ("update journal set at = replace(at, '+00:00', '+01:00') where stream = 'limits' and number = 1",
-               "limits, entries 1 to 3: not what was recorded"),
+               "limits, entries 1 to 7: not what was recorded"),
     "a time written in another way": ("update journal set at = replace(at, 'T', ' ') where stream = 'limits' and "
-                                      "number = 1", "limits, entries 1 to 3: not what was recorded"),
+                                      "number = 1", "limits, entries 1 to 7: not what was recorded"),
     "a space in a payload": ("update journal set payload = replace(payload, ':', ': ') where stream = 'limits' and "
-                             "number = 1", "limits, entries 1 to 3: not what was recorded"),
+                             "number = 1", "limits, entries 1 to 7: not what was recorded"),
     "the newest entry": ("delete from journal where stream = 'processes' and number = "
                          "(select max(number) from journal where stream = 'processes')",
                          "is the last there is, and the head says"),

@@ -61,6 +61,7 @@ from trading.errors import (
     LiveSignatureWrong,
     LiveUnreadable,
     LiveUnsigned,
+    NotTakenHere,
     PaperOnly,
 )
 from trading.market.instruments import Instrument
@@ -609,7 +610,7 @@ ATTEMPTS: dict[Callable[[Attempt], None], type[DaybookError]] = {
     in_development: PaperOnly,
     files_say_production: PaperOnly,
     files_alone_say_production: ConfigError,
-    the_variable_says_production: ConfigError,
+    the_variable_says_production: NotTakenHere,
     the_variable_says_production_in_development: ConfigError,
     another_port: PaperOnly,
     the_account_is_named_as_paper: BrokerError,

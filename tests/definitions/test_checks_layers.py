@@ -10,7 +10,7 @@ from assets.quality import ASSETS, JUDGED
 from checks import CHECKS
 from resources.duckdb_sql import SqlReader
 from resources.frame_panels import FramePanels
-from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
+from resources.memory import MemoryBlobs, MemoryConfigurations, MemoryFrames, MemoryLedger, MemoryReference
 from trading.config.models import DeskSettings
 from trading.frames import RAW_FX_RATES, VIOLATIONS, to_table
 from trading.ports import Span
@@ -51,6 +51,8 @@ def definitions(frames: MemoryFrames) -> dg.Definitions:
             "reference": MemoryReference(),
             "panels": FramePanels(frames, MemoryReference()),
             "desk": DeskSettings(),
+            "configuration": MemoryConfigurations(DeskSettings()),
+            "signed": MemoryBlobs(),
             "clock": dg.ResourceDefinition.hardcoded_resource(lambda: datetime(2024, 3, 6, tzinfo=UTC)),
         },
     )

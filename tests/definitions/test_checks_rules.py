@@ -10,7 +10,7 @@ import pytest
 from assets.partitions import SESSIONS
 from checks import CHECKS
 from resources.frame_panels import FramePanels
-from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
+from resources.memory import MemoryBlobs, MemoryConfigurations, MemoryFrames, MemoryLedger, MemoryReference
 from trading.book.journal import Event
 from trading.config.models import DeskSettings
 from trading.frames import DATASETS, RAW_BARS, VIOLATIONS, Dataset, to_pandas, to_table
@@ -69,6 +69,8 @@ class Desk:
                 "reference": MemoryReference([SP500]),
                 "panels": FramePanels(self.frames, MemoryReference([SP500])),
                 "desk": DeskSettings(),
+                "configuration": MemoryConfigurations(DeskSettings()),
+                "signed": MemoryBlobs(),
                 "clock": dg.ResourceDefinition.hardcoded_resource(lambda: datetime(2024, 3, 7, tzinfo=UTC)),
             },
         )
@@ -193,7 +195,7 @@ def test_a_range_is_overridden_only_on_all_its_sessions() -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.node_def.name)
 def test_every_check_says_what_it_promises(check: dg.AssetChecksDefinition) -> None:
     for spec in check.check_specs:
-        assert spec.asset_key.path[-1] in DATASETS
+        assert spec.asset_key.path[-1] in {*DATASETS, "signature"}
         assert spec.description
         assert spec.description.endswith(".")
 
