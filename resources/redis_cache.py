@@ -45,7 +45,7 @@ class RedisCache:
         self._opened: Any = None
         self._retry_at = self._log_at = float("-inf")
         self._hits = self._misses = 0
-        self._lock = threading.Lock()
+        self._lock, self._opening = threading.Lock(), threading.Lock()
         self._flights = SingleFlight()
 
     def get(self, key: str) -> bytes | None:
@@ -113,16 +113,17 @@ class RedisCache:
     def _client(self) -> Any:
         from redis import BlockingConnectionPool, Redis
 
-        if self._opened is None:
-            pool = BlockingConnectionPool.from_url(
-                self._url,
-                max_connections=self._max_connections,
-                timeout=self._timeout_s,
-                socket_connect_timeout=self._timeout_s,
-                socket_timeout=self._timeout_s,
-            )
-            self._opened = Redis(connection_pool=pool)
-        return self._opened
+        with self._opening:  # two pools would be twice the connections
+            if self._opened is None:
+                pool = BlockingConnectionPool.from_url(
+                    self._url,
+                    max_connections=self._max_connections,
+                    timeout=self._timeout_s,
+                    socket_connect_timeout=self._timeout_s,
+                    socket_timeout=self._timeout_s,
+                )
+                self._opened = Redis(connection_pool=pool)
+            return self._opened
 
     def _asked(self, question: Callable[[Any], Any], unreachable: Answer) -> Answer:
         """Redis's answer, or `unreachable`."""
