@@ -193,7 +193,7 @@ def copied(home: Path, store: str, name: str) -> Path:
     """A desk with nothing closed, whose book is in a store."""
     made = Path(shutil.copytree(home, home.parent / f"{store}-{name}"))
     with (made / "desk.toml").open("a") as settings:
-        settings.write(f'\n[ledger]\nstore = "{store}"\ntimeout_seconds = {TIMEOUT_S}\n')
+        settings.write(f'\n[data.storage.ledger]\nstore = "{store}"\ntimeout_seconds = {TIMEOUT_S}\n')
     return made
 
 

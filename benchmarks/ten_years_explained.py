@@ -33,7 +33,8 @@ def loaded(home: Path) -> None:
     if found["exit_code"]:
         sys.exit(f"the load failed: {found}")
     own = where.desk_file.read_text()
-    where.desk_file.write_text(f'trading = ["chapter15"]\n{own}\n[capital]\ncapital_base = 250000.0\n')
+    ours = '[trading]\nstrategies = ["chapter15"]\n[trading.capital]\ncapital_base = 250000.0\n'
+    where.desk_file.write_text(f"{own}\n{ours}")
 
 
 def closed(home: Path, first: date) -> tuple[float, int]:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.golden
 SIX = ("CORN", "EDOLLAR", "EUROSTX", "MXP", "US10", "V2X")
 FIRST, LAST = date(2012, 2, 27), date(2022, 2, 25)
 NOW = datetime(2022, 3, 1, tzinfo=UTC)
-SETTINGS = 'trading = ["chapter15"]\n{}\n[capital]\ncapital_base = 250000.0\n'
+SETTINGS = '{}\n[trading]\nstrategies = ["chapter15"]\n[trading.capital]\ncapital_base = 250000.0\n'
 
 
 @pytest.fixture(scope="module")
