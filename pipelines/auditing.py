@@ -22,6 +22,7 @@ from pipelines.settings import Place
 from pipelines.wiring import ledger, reference, utc_now
 from trading.book.close_state import GATES, gate_of
 from trading.book.journal import KINDS, Event
+from trading.config.secrets import refuse_secrets
 from trading.errors import UnknownInstrument, UsageError
 from trading.ports import Entry
 
@@ -151,6 +152,7 @@ def _signed(by: str | None, reason: str | None) -> tuple[str, str]:
         raise UsageError('an override needs a reason, which stands in the journal. Give one with --reason "...".')
     if not who:
         raise UsageError("an override needs a name, which stands in the journal. Give one with --by.")
+    refuse_secrets(by=who, reason=why)
     return who, why
 
 

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from pipelines.place import ENVIRONMENTS, Place, context, document_ceilings, project_folder
 from resources import changed_files
 from resources.config_documents import exists, read_bounded, read_document
-from trading.config.documents import Document, key_text, place_of
+from trading.config.documents import Document, key_text, place_of, shown
 from trading.config.migrations import authored_path, migrated, schema_of
 from trading.config.models import DeskSettings
 from trading.config.refusals import did_you_mean, refusals
@@ -92,6 +92,11 @@ def changed_together(where: Place, files: Mapping[Path, bytes], label: str) -> A
     return changed_files.changed_together(where.home, where.home / NOTES, files, label)
 
 
+def copy_of(file: Path, label: str) -> Path | None:
+    """Where `changed_together` keeps what a file held; None where there is no such file."""
+    return changed_files.copy_of(file, label)
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 def layers(where: Place) -> list[Document]:
     """The desk's documents that there are, in order, each in today's schema. Raises ConfigError as `authored`."""
@@ -141,8 +146,8 @@ def _environment(where: Place, *documents: Document | None) -> str:
         return str(said[-1][1]) if said and isinstance(said[-1][1], str) else "development"
     if said and said[-1][1] != where.environment:
         raise ConfigError(
-            f"DAYBOOK_ENVIRONMENT is {where.environment!r} and environment in {said[-1][0]} is {said[-1][1]!r}. A desk "
-            "is of one environment: unset the variable, or correct the file."
+            f"DAYBOOK_ENVIRONMENT is {where.environment!r} and environment in {said[-1][0]} is {shown(said[-1][1])}. A "
+            "desk is of one environment: unset the variable, or correct the file."
         )
     return where.environment
 

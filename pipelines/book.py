@@ -22,6 +22,7 @@ from trading.book.booking import Entered
 from trading.book.fills import fill_of
 from trading.book.journal import Event
 from trading.book.orders import Fill
+from trading.config.secrets import refuse_secrets
 from trading.errors import UsageError
 from trading.frames import FX_RATES
 
@@ -129,8 +130,10 @@ def _entry(desk: Desk, reason: str, session: date | None = None, by: str | None 
         raise UsageError("what a person enters into the book needs a reason, which is kept. Give one with --reason.")
     if session is not None:
         desk.refuse_non_session(session)
+    who = (by or getpass.getuser()).strip()
+    refuse_secrets(reason=reason, by=who)
     day = session or _open_session(desk)
-    return day, Entered(day, utc_now(), (by or getpass.getuser()).strip())
+    return day, Entered(day, utc_now(), who)
 
 
 def _open_session(desk: Desk) -> date:

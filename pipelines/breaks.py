@@ -15,6 +15,7 @@ from pipelines.wiring import ledger, utc_now
 from trading.book.break_life import Reporter, assigned, closed
 from trading.book.breaks import Break, age_sessions, breaks_of, locked
 from trading.book.journal import NO_HEAD, STREAMS
+from trading.config.secrets import refuse_secrets
 from trading.errors import UsageError
 from trading.ports import Ledger
 
@@ -38,6 +39,7 @@ def assign(where: Place, words: str, owner: str, reason: str | None, by: str | N
     found = _meant(book, words)
     if not owner.strip():
         raise UsageError("who looks after the break? Give a name.")
+    refuse_secrets(owner=owner)
     book.record(assigned(found, owner.strip(), why, _reporter(book, found, who)))
     return {"break_id": found.break_id, "owner": owner.strip(), "by": who, "reason": why}
 
@@ -80,6 +82,7 @@ def _signed(by: str | None, reason: str | None) -> tuple[str, str]:
         raise UsageError('what a person says of a break needs a reason, which is kept. Give one with --reason "...".')
     if not who:
         raise UsageError("what a person says of a break needs a name, which is kept. Give one with --by.")
+    refuse_secrets(by=who, reason=why)
     return who, why
 
 

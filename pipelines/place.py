@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from resources.config_documents import read_bounded
 from trading.config.ceilings import CEILINGS, Ceilings
-from trading.config.documents import DocumentCeilings
+from trading.config.documents import DocumentCeilings, shown
 from trading.config.refusals import did_you_mean
 from trading.config.settings import ROOTS, TIMEZONES, Secret
 from trading.errors import ConfigError
@@ -75,7 +75,7 @@ def place(home: str | Path | None = None, deployment: str | None = None) -> Plac
     folder = _real(home or os.environ.get("DAYBOOK_HOME") or "var")
     chosen = deployment or os.environ.get("DAYBOOK_DEPLOYMENT") or "local"
     if chosen not in DEPLOYMENTS:
-        raise ConfigError(f"deployment {chosen!r} is unknown. Choose one of: {', '.join(DEPLOYMENTS)}.")
+        raise ConfigError(f"deployment {shown(chosen)} is unknown. Choose one of: {', '.join(DEPLOYMENTS)}.")
     backups = os.environ.get("DAYBOOK_BACKUPS") or folder.parent / f"{folder.name}-backups"
     servers = (os.environ.get(name) for name in ("REDIS_URL", "MONGODB_URI", "POSTGRES_URI"))
     key = os.environ.get("DAYBOOK_SIGNING_KEY")
@@ -165,7 +165,7 @@ def _real(path: str | Path) -> Path:
 def _environment() -> str | None:
     given = os.environ.get("DAYBOOK_ENVIRONMENT") or None
     if given is not None and given not in ENVIRONMENTS:
-        raise ConfigError(f"DAYBOOK_ENVIRONMENT is {given!r}. Choose one of: {', '.join(ENVIRONMENTS)}.")
+        raise ConfigError(f"DAYBOOK_ENVIRONMENT is {shown(given)}. Choose one of: {', '.join(ENVIRONMENTS)}.")
     return given
 
 
@@ -188,4 +188,6 @@ def _ceilings(variables: Mapping[str, str]) -> Ceilings:
 def _ceiling(name: str, text: str) -> int:
     if text.isdecimal() and 0 < int(text) <= 2**40:
         return int(text)
-    raise ConfigError(f"{name} is {text!r}, but must be a whole number from 1 to {2**40}. Correct it, or unset it.")
+    raise ConfigError(
+        f"{name} is {shown(text)}, but must be a whole number from 1 to {2**40}. Correct it, or unset it."
+    )

@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from trading.config.secrets import HIDDEN, looks_secret
 from trading.errors import BadInput
 
 STAMP = pa.timestamp("us")  # as in trading.frames, which takes longer to import than most files to read
@@ -187,12 +188,19 @@ def _is_time(text: str, pattern: str | None) -> bool:
 def _check_header(path: Path, header: Sequence[str], columns: Sequence[str], mapping: str = MAPPING) -> None:
     for name in columns:
         if name not in header:
-            found = f"the column is missing; the file has {', '.join(header)}"
+            found = f"the column is missing; the file has {', '.join(map(_told, header))}"
             cure = f"Add it, or map it in {mapping} if the file names it differently."
             raise BadInput(found, where=str(path), row=1, column=name, cure=cure)
     for place, name in enumerate(header):
         if name in header[:place]:
-            raise BadInput("the column is there twice", where=str(path), row=1, column=name, cure="Remove one of them.")
+            raise BadInput(
+                "the column is there twice", where=str(path), row=1, column=_told(name), cure="Remove one of them."
+            )
+
+
+def _told(name: str) -> str:
+    """A column's name in a sentence; one that looks like a secret is not repeated."""
+    return HIDDEN if looks_secret(name) else name
 
 
 def _check_count(path: Path, line: int, header: Sequence[str], fields: Sequence[str]) -> None:

@@ -13,7 +13,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from trading.config.ceilings import within
-from trading.config.settings import PRINTABLE, Code, Column, FilePath, Name, OrNone, Secret, StrictSettings
+from trading.config.settings import (
+    PRINTABLE,
+    Code,
+    Column,
+    FilePath,
+    Name,
+    OrNone,
+    Secret,
+    StrictSettings,
+    refuse_in_the_clear,
+)
 
 Delimiter = Annotated[str, StringConstraints(pattern=r"^[\t !#-~]$")]
 Timeframe = Literal["daily", "intraday"]
@@ -78,7 +88,10 @@ class CsvColumns(StrictSettings):
     delimiter: Delimiter = Field(",", description="field separator")
     encoding: Encoding = Field("utf-8", description="text encoding of the files")
     file_pattern: Annotated[
-        str, StringConstraints(max_length=300, pattern=PRINTABLE), AfterValidator(_file_pattern)
+        str,
+        StringConstraints(max_length=300, pattern=PRINTABLE),
+        AfterValidator(refuse_in_the_clear),
+        AfterValidator(_file_pattern),
     ] = Field(
         r"(?P<instrument>[A-Za-z0-9_]+?)_(?P<contract>\d{8})\.csv",
         description="regular expression of a file name, with groups instrument and contract",

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel, ValidationError
 
 from trading.config.documents import Path, dotted, shown
-from trading.config.secrets import HIDDEN
+from trading.config.secrets import HIDDEN, names_secret
 from trading.config.settings import IN_THE_CLEAR, Secret
 
 LineOf = Callable[[Path], int | str | None]  # of a setting: a line, or `file:line`; None: nobody knows
@@ -45,6 +45,10 @@ BOUNDS = {
     "less_than_equal": ("le", "{} or less"),
     "less_than": ("lt", "less than {}"),
 }
+_READABLE = (
+    "If its value is a secret, it was readable to everybody who could read the file: take it out and change it where "
+    "it is valid."
+)
 _NAMED = re.compile(r"\b[a-z_]+(?:\.[A-Za-z0-9_-]+)+")  # settings in a sentence of a model's own
 
 
@@ -190,6 +194,8 @@ def _unknown(found: Found) -> str:
     *section, name = found.path
     known = _fields(found.owner)
     place = f"[{dotted(tuple(section))}]" if section else "the top"
+    if isinstance(name, str) and names_secret(name):
+        return f"{dotted(found.path)} is not a setting. {_READABLE} Settings of {place} are: {', '.join(known)}."
     near = did_you_mean(name, known) or _elsewhere(found.model, str(name))
     return f"{dotted(found.path)} is not a setting.{near} Settings of {place} are: {', '.join(known)}."
 

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import re
 
+from trading.errors import UsageError
+
 HIDDEN = "not shown here"
 
 _CREDENTIALS = re.compile(r"://[^/?#\s]*@")
 _NAMED = re.compile(
-    r"(?:^|[?&;,\s'\"{(\[])(?:password|passwd|pwd|token|secret|api_?key|access_?key)['\"]?\s*[=:]", re.IGNORECASE
+    r"(?:^|[?&;,\s'\"{(\[])[\w-]*(?:password|passwd|pwd|token|secret|(?:api|access|private)[_-]?key|credentials?"
+    r"|\bauth|authorization)['\"]?\s*[=:]",
+    re.IGNORECASE,
+)
+_ISSUED = re.compile(  # what services that hand out tokens begin them with
+    r"\b(?:[spr]k_(?:live|test)_\w{8}|gh[pousr]_\w{20}|xox[abposr]-\w{4}|AKIA[0-9A-Z]{16}\b|eyJ[\w-]{10,}\.eyJ)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+_NAMES_ONE = re.compile(
+    r"(?:^|_|-)(?:password|passwd|pwd|passphrase|token|secret|(?:api|access|private)[_-]?key|credentials?)s?$",
+    re.IGNORECASE,
 )
 _HOOKS = re.compile(  # addresses that whoever knows them may write to
     r"hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot"
@@ -29,9 +41,26 @@ _LONG, _MIXED = 20, 6  # characters of a part of a path, and runs of small lette
 def looks_secret(text: str) -> bool:
     """Whether a text holds a password, a token, or an address that is one: of a known service of hooks, or with a part
     of its path that nobody would write by hand."""
-    if _CREDENTIALS.search(text) or _NAMED.search(text) or _HOOKS.search(text):
+    if any(form.search(text) for form in (_CREDENTIALS, _NAMED, _ISSUED, _HOOKS)):
         return True
     return any(_made_up(part) for path in _ADDRESS.findall(text) for part in path.split("/"))
+
+
+def names_secret(name: str) -> bool:
+    """Whether a setting is called as one that holds a secret: `password`, `api_key`, `gateway_token`."""
+    return bool(_NAMES_ONE.search(name))
+
+
+def refuse_secrets(**said: str) -> None:
+    """Raises UsageError, naming the option and not repeating it, where what a person says for the journal looks like a
+    secret: what stands there stands there for good, and in every backup."""
+    for option, text in said.items():
+        if looks_secret(text):
+            raise UsageError(
+                f"--{option} looks like it holds a password, a token or an address that is one, and what stands in the "
+                f"journal cannot be taken out: it is {HIDDEN}, and nothing was recorded. Say it without; if it is a "
+                "secret, change it: a shell keeps what was typed."
+            )
 
 
 def _made_up(part: str) -> bool:

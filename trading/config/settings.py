@@ -28,6 +28,10 @@ _HIDDEN = (
     "a secret in the clear. Put it into an environment variable or a file, and write { env = 'NAME' } or "
     "{ file = 'path' } in its place"
 )
+_SPOKEN = (
+    "a secret in the clear: what stands there stands in the history, in snapshots and in backups for good. Take it "
+    "out, and change it where it is valid: it was readable"
+)
 _SECRET_ADDRESS = (
     "a secret in the clear: whoever knows the address can write to it. Take it out, put it into an environment "
     "variable or a file, and write operations.notifier.webhook = { env = 'NAME' } or { file = 'path' }"
@@ -37,7 +41,7 @@ _SECRET_ADDRESS = (
 def refuse_in_the_clear(given: str) -> str:
     """The text itself. Raises where it holds a password or a token; the finding does not repeat it."""
     if looks_secret(given):
-        raise PydanticCustomError(IN_THE_CLEAR, _HIDDEN)
+        raise PydanticCustomError(IN_THE_CLEAR, _SPOKEN)
     return given
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from trading.config.refusals import did_you_mean
-from trading.config.settings import Code, Name, StrictSettings
+from trading.config.settings import Code, Name, StrictSettings, refuse_in_the_clear
 
 Estimated = Literal["estimated"]
 Weight = Annotated[float, Field(ge=0, le=1000)]
@@ -220,7 +220,9 @@ class StrategySettings(StrictSettings):
     """A strategy: rules, how forecasts become contracts, and what trading costs."""
 
     name: Name = Field(description="unique name")
-    description: str = Field("", max_length=500, description="what it is, for people")
+    description: Annotated[str, AfterValidator(refuse_in_the_clear)] = Field(
+        "", max_length=500, description="what it is, for people"
+    )
     rules: dict[Name, RuleSettings] = Field(min_length=1, max_length=100, description="rules by name")
     instruments: tuple[Code, ...] = Field(
         (), max_length=2000, strict=False, description="instruments; empty: all there are"

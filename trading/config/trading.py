@@ -13,7 +13,19 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from trading.config.ceilings import within
 from trading.config.data import Delimiter, Encoding
-from trading.config.settings import TIMEZONES, Code, Column, Currency, FilePath, Name, OrNone, StrictSettings, Text
+from trading.config.settings import (
+    PRINTABLE,
+    TIMEZONES,
+    Code,
+    Column,
+    Currency,
+    FilePath,
+    Name,
+    OrNone,
+    StrictSettings,
+    Text,
+    refuse_in_the_clear,
+)
 
 
 def _timezone(given: str, info: ValidationInfo) -> str:
@@ -25,7 +37,9 @@ def _timezone(given: str, info: ValidationInfo) -> str:
 
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
 Account = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,60}$")]
-Symbol = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Symbol = Annotated[
+    str, StringConstraints(min_length=1, max_length=60, pattern=PRINTABLE), AfterValidator(refuse_in_the_clear)
+]
 
 
 class Capital(StrictSettings):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from trading.book.journal import STREAMS, Event, Scalar
 from trading.config.diffs import Change, kept, unkept
+from trading.config.secrets import refuse_secrets
 from trading.errors import ConfigError, UsageError
 
 KIND = "configuration_applied"
@@ -107,7 +108,8 @@ def of_number(history: Iterable[VersionRecord], number: int) -> VersionRecord:
 
 
 def refuse_unsigned(author: str, reason: str) -> tuple[str, str]:
-    """Author and reason as they will stand in the journal. Raises UsageError where one is missing, or too long."""
+    """Author and reason as they will stand in the journal. Raises UsageError where one is missing, too long, or looks
+    like a secret."""
     who, why = author.strip(), reason.strip()
     if not why:
         raise UsageError('a configuration is put in force with a reason, which is kept. Give one with --reason "...".')
@@ -118,4 +120,5 @@ def refuse_unsigned(author: str, reason: str) -> tuple[str, str]:
             f"the reason has {len(why):,} characters and the author {len(who):,}: at most {LONGEST_REASON:,} and 100 "
             "are kept. Say it shorter."
         )
+    refuse_secrets(reason=why, author=who)
     return who, why
