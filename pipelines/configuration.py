@@ -37,7 +37,7 @@ from pipelines.configuration_history import (
 )
 from pipelines.configuration_names import noted
 from pipelines.configuration_snapshot import compiled_settings
-from pipelines.in_force import read_document_of
+from pipelines.in_force import FOLDER, read_document_of
 from pipelines.place import Place
 from pipelines.settings import refuse_no_desk
 from pipelines.symbols import columns_of
@@ -72,10 +72,12 @@ class Applied(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where a home stands: the ledger that has the history, and the history."""
+    """Where a home stands: the ledger that has the history, and the history. `found`: whether readers find its newest
+    version; not where the home lost what was kept of it."""
 
     ledger: LedgerSettings
     history: Sequence[VersionRecord]
+    found: bool = True
 
     @property
     def newest(self) -> VersionRecord | None:
@@ -100,7 +102,7 @@ def apply(where: Place, reason: str, author: str | None = None, expected: int | 
     """
     who, why = _signed(author, reason)
     refuse_no_desk(where)
-    standing = _standing(where)
+    standing = _standing_if_lost(where)
     _refuse_unexpected(standing, expected)
     found = authored(where)
     notes = noted(where, found)
@@ -114,8 +116,9 @@ def recorded(where: Place) -> Applied | None:
     pointer = _pointer(where)
     if pointer is not None and pointer.environment != "development":
         return None
-    standing = _standing(where)
+    standing = _standing_if_lost(where)
     if standing.newest is not None and standing.newest.environment != "development":
+        healed(where)  # says so where it is lost: files of development must not come into force for that
         return None
     found = authored(where)
     if found.settings.environment != "development":
@@ -128,22 +131,25 @@ def recorded(where: Place) -> Applied | None:
 
 def rollback(where: Place, number: int, reason: str, author: str | None = None, expected: int | None = None) -> Applied:
     """Puts the configuration of a version in force again, as a new version with a reason of its own; a version of
-    development by writing it back into the files, since those are in force then. Raises UsageError where there is no
-    such version, where it is in force, and where files cannot say it; ConfigError, StaleVersion as `apply`."""
+    development by writing it back into the files, since those are in force then: `notes` say which, and where what they
+    held is. Raises UsageError where there is no such version, where it is in force, and where files cannot say it;
+    ConfigError where it is of another environment, and otherwise, with StaleVersion, as `apply`."""
     who, why = _signed(author, reason)
-    standing = _standing(where)
+    standing = _standing_if_lost(where)
     _refuse_unexpected(standing, expected)
     target = of_number(standing.history, number)
+    _refuse_other_environment(standing.history[-1], target)
     if target.environment == "development":
         standing = _with_files(where, standing)
     newest = standing.history[-1]
-    if newest.configuration == target.configuration:
+    if newest.configuration == target.configuration and standing.found:
         raise UsageError(f"version {number} says what version {newest.number} does, which is in force.")
     settings = read_document_of(target.configuration, where)
     table = kept(where, target.configuration).table
+    written: list[str] = []
     if settings.environment == "development":
-        write_back(where, settings, table, f"before-version-{newest.number + 1}")
-    return _put(where, standing, settings, table, (who, why), restores=number)
+        written = write_back(where, settings, table, f"before-version-{newest.number + 1}")
+    return _put(where, standing, settings, table, (who, why), restores=number)._replace(notes=tuple(written))
 
 
 def _with_files(where: Place, standing: Standing) -> Standing:
@@ -151,7 +157,7 @@ def _with_files(where: Place, standing: Standing) -> Standing:
     with suppress(ConfigError):
         done = recorded(where)
         if done is not None and done.new:
-            return _standing(where)
+            return _standing_if_lost(where)
     return standing
 
 
@@ -166,7 +172,7 @@ def _put(  # the steps, in the order that the module says
     snapshot = compiled_settings(settings, columns_of(settings, table, where))
     newest, chosen = standing.newest, settings.data.storage.ledger
     digest, name = keep(where, settings, table), compiled_files(where).put(snapshot)
-    if newest is not None and (newest.configuration, newest.snapshot) == (digest, name):
+    if newest is not None and standing.found and (newest.configuration, newest.snapshot) == (digest, name):
         return Applied(newest, new=False)
     refuse_strange_history(where, standing.ledger, chosen)
     parent = newest.configuration if newest else None
@@ -241,9 +247,15 @@ def _forget(where: Place, history: Sequence[VersionRecord], count: int) -> None:
 # --- healing ----------------------------------------------------------------------------------------------------------
 def healed(where: Place) -> VersionRecord | None:
     """Moves the pointer on to what the journal says, where a killed process did not come so far. The version that came
-    in force by it, or None. Raises ConfigError where the journal is behind the pointer."""
-    pointer, known = _pointer(where), _last(where)
-    chosen = ledger_in_force(where, pointer)
+    in force by it, or None. Raises ConfigError where the journal is behind the pointer, and where the home lost what
+    was in force."""
+    return _moved_on(where, _looked(where))
+
+
+def _looked(where: Place) -> Standing:
+    """What the journal says. Raises ConfigError where it is behind the pointer."""
+    known = _last(where)
+    chosen = ledger_in_force(where, _pointer(where))
     history = versions(where, chosen)
     newest = history[-1] if history else None
     if known is not None and (newest is None or newest.number < known.number):
@@ -251,17 +263,37 @@ def healed(where: Place) -> VersionRecord | None:
             f"version {known.number} of the configuration is in force in {where.home}, and its ledger knows "
             f"{newest.number if newest else 'none'}: the ledger is older than the home. Restore both from one backup."
         )
+    return Standing(chosen, history)
+
+
+def _moved_on(where: Place, standing: Standing) -> VersionRecord | None:
+    newest, pointer = standing.newest, _pointer(where)
     if newest is None:
         return None
     if pointer is not None and pointer.number == newest.number:
         with suppress(ConfigError):  # whoever needs what is missing says so
             _compiled(where, newest)
-            if compiled_files(where).told() != pointer.number or known != compiled_files(where).last():  # killed before
-                compiled_files(where).point(pointer)
+            files = compiled_files(where)
+            if files.told() != pointer.number or _last(where) != files.last():  # killed before
+                files.point(pointer)
         return None
+    _refuse_nothing_left(where, newest)
     newest = newest._replace(snapshot=_compiled(where, newest))
-    _point(where, newest, chosen, kept(where, newest.configuration).ledger)
+    _point(where, newest, standing.ledger, kept(where, newest.configuration).ledger)
     return newest
+
+
+def _refuse_nothing_left(where: Place, newest: VersionRecord) -> None:
+    """Raises ConfigError where what was in force is known by the journal only."""
+    try:
+        kept(where, newest.configuration)
+    except ConfigError as cause:
+        raise ConfigError(
+            f"version {newest.number} of the configuration, of {newest.environment}, was put in force in {where.home}, "
+            f"and what it said cannot be read from {where.home / FOLDER}: it, or part of it, was lost. Restore that "
+            "folder from a backup; or put what the files say in force, as a version after it: `daybook config apply "
+            "--reason`."
+        ) from cause
 
 
 def _compiled(where: Place, version: VersionRecord) -> str:
@@ -295,6 +327,17 @@ def _standing(where: Place) -> Standing:
     return Standing(chosen, versions(where, chosen))
 
 
+def _standing_if_lost(where: Place) -> Standing:
+    """As `_standing`, but that who puts another version in force, or reads the history, goes on where the home lost
+    what was in force."""
+    found = _looked(where)
+    try:
+        moved = _moved_on(where, found)
+    except ConfigError:
+        return found._replace(found=False)
+    return found if moved is None else _standing(where)
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 def in_force(where: Place) -> VersionRecord | None:
     """The version in force, a pointer that a killed process left behind moved on first; None where nothing was
@@ -304,7 +347,7 @@ def in_force(where: Place) -> VersionRecord | None:
 
 def history(where: Place) -> list[VersionRecord]:
     """Every version that was ever in force, the oldest first."""
-    return list(_standing(where).history)
+    return list(_standing_if_lost(where).history)
 
 
 def configuration_of(where: Place, which: int | str) -> Kept:
@@ -334,6 +377,16 @@ def diff_of(where: Place, a: int | str = APPLIED, b: int | str = FILES) -> list[
 # --- refusals ---------------------------------------------------------------------------------------------------------
 def _signed(author: str | None, reason: str) -> tuple[str, str]:
     return refuse_unsigned(getpass.getuser() if author is None else author, reason)
+
+
+def _refuse_other_environment(newest: VersionRecord, target: VersionRecord) -> None:
+    if newest.environment != target.environment:
+        raise ConfigError(
+            f"version {target.number} is of {target.environment}, and version {newest.number}, which is in force, of "
+            f"{newest.environment}: a rollback stays in its environment, and nothing was changed. If the desk is to be "
+            f'of {target.environment}, let its files say so (environment = "{target.environment}"; `daybook config '
+            f"show --version {target.number}` prints what that version said), and run `daybook config apply --reason`."
+        )
 
 
 def _refuse_unexpected(standing: Standing, expected: int | None) -> None:

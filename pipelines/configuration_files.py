@@ -16,28 +16,45 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.authored import as_written, beneath, changed_together, merged, own_file, strategy_files, unchecked
-from pipelines.configuration_text import as_toml, strategy_toml
+from pipelines.authored import (
+    as_written,
+    beneath,
+    changed_together,
+    copy_of,
+    merged,
+    own_file,
+    strategy_files,
+    unchecked,
+)
+from pipelines.configuration_text import settings_toml, strategy_toml
 from pipelines.place import Place, context
 from trading.config.models import DeskSettings
 from trading.config.strategies import StrategySettings
 from trading.errors import ConfigError, UsageError
 
 
-def write_back(where: Place, settings: DeskSettings, table: bytes | None, label: str) -> list[Path]:
-    """Makes the files of a home say these settings; which were written. What was there is kept beside, with `label` in
-    its name. All of them or none, also where this process is killed: then whoever reads the files next puts them back.
+def write_back(where: Place, settings: DeskSettings, table: bytes | None, label: str) -> list[str]:
+    """Makes the files of a home say these settings; a sentence for each that was written. What was there is kept
+    beside, with `label` in its name. All of them or none, also where this process is killed: then whoever reads the
+    files next puts them back.
     Raises UsageError, with the files as they were, where files cannot say it: the project's own files, which lie under
     the home's, say more. Raises StoreUnavailable, StoreBusy."""
     new = {**dict(_strategies(where, settings)), **_table(where, settings, table), **_desk(where, settings)}
     new = {file: content for file, content in new.items() if not (file.exists() and file.read_bytes() == content)}
+    said = [_told(file, copy_of(file, label)) for file in new]
     with changed_together(where, new, label):
         if not _say(where, settings):
             raise UsageError(
                 "the files of this home cannot be made to say that version: files that lie under them say more than it "
                 "did. Nothing was changed. Correct them by hand: `daybook config diff` says how they differ."
             )
-    return list(new)
+    return said
+
+
+def _told(file: Path, copy: Path | None) -> str:
+    if copy is None:
+        return f"{file} was written; there was none."
+    return f"{file} was rewritten; what it said is in {copy}."
 
 
 def _say(where: Place, settings: DeskSettings) -> bool:
@@ -54,8 +71,7 @@ def _desk(where: Place, settings: DeskSettings) -> dict[Path, bytes]:
     values = settings.model_dump(mode="json", by_alias=True)
     said = _differing(values, _beneath(where, settings.environment))
     said |= {name: values[name] for name in ("schema", "environment", "strategies")}
-    return {file: as_toml({"settings": said, "configuration": settings.content_hash(),
-                           "environment": settings.environment}).encode()}  # fmt: skip
+    return {file: settings_toml(said).encode()}
 
 
 def _beneath(where: Place, environment: str) -> Mapping[str, Any]:

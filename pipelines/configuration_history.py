@@ -22,7 +22,7 @@ from pipelines.place import Place
 from pipelines.wiring import LEDGER_FILE, LEDGERS, symbol_table
 from pipelines.wiring import compiled_files as compiled_files
 from trading.config.data import LedgerSettings
-from trading.config.diffs import ABSENT, Change, diff
+from trading.config.diffs import Change, Cut, diff
 from trading.config.in_force import Pointer
 from trading.config.models import DeskSettings
 from trading.config.symbol_table import SymbolTable
@@ -117,4 +117,4 @@ def changes_since(where: Place, parent: str | None, new: Kept) -> list[Change]:
     try:
         return differences(kept(where, parent), new)
     except ConfigError:
-        return [Change("the configuration before", "cannot be read", ABSENT)]
+        return [Change("the configuration before", Cut("cannot be read"), Cut("what changed is unknown"))]

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -20,7 +20,7 @@ from typing import Any
 from assets.configuration import standing, versions
 from pipelines.authored import authored, layers, merged
 from pipelines.configuration import healed, proposed
-from pipelines.configuration_history import compiled_files, ledger_in_force, ledger_of
+from pipelines.configuration_history import compiled_files, ledger_in_force, ledger_of, refuse_strange_history
 from pipelines.configuration_snapshot import compiled_settings
 from pipelines.in_force import FOLDER, documents, in_force_settings
 from pipelines.place import Place, strange_variables
@@ -28,7 +28,7 @@ from pipelines.settings import classified, refuse_no_desk
 from pipelines.symbols import columns_of
 from pipelines.wiring import LEDGER_FILE, configuration_metrics, no_ledger, signed_blobs, utc_now
 from trading.config.change_events import Examined
-from trading.config.drift import Named, Standing, drift, drifted
+from trading.config.drift import Drift, Named, Standing, drift, drifted
 from trading.config.in_force import Version
 from trading.config.measured import Measured
 from trading.config.models import DeskSettings
@@ -96,14 +96,14 @@ def status(where: Place) -> dict[str, Any]:
     """What is in force and since when, by whom and why; whether files and the last close agree with it; what reading it
     costs; what the watcher last saw. `exit_code` is 1 where something drifted that is grave.
 
-    A pointer that a killed process left behind is moved on first (`healed` says to which version). Raises UsageError
-    where there is no desk, StoreUnavailable.
+    A pointer that a killed process left behind is moved on first (`healed` says to which version). A ledger that is
+    lost, older than the home or does not answer is a finding. Raises UsageError where there is no desk.
     """
     refuse_no_desk(where)
     moved = _healed(where)
     book = _ledger(where)
-    found = standing(configurations(where), book, signed_blobs(where))
-    judged = drift(found)
+    found = _standing(where, book, moved["not_healed"] or "")
+    judged = [*drift(found), *_of_the_ledger_of_files(where)]
     return {
         **_in_force(found, versions(book)),
         **_against(found),
@@ -140,9 +140,29 @@ def _healed(where: Place) -> dict[str, Any]:
     """To which version the pointer was moved on, or why it could not be looked at."""
     try:
         moved = healed(where)
-    except ConfigError as cause:
+    except DaybookError as cause:
         return {"healed": None, "not_healed": str(cause)}
     return {"healed": moved.number if moved else None, "not_healed": None}
+
+
+def _standing(where: Place, book: Ledger, unhealed: str) -> Standing:
+    found = standing(configurations(where), book, signed_blobs(where))
+    return found if unhealed in (found.wrong, found.damaged) else replace(found, unhealed=unhealed)
+
+
+def _of_the_ledger_of_files(where: Place) -> list[Drift]:
+    """What keeps the ledger that files name from being used, where it is another than the one in use."""
+    try:
+        chosen = authored(where).settings.data.storage.ledger
+        now = ledger_in_force(where, compiled_files(where).pointer())
+    except ConfigError:  # findings say so
+        return []
+    try:
+        refuse_strange_history(where, now, chosen)
+    except DaybookError as cause:
+        said = f"the files have the ledger kept in {chosen.store}, which cannot be used, so they cannot be applied"
+        return [Drift("ledger of the files", "error", f"{said}: {cause}")]
+    return []
 
 
 def _live(where: Place, found: Standing) -> dict[str, Any]:
@@ -168,14 +188,17 @@ def _notes(where: Place) -> list[str]:
 
 
 def _ledger(where: Place) -> Ledger:
-    """The ledger that has the history; an empty one where there is none yet, or no setting says which it is."""
+    """The ledger that has the history; an empty one where there is none yet, where no setting says which it is, and
+    where it does not answer."""
     try:
         chosen = ledger_in_force(where, compiled_files(where).pointer())
-    except ConfigError:
+        if chosen.store == "sqlite" and not (where.home / LEDGER_FILE).exists():
+            return no_ledger()
+        book = ledger_of(where, chosen)
+        book.heads()
+    except DaybookError:
         return no_ledger()
-    if chosen.store == "sqlite" and not (where.home / LEDGER_FILE).exists():
-        return no_ledger()
-    return ledger_of(where, chosen)
+    return book
 
 
 def _in_force(found: Standing, history: Sequence[VersionRecord]) -> dict[str, Any]:
@@ -191,7 +214,7 @@ def _in_force(found: Standing, history: Sequence[VersionRecord]) -> dict[str, An
         "age_seconds": round((utc_now() - since).total_seconds(), 1) if since is not None else None,
         "author": record.author if record is not None else None,
         "reason": record.reason if record is not None else None,
-        "versions": len(history),
+        "versions": len(history) if history or not found.unhealed else None,
     }
 
 

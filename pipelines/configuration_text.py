@@ -14,17 +14,24 @@ READ = "strategies"  # a section that no file of settings gives: it is read from
 
 def as_toml(found: Mapping[str, Any]) -> str:
     """Settings as TOML. As a whole it is a desk.toml: strategies, which are files of their own, are only named."""
+    settings = found["settings"]
+    strategies = [each["name"] for each in settings.get(READ, ())] if "schema" in settings else []
+    tail = f"\n# strategies as read: {', '.join(strategies)} (daybook config show strategies)\n" if strategies else ""
+    head = f"# configuration {found['configuration']}, environment {found['environment']}\n"
+    return f"{head}{settings_toml(settings)}{tail}"
+
+
+def settings_toml(given: Mapping[str, Any]) -> str:
+    """Settings as TOML, without a remark: none that the next who edits the file makes untrue."""
     import tomlkit
 
-    settings = dict(found["settings"])
-    strategies = [each["name"] for each in settings.pop(READ, ())] if "schema" in settings else []
+    settings = dict(given)
     if "schema" in settings:
+        settings.pop(READ, None)
         settings = {"schema": settings.pop("schema"), **settings}
         if "symbols" in settings:
             settings["symbols"] = {key: each for key, each in settings["symbols"].items() if key != "table_sha256"}
-    text = tomlkit.dumps(_nested({path: _without_none(value) for path, value in settings.items()}))
-    tail = f"\n# strategies as read: {', '.join(strategies)} (daybook config show strategies)\n" if strategies else ""
-    return f"# configuration {found['configuration']}, environment {found['environment']}\n{text}{tail}"
+    return tomlkit.dumps(_nested({path: _without_none(value) for path, value in settings.items()}))
 
 
 def _nested(sections: Mapping[str, Any]) -> dict[str, Any]:

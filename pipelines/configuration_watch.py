@@ -232,7 +232,7 @@ class _Screen:
         """Files were looked at; what was said before is not said again."""
         before, self._last = self._last, _bare(found)
         if found.outcome in _SAID and self._last != before:
-            self._say(f"{_SAID[found.outcome]} {_few(found.said)}")
+            self._say(f"{_SAID[found.outcome]} {_few(found.said)}{_CURES.get(found.outcome, '')}")
         elif found.outcome == "same" and before.outcome in _SAID:
             self._say("the files are right again: as in force")
         for note in found.notes if found.notes != before.notes else ():
@@ -251,6 +251,9 @@ _SAID = {
     "drift": "not in force:",
     "failed": "could not be looked at, tried again soon:",
 }
+
+
+_CURES = {"drift": " `daybook config apply --reason` puts it in force; else put the files back."}
 
 
 def _bare(found: Examined) -> Examined:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,11 +44,11 @@ class _Step(NamedTuple):
 @contextmanager
 def changed_together(folder: Path, notes: Path, files: Mapping[Path, bytes], label: str) -> Iterator[None]:
     """Files below `folder` hold new content while the block runs, and for good once it ended without an exception; else
-    all hold what they did. What was there is kept beside each, with `label` in its name. `notes`: a folder for the note
-    and the lock. Raises StoreBusy, StoreUnavailable."""
+    all hold what they did. What was there is kept beside each, with `label` in its name; all with the mode that the
+    file had. `notes`: a folder for the note and the lock. Raises StoreBusy, StoreUnavailable."""
     with _translated(folder), held(notes / LOCK, f"the files of {folder}", WAIT_S):
         _undo(folder, notes)
-        steps = [_Step(file, _sha256(content), _copy_of(file, label)) for file, content in files.items()]
+        steps = [_Step(file, _sha256(content), copy_of(file, label)) for file, content in files.items()]
         try:
             _write(notes / NOTE, json.dumps([_told(step, folder) for step in steps]).encode())
             _prepare(steps, files)
@@ -71,16 +72,18 @@ def undo_unfinished(folder: Path, notes: Path) -> None:
         _undo(folder, notes)
 
 
-def _copy_of(file: Path, label: str) -> Path | None:
+def copy_of(file: Path, label: str) -> Path | None:
+    """Where what a file holds is kept while it is changed, and after it; None where there is no such file."""
     return file.with_name(f"{file.name}.{label}") if file.exists() else None
 
 
 def _prepare(steps: list[_Step], files: Mapping[Path, bytes]) -> None:
     for step in steps:
         step.file.parent.mkdir(parents=True, exist_ok=True)
+        mode = None if step.copy is None else stat.S_IMODE(step.file.stat().st_mode)
         if step.copy is not None:
-            _write(step.copy, step.file.read_bytes())
-        _write(step.draft, files[step.file])
+            _write(step.copy, step.file.read_bytes(), mode)
+        _write(step.draft, files[step.file], mode)
 
 
 # --- undoing ----------------------------------------------------------------------------------------------------------
@@ -133,13 +136,23 @@ def _noted(note: Path, folder: Path) -> list[_Step]:
 
 
 # --- the disk ---------------------------------------------------------------------------------------------------------
-def _write(file: Path, content: bytes) -> None:
-    """Whole and on the disk for good when it returns."""
+def _write(file: Path, content: bytes, mode: int | None = None) -> None:
+    """Whole and on the disk for good when it returns, with that mode: what only its owner may read is at no time there
+    for others."""
     half = _half(file)
-    half.write_bytes(content)
+    with suppress(FileNotFoundError):
+        half.unlink()  # of a killed process, whose mode it would keep
+    with open(half, "wb", opener=_private if mode is not None else None) as written:
+        if mode is not None:
+            os.fchmod(written.fileno(), mode)
+        written.write(content)
     synced(half)
     os.replace(half, file)
     synced(file.parent)
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
 
 
 def _half(file: Path) -> Path:

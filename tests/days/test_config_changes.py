@@ -229,7 +229,9 @@ def test_where_files_are_not_in_force_they_are_judged_and_the_pointer_is_followe
     apply(desk.where, "the first", "ann")
     watched = desk.watched()
     desk.save(0.04)
-    eventually(lambda: desk.heard("not in force: risk.max_daily_loss_fraction: 0.05 -> 0.04"))
+    eventually(
+        lambda: desk.heard("not in force: risk.max_daily_loss_fraction: 0.05 -> 0.04. `daybook config apply --reason`")
+    )
     assert (watched.in_force.now.number, loss(watched), len(history(desk.where))) == (1, 0.05, 1)
     assert "daybook_configuration_drift 1.0" in watched.metrics.text()
     apply(desk.where, "a smaller loss", "ann")
@@ -266,7 +268,8 @@ def test_a_development_desk_does_not_become_a_production_desk_by_a_file(new_desk
     desk.save(0.05)
     watched = desk.watched()
     desk.save(0.04, environment="production")
-    eventually(lambda: desk.heard('environment: "development" -> "production"'))
+    said = 'not in force: environment: "development" -> "production"'
+    eventually(lambda: desk.heard(said) and desk.heard("`daybook config apply --reason` puts it in force"))
     assert watched.in_force.now.snapshot.environment == "development"
 
 

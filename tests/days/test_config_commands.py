@@ -456,18 +456,91 @@ def _killing_at(file: Path) -> Callable[[str, tuple[Any, ...]], None]:
     return watch
 
 
-def test_going_back_and_forth_between_environments(three: Path) -> None:
-    """What was applied counts on paper, whatever the files say."""
-    where = place(three)
-    loss(three, 0.05, "development")
-    configuration.apply(where, "trying things")
+@pytest.mark.parametrize(("now", "other"), [("paper", "development"), ("development", "paper")])
+def test_no_rollback_leaves_the_environment(home: Path, daybook: Run, now: str, other: str) -> None:
+    """Nothing is written: the files say what the desk is of."""
+    where = place(home)
+    for fraction, environment in ((0.02, other), (0.03, now)):
+        loss(home, fraction, environment)
+        configuration.apply(where, f"to {environment}")
+    text = (home / "desk.toml").read_bytes()
+    ended = daybook("config", "rollback", "1", "--reason", "back", "--home", home)
+    assert ended.code == 2
+    for word in (f"version 1 is of {other}", f"version 2, which is in force, of {now}", "nothing was changed",
+                 f'environment = "{other}"', "daybook config apply --reason"):  # fmt: skip
+        assert word in ended.err
+    assert (home / "desk.toml").read_bytes() == text
+    assert not [*home.glob("*before-version*")]
+    assert (lost(where), read_settings(where).environment, len(configuration.history(where))) == (0.03, now, 2)
+
+
+def test_a_rollback_on_paper_leaves_the_files_as_they_are(three: Path, daybook: Run) -> None:
+    text = (three / "desk.toml").read_bytes()
+    ended = daybook("config", "rollback", "1", "--reason", "back", "--home", three, "--json")
+    assert (ended.code, ended.document["notes"]) == (0, [])
+    assert ((three / "desk.toml").read_bytes(), lost(place(three))) == (text, 0.05)
+    assert not [*three.glob("*before-version*")]
+
+
+def test_a_rollback_in_development_keeps_modes_and_says_what_it_wrote(home: Path, daybook: Run) -> None:
+    """What only its owner may read stays so, and the file has no remark that the next edit makes untrue."""
+    for fraction in (0.02, 0.03):
+        loss(home, fraction, "development")
+        configuration.apply(place(home), "first")
+    (home / "desk.toml").chmod(0o600)
+    ended = daybook("config", "rollback", "1", "--reason", "back", "--home", home)
+    assert ended.code == 0, ended.err
+    copy = home / "desk.toml.before-version-3"
+    flat = "".join(ended.out.split())
+    assert "".join(f"{home / 'desk.toml'} was rewritten; what it said is in {copy}.".split()) in flat
+    assert [oct(file.stat().st_mode & 0o777) for file in (home / "desk.toml", copy)] == ["0o600", "0o600"]
+    assert "0.03" in copy.read_text()
+    assert "#" not in (home / "desk.toml").read_text()
+
+
+# --- a home that lost its folder config -------------------------------------------------------------------------------
+@pytest.mark.parametrize("fraction", [0.03, 0.02])
+def test_what_files_say_is_put_in_force_where_the_home_lost_the_rest(
+    three: Path, daybook: Run, fraction: float
+) -> None:
+    """As a version after the last of the journal: whether they say what the lost one did, or not."""
+    before = configuration.history(place(three))[-1]
+    shutil.rmtree(three / "config")
+    loss(three, fraction)
+    told = daybook("config", "status", "--home", three, "--json")
+    assert (told.code, told.document["versions"]) == (1, 3)
+    said = " ".join(each["message"] for each in told.document["findings"] if each["gravity"] == "error")
+    assert "version 3 of the configuration, of paper, was put in force" in said
+    assert "daybook config apply --reason" in said
+    assert "nothing was ever applied" not in said
+    assert daybook("config", "history", "--home", three, "--json").document["count"] == 3
+    ended = daybook("config", "apply", "--reason", "heal", "--home", three, "--json")
+    assert ended.code == 0, ended.err
+    found = ended.document
+    assert (found["new"], found["number"], found["parent"]) == (True, 4, before.configuration)
+    changes = [change["text"] for change in found["changes"]]
+    unknown = ["the configuration before: cannot be read -> what changed is unknown"]
+    assert changes == ([] if fraction == 0.03 else unknown)
+    assert lost(place(three)) == fraction
+    status = daybook("config", "status", "--home", three, "--json")
+    assert (status.code, status.document["version"], status.document["findings"]) == (0, 4, [])
+    assert daybook("config", "apply", "--reason", "again", "--home", three, "--json").document["new"] is False
+
+
+def test_no_run_takes_a_lost_configuration_of_paper_out_of_force(three: Path) -> None:
+    """Files that say development do not come into force because the folder is gone."""
+    shutil.rmtree(three / "config")
     loss(three, 0.01, "development")
-    configuration.rollback(where, 2, "back to paper")
-    assert (lost(where), read_settings(where).environment) == (0.04, "paper")
-    configuration.rollback(where, 4, "and to development")
-    assert (lost(where), read_settings(where).environment) == (0.05, "development")
-    loss(three, 0.02, "development")
-    assert lost(where) == 0.02
+    with pytest.raises(ConfigError, match="version 3 of the configuration, of paper, was put in force"):
+        configuration.recorded(place(three))
+
+
+def test_a_run_in_development_goes_on_where_the_folder_was_lost(home: Path) -> None:
+    loss(home, 0.05, "development")
+    configuration.apply(place(home), "first")
+    shutil.rmtree(home / "config")
+    assert configuration.recorded(place(home)).version.number == 2
+    assert not configuration.recorded(place(home)).new
 
 
 # --- development ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ How grave, and why:
 |---|---|---|---|
 | what is in force cannot be read | error | error | error |
 | nothing was ever applied | nothing | error | error |
-| the journal is ahead of what is in force | nothing | error | error |
+| the journal is ahead of what is in force, or behind it | nothing | error | error |
+| journal and home cannot be brought together | error | error | error |
 | the files are wrong | error: they are what is in force | warning | error |
 | the files say something else | told: they are in force at once | warning | error |
 | in force changed since the last signature | told | told | told: the next close uses it |
@@ -74,6 +75,7 @@ class Standing:
     unsigned: str = ""
     recorded: Named | None = None
     recorded_since: datetime | None = None
+    unhealed: str = ""  # why journal and home could not be brought together, with the cure
     not_taken_here: bool = False  # `damaged` is no damage: environment variables of this process do not take it
 
 
@@ -102,7 +104,9 @@ def _of_files(standing: Standing) -> Iterator[Drift]:
     if standing.not_taken_here:
         yield from _not_taken_here(standing)
         return
-    if standing.damaged:
+    if standing.unhealed:
+        yield Drift("ledger", "error", standing.unhealed)
+    elif standing.damaged:
         cure = "See `daybook config history`, and put one in force again: daybook config rollback NUMBER --reason '...'"
         yield Drift("damaged", "error", f"the configuration in force cannot be read: {standing.damaged} {cure}")
     elif standing.in_force is None and real:
@@ -110,8 +114,7 @@ def _of_files(standing: Standing) -> Iterator[Drift]:
         yield Drift("nothing applied", "error", said)
     elif real and _is_behind(standing):
         said = f"the journal's newest configuration is {standing.recorded}, and {standing.in_force} is in force"
-        cure = "who applied it was stopped before the end. `daybook config status` puts it right."
-        yield Drift("behind", "error", f"{said}: {cure}")
+        yield Drift("behind", "error", f"{said}: {_why_behind(standing)}")
     if standing.files is None:
         uses = f" Runs go on with {standing.in_force}." if real and standing.in_force else " No run can begin."
         cure = "Correct them until `daybook config validate` finds nothing."
@@ -130,6 +133,13 @@ def _not_taken_here(standing: Standing) -> Iterator[Drift]:
 def _is_behind(standing: Standing) -> bool:
     recorded, now = standing.recorded, standing.in_force
     return recorded is not None and now is not None and recorded.number != now.number
+
+
+def _why_behind(standing: Standing) -> str:
+    recorded, now = standing.recorded, standing.in_force
+    if recorded and now and (recorded.number or 0) < (now.number or 0):
+        return "the ledger is older than the home. Restore both from one backup."
+    return "who applied it was stopped before the end. `daybook config status` puts it right."
 
 
 def _differ(standing: Standing, real: bool) -> str:
