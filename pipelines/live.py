@@ -14,7 +14,7 @@ from typing import Any
 from pipelines import live_keys
 from pipelines.in_force import CONFIGURATION_TAG, read_document_of
 from pipelines.settings import Place, read_settings
-from pipelines.wiring import compiled_files, ledger, utc_now
+from pipelines.wiring import compiled_files, frame_store, ledger, utc_now
 from trading.config.live import (
     BACK_TO_PAPER,
     LONGEST,
@@ -35,10 +35,14 @@ from trading.errors import (
     LiveOtherAccount,
     LiveOtherConfiguration,
     LiveOtherEnvironment,
+    LivePricesMadeUp,
     LiveRefused,
     LiveTermWrong,
     UsageError,
 )
+from trading.frames import DATASETS
+
+MADE_UP = "simulated"  # the vendor that is none
 
 
 def permit_of(where: Place, settings: DeskSettings) -> LiveCapability | PaperPermit:
@@ -61,9 +65,10 @@ def proof_of(where: Place, settings: DeskSettings) -> Proof:
 
 def standing(where: Place, settings: DeskSettings) -> Standing:
     """What a signature is held against: these settings, as the version that the journal says is in force. Raises
-    LiveOtherConfiguration where the pointer to it, or the settings, say another."""
+    LiveOtherConfiguration where the pointer to it, or the settings, say another, and LivePricesMadeUp."""
     broker, newest = settings.trading.broker, _in_force(where)
     _refuse_other_settings(where, settings, newest)
+    _refuse_made_up_prices(where)
     return Standing(
         newest.configuration, newest.number, settings.environment, broker.name, broker.account, str(where.home)
     )
@@ -163,6 +168,21 @@ def _refuse_other_settings(where: Place, settings: DeskSettings, newest: Version
         f"{said}, and the settings at hand are others ({settings.content_hash()[:12]}): another version was applied "
         "meanwhile. Close the session again."
     )
+
+
+def _refuse_made_up_prices(where: Place) -> None:
+    """Settings say whom prices come from now, raw rows who delivered them; those are never taken away, and whatever is
+    decided is decided on all of them."""
+    frames = frame_store(where)
+    written = frames.written()
+    for raw in (each for each in DATASETS.values() if "vendor" in each.series and each.name in written):
+        rows = frames.history(raw, through=date.max, series=[MADE_UP], columns=["session"]).num_rows
+        if rows:
+            raise LivePricesMadeUp(
+                f"{rows:,} rows of {raw.name} in {where.home} are of vendor {MADE_UP}: orders would be decided on made-up "
+                "prices, and what was delivered stays. Load your own vendor's prices into a new --home, apply its "
+                "configuration there, and sign that."
+            )
 
 
 def _refuse_environment(settings: DeskSettings) -> None:

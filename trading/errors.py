@@ -267,6 +267,10 @@ class LiveOrderFromPaper(LiveRefused):
     """An order that was handed over on paper is not sent live."""
 
 
+class LivePricesMadeUp(LiveRefused):
+    """The desk's prices are, or were once, those of the simulated market."""
+
+
 class PaperOnly(LiveRefused):
     """A paper desk met an account that is not a paper account."""
 

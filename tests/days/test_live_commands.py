@@ -360,18 +360,17 @@ def test_people_are_told_in_words(daybook: Callable[..., Any], home: Path) -> No
 
 # --- a close ----------------------------------------------------------------------------------------------------------
 def test_a_close_stops_before_orders_until_what_is_in_force_is_signed(
-    spring: Path, daybook: Callable[..., Any], tmp_path: Path, key: Path
+    loaded_two: Path, daybook: Callable[..., Any], tmp_path: Path, key: Path
 ) -> None:
-    session = "2020-12-28"
-    home = Path(shutil.copytree(spring, tmp_path / "home"))
+    session = "2021-03-30"
+    home = Path(shutil.copytree(loaded_two, tmp_path / "home"))
     (home / "prices").mkdir()
-    universe = '[data.universe]\ninstruments = ["BUND", "CRUDE_W", "GOLD", "US10"]\n'
-    put_in_force(home, more=universe)
+    put_in_force(home, more='[data.universe]\ninstruments = ["BUND", "CORN"]\n[data.prices]\ncalendar = "weekdays"\n')
     ended = daybook("close", "--home", home, "--session", session, "--json")
     assert ended.code == 1
     said = ended.out + ended.err
     assert "book" in ended.document["failed_steps"]
-    assert "orders are not sent to statement_file (4, 2020-12-28:trend:BUND" in said
+    assert "orders are not sent to statement_file (2, 2021-03-30:trend:BUND" in said
     assert "no live configuration is signed" in said
     assert ledger(place(home)).rows("orders") == [], "nothing is recorded of what may not be sent"
     assert not (home / "orders").exists()
@@ -382,7 +381,37 @@ def test_a_close_stops_before_orders_until_what_is_in_force_is_signed(
     trust(home, live, key)
     assert live("sign", "--account", ACCOUNT, "--expires", SOON, "--key", key).code == 0
     ended = daybook("close", "--home", home, "--session", session)
-    assert "has no statement for 2020-12-28" in ended.out + ended.err, "the orders are out, and the broker is asked"
+    assert f"has no statement for {session}" in ended.out + ended.err, "the orders are out, and the broker is asked"
     assert [path.name for path in (home / "orders").iterdir()] == [f"{session}.csv"]
     assert not (home / "paper-orders").exists()
     assert {row["status"] for row in ledger(place(home)).rows("orders", {"level": "contract"})} == {"sent"}
+
+
+def test_no_order_is_sent_on_made_up_prices(
+    spring: Path, daybook: Callable[..., Any], tmp_path: Path, key: Path
+) -> None:
+    """The settings name a vendor of files, and its folder is empty: what is there is of the simulated market. That it
+    is so after signing is found as well."""
+    session, home = "2020-12-28", tmp_path / "home"
+    (home / "prices").mkdir(parents=True)
+    put_in_force(home, more='[data.universe]\ninstruments = ["BUND", "CRUDE_W", "GOLD", "US10"]\n')
+
+    def live(*words: object) -> Any:
+        return daybook("live", *words, "--home", home, "--json")
+
+    sign = ("sign", "--account", ACCOUNT, "--expires", SOON, "--key", key)
+    trust(home, live, key)
+    assert live(*sign).code == 0
+    shutil.copytree(spring / "frames", home / "frames")
+    said = "rows of raw_bars in"
+    ended = daybook("close", "--home", home, "--session", session, "--json")
+    assert ended.code == 1
+    assert "orders are not sent to statement_file (4, 2020-12-28:trend:BUND" in ended.out + ended.err
+    assert "are of vendor simulated: orders would be decided on made-up prices" in ended.out + ended.err
+    assert ledger(place(home)).rows("orders") == []
+    assert not (home / "orders").exists()
+    signed = (home / "config" / "live.json").read_bytes()
+    refused(live(*sign), "LivePricesMadeUp", said)
+    assert (home / "config" / "live.json").read_bytes() == signed, "nothing was written"
+    refused(live("verify"), "LivePricesMadeUp", "into a new --home")
+    assert live("status").document["live"] is False
