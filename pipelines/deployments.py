@@ -29,6 +29,7 @@ from pipelines.settings import (
 )
 from pipelines.wiring import (
     LEDGER_FILE,
+    address_name,
     closing_version,
     frame_store,
     ledger,
@@ -345,7 +346,8 @@ def shown_ledger(where: Place) -> Vended:
         return LedgerResource(**own)
     made = MongoLedgerResource if chosen.store == "mongodb" else PostgresLedgerResource
     seconds, most = chosen.timeout_seconds, chosen.max_connections
-    return made(uri=dg.EnvVar(variable), timeout_seconds=seconds, max_connections=most)
+    named = address_name(chosen.store, chosen.address)
+    return made(uri=dg.EnvVar(variable), timeout_seconds=seconds, max_connections=most, address=named)
 
 
 def vendor_of(where: Place, settings: DeskSettings, reference_store: ReferenceStore) -> PriceVendor:

@@ -99,18 +99,16 @@ def _mongodb(where: Place, chosen: LedgerSettings) -> Ledger:
     """MongoDB, a replica set."""
     from resources.mongo_ledger import MongoLedger
 
-    return MongoLedger(
-        server_address(where, "mongodb", chosen.address), chosen.timeout_seconds, max_connections=chosen.max_connections
-    )
+    uri, found_in = server_address(where, "mongodb", chosen.address), address_name("mongodb", chosen.address)
+    return MongoLedger(uri, chosen.timeout_seconds, max_connections=chosen.max_connections, address=found_in)
 
 
 def _postgresql(where: Place, chosen: LedgerSettings) -> Ledger:
     """PostgreSQL."""
     from resources.postgres_ledger import PostgresLedger
 
-    return PostgresLedger(
-        server_address(where, "postgresql", chosen.address), chosen.timeout_seconds, chosen.max_connections
-    )
+    uri, found_in = server_address(where, "postgresql", chosen.address), address_name("postgresql", chosen.address)
+    return PostgresLedger(uri, chosen.timeout_seconds, chosen.max_connections, found_in)
 
 
 def server_address(where: Place, store: str, address: Secret | None = None) -> str:
@@ -128,6 +126,15 @@ def server_address(where: Place, store: str, address: Secret | None = None) -> s
         f"deployment {where.deployment} keeps its ledger in {store}, and {variable} is not set. Set it, like "
         f"{example}. {start}"
     )
+
+
+def address_name(store: str, address: Secret | None) -> str:
+    """Words for where the address of a ledger's server is found, for who must correct it: no part of it."""
+    if address is None:
+        return {"mongodb": "MONGODB_URI", "postgresql": "POSTGRES_URI"}[store]
+    if address.env is not None:
+        return f"the environment variable {address.env} (data.storage.ledger.address)"
+    return f"the file {address.file} (data.storage.ledger.address)"
 
 
 _START_MONGODB = "Without a server of your own: `make services` starts one here and prints its address."

@@ -28,10 +28,12 @@ _TOO_LATE = (50, 24, 251, 262)  # MaxTimeMSExpired, LockTimeout, NoSuchTransacti
 _NOTHING_WRITTEN = "Nothing of the batch was recorded."
 _NOT_KNOWN = "Whether the batch was recorded is not known: run the same command again, nothing is recorded twice."
 _AGAIN = "Then run the same command again."
+ADDRESS = "MONGODB_URI"  # where an address is corrected, unless settings say where it is found
 
 
-def servers_of(uri: str) -> tuple[str, str | None, str | None]:
-    """Hosts with ports, the database and the user of an address. Raises ConfigError where it cannot be read."""
+def servers_of(uri: str, address: str = ADDRESS) -> tuple[str, str | None, str | None]:
+    """Hosts with ports, the database and the user of an address. Raises ConfigError where it cannot be read; `address`:
+    the words for where it is found."""
     from pymongo.errors import PyMongoError
     from pymongo.uri_parser import parse_uri
 
@@ -43,22 +45,24 @@ def servers_of(uri: str) -> tuple[str, str | None, str | None]:
         hosts = ", ".join(f"{host}:{port}" if port else str(host) for host, port in found["nodelist"])
         return hosts, found["database"], found["username"]
     raise ConfigError(
-        f"MONGODB_URI is no address of a MongoDB ({kind}). Write mongodb://user:password@host:port/database?replicaSet="
+        f"{address} is no address of a MongoDB ({kind}). Write mongodb://user:password@host:port/database?replicaSet="
         "name, with %-escapes for the characters : / ? # [ ] @ % of user and password."
     )
 
 
 @contextmanager
-def translated(servers: str, user: str | None, timeout_s: float, writing: bool = False) -> Iterator[None]:
+def translated(
+    servers: str, user: str | None, timeout_s: float, writing: bool = False, address: str = ADDRESS
+) -> Iterator[None]:
     """Raises Daybook's error for the driver's, which is kept as its cause. While `writing`, a broken connection leaves
-    open whether the batch arrived."""
+    open whether the batch arrived. `address`: the words for where it is found."""
     from bson.errors import InvalidDocument
     from pymongo.errors import PyMongoError
 
     try:
         yield
     except PyMongoError as cause:
-        raise meaning(cause, servers, user, timeout_s, _NOT_KNOWN if writing else _AGAIN) from cause
+        raise meaning(cause, servers, user, timeout_s, _NOT_KNOWN if writing else _AGAIN, address) from cause
     except (OverflowError, UnicodeError, InvalidDocument) as cause:
         raise _unfit(cause) from cause
 
@@ -70,13 +74,15 @@ def _unfit(cause: Exception) -> LedgerError:
     )
 
 
-def meaning(cause: PyMongoError, servers: str, user: str | None, timeout_s: float, then: str) -> StoreError:
+def meaning(
+    cause: PyMongoError, servers: str, user: str | None, timeout_s: float, then: str, address: str = ADDRESS
+) -> StoreError:
     """The Daybook error that an error of the driver is."""
     from pymongo.errors import DocumentTooLarge
 
     codes, where = set(_codes(cause)), f"MongoDB at {servers}"
     if codes & {*_WRONG_CREDENTIALS, *_UNAUTHORIZED}:
-        return _refused(codes, where, user)
+        return _refused(codes, where, user, address)
     if isinstance(cause, DocumentTooLarge):
         return _unfit(cause)
     if codes & set(_INVALID_DOCUMENT):
@@ -86,19 +92,19 @@ def meaning(cause: PyMongoError, servers: str, user: str | None, timeout_s: floa
         )
     if codes & set(_NO_REPLICA_SET) and "replica set" in str(cause):
         return not_a_replica_set(where)
-    return _unavailable(cause, codes, where, timeout_s, then)
+    return _unavailable(cause, codes, where, timeout_s, then, address)
 
 
-def _refused(codes: set[int], where: str, user: str | None) -> StoreUnavailable:
+def _refused(codes: set[int], where: str, user: str | None, address: str) -> StoreUnavailable:
     who = f"the user {user}" if user else "a user without a name"
     if codes & set(_WRONG_CREDENTIALS):
         return StoreUnavailable(
-            f"{where} does not accept the password of {who}, or does not know that user. Correct MONGODB_URI (and its "
+            f"{where} does not accept the password of {who}, or does not know that user. Correct {address} (and its "
             "authSource, where the user is kept in another database). Nothing was read or written."
         )
     return StoreUnavailable(
         f"{where} does not let {who} do this. Give that user the role dbOwner on the ledger's database, or name "
-        "another user in MONGODB_URI. Nothing was written."
+        f"another user in {address}. Nothing was written."
     )
 
 
@@ -110,7 +116,9 @@ def not_a_replica_set(where: str) -> StoreUnavailable:
     )
 
 
-def _unavailable(cause: PyMongoError, codes: set[int], where: str, timeout_s: float, then: str) -> StoreError:
+def _unavailable(
+    cause: PyMongoError, codes: set[int], where: str, timeout_s: float, then: str, address: str
+) -> StoreError:
     from pymongo import errors
 
     said = _said(cause)
@@ -119,7 +127,7 @@ def _unavailable(cause: PyMongoError, codes: set[int], where: str, timeout_s: fl
     if any(isinstance(link, errors.ServerSelectionTimeoutError) for link in _chain(cause)):
         return StoreUnavailable(
             f"{where} did not answer for {timeout_s:g} s, or has no primary that takes writes: {said}. Start it "
-            f"(its log says why it ended), or correct MONGODB_URI. {then}"
+            f"(its log says why it ended), or correct {address}. {then}"
         )
     if WRITE_CONFLICT in codes:
         return busy(where, timeout_s)

@@ -62,7 +62,8 @@ class MongoLedger:
     """Ledger in the database that `uri` names, on a replica set.
 
     A server has `timeout_s` to answer; while other members of the set do, a batch waits `recovery_s` for a new primary.
-    A writer waits `wait_s` for other writers of its streams, then StoreBusy. Raises ConfigError on a wrong address.
+    A writer waits `wait_s` for other writers of its streams, then StoreBusy. `address`: the words for where the
+    address is found, for who must correct it. Raises ConfigError on a wrong one.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class MongoLedger:
         wait_s: float = 30.0,
         recovery_s: float = 60.0,
         max_connections: int = 16,
+        address: str = mongo_errors.ADDRESS,
     ) -> None:
-        self.servers, database, self._user = mongo_errors.servers_of(uri)
+        self.servers, database, self._user = mongo_errors.servers_of(uri, address)
+        self._address = address
         self._uri, self._name = uri, database or DATABASE
         self._app = f"daybook:{self._name}"  # how the server knows writers of this ledger
         self._timeout_s, self._wait_s, self._recovery_s = timeout_s, wait_s, recovery_s
@@ -335,7 +338,7 @@ class MongoLedger:
 
     @contextmanager
     def _translated(self, writing: bool = False) -> Iterator[None]:
-        with mongo_errors.translated(self.servers, self._user, self._timeout_s, writing):
+        with mongo_errors.translated(self.servers, self._user, self._timeout_s, writing, self._address):
             yield
 
 

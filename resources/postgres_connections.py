@@ -29,6 +29,7 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 Answer = TypeVar("Answer")
 
 _SET = "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as given(name, value)"
+ADDRESS = "POSTGRES_URI"  # where an address is corrected, unless settings say where it is found
 _AGAIN = "Run the same command again: what was recorded is not recorded twice."
 
 
@@ -50,13 +51,14 @@ class Connections:
     """Connections of one process to the database at `uri`, `most` at a time: each is lent to one thread at a time.
 
     A commit returns when it is on the server's disk. The server has `timeout_s` seconds to be reached, to answer a
-    statement, and to give a lock.
+    statement, and to give a lock. `address`: the words for where the address is found, for who must correct it.
     """
 
-    def __init__(self, uri: str, timeout_s: float, most: int = 16) -> None:
+    def __init__(self, uri: str, timeout_s: float, most: int = 16, address: str = ADDRESS) -> None:
         self._idle: deque[Connection] = deque()
         self._owner = os.getpid()
-        self.place, self.user = _named(uri)
+        self.place, self.user = _named(uri, address)
+        self._address = address
         self._uri, self._timeout_s, self._most = uri, timeout_s, most
         self._turns = threading.BoundedSemaphore(most)
 
@@ -148,18 +150,18 @@ class Connections:
 
     def _unavailable(self, cause: psycopg.Error, state: str, said: str) -> StoreError:
         if "password" in said or "authentication" in said or "pg_hba.conf" in said or state.startswith("28"):
-            cure = "Correct user or password in POSTGRES_URI."
+            cure = f"Correct user or password in {self._address}."
             return StoreUnavailable(f"the PostgreSQL server {self.place} does not let {self.user} in ({said}). {cure}")
         if state == "3D000" or ("database" in said and "does not exist" in said):
-            cure = "Create it (`createdb`), or correct POSTGRES_URI."
+            cure = f"Create it (`createdb`), or correct {self._address}."
             return StoreUnavailable(f"there is no such database on {self.place} ({said}). {cure}")
         if state == "25006":
-            cure = "Name the primary in POSTGRES_URI."
+            cure = f"Name the primary in {self._address}."
             return StoreUnavailable(
                 f"the PostgreSQL server {self.place} is read-only, as a standby is ({said}). {cure}"
             )
         if state == "42501":
-            cure = "Let the database's owner grant it, or name another user in POSTGRES_URI."
+            cure = f"Let the database's owner grant it, or name another user in {self._address}."
             return StoreUnavailable(f"{self.user} may not do this on {self.place} ({said}). {cure}")
         if state and state[:2] not in ("08", "57", "53"):
             return LedgerError(
@@ -167,17 +169,17 @@ class Connections:
             )
         return StoreUnavailable(
             f"the PostgreSQL server {self.place} cannot be reached, or went away ({said}). Start it, or correct "
-            f"POSTGRES_URI; `daybook doctor` says when it answers. {_AGAIN}"
+            f"{self._address}; `daybook doctor` says when it answers. {_AGAIN}"
         )
 
 
-def _named(uri: str) -> tuple[str, str]:
+def _named(uri: str, address: str) -> tuple[str, str]:
     """The server and database of an address, and its user, without the password. Raises ConfigError on no address."""
     try:
         found = conninfo_to_dict(uri)
     except psycopg.Error:
         raise ConfigError(
-            "POSTGRES_URI is not the address of a PostgreSQL database. Set it, like "
+            f"{address} is not the address of a PostgreSQL database. Set it, like "
             "postgresql://user:password@host:5432/daybook (with %40 for an @ in the password)."
         ) from None  # the cause repeats the address, and with it the password
     host, port = found.get("host") or "localhost", found.get("port") or "5432"

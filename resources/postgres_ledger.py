@@ -33,7 +33,7 @@ from resources.journal_batch import (
     projection_of,
     refuse_schema,
 )
-from resources.postgres_connections import Connection, Connections
+from resources.postgres_connections import ADDRESS, Connection, Connections
 from trading.book.fold import Row, RowKey, folded
 from trading.book.journal import PROJECTIONS, SCHEMA, Event, Head, Projection, content_hash, searchable, words
 from trading.errors import DaybookError, LedgerError, StoreBusy
@@ -51,10 +51,11 @@ _MAKING = 7305214418  # the advisory lock of whoever makes or migrates the table
 
 
 class PostgresLedger:
-    """Ledger in the database at `uri`. A server that takes longer than `timeout_s` is StoreBusy or StoreUnavailable."""
+    """Ledger in the database at `uri`. A server that takes longer than `timeout_s` is StoreBusy or StoreUnavailable.
+    `address`: the words for where the address is found."""
 
-    def __init__(self, uri: str, timeout_s: float = 10.0, max_connections: int = 16) -> None:
-        self._connections = Connections(uri, timeout_s, max_connections)
+    def __init__(self, uri: str, timeout_s: float = 10.0, max_connections: int = 16, address: str = ADDRESS) -> None:
+        self._connections = Connections(uri, timeout_s, max_connections, address)
         self._kept = Kept()
         self._ready = False
         self._wary = 0

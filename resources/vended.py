@@ -112,12 +112,13 @@ class MongoLedgerResource(ServerLedgerResource):
     uri: str
     timeout_seconds: float = 10.0
     max_connections: int = 16
+    address: str = "MONGODB_URI"
 
     def adapter(self) -> Ledger:
         """The ledger."""
         from resources.mongo_ledger import MongoLedger
 
-        return MongoLedger(self.uri, self.timeout_seconds, max_connections=self.max_connections)
+        return MongoLedger(self.uri, self.timeout_seconds, max_connections=self.max_connections, address=self.address)
 
 
 class PostgresLedgerResource(ServerLedgerResource):
@@ -126,9 +127,10 @@ class PostgresLedgerResource(ServerLedgerResource):
     uri: str
     timeout_seconds: float = 10.0
     max_connections: int = 16
+    address: str = "POSTGRES_URI"
 
     def adapter(self) -> Ledger:
         """The ledger."""
         from resources.postgres_ledger import PostgresLedger
 
-        return PostgresLedger(self.uri, self.timeout_seconds, self.max_connections)
+        return PostgresLedger(self.uri, self.timeout_seconds, self.max_connections, self.address)

@@ -268,8 +268,8 @@ def test_a_development_desk_does_not_become_a_production_desk_by_a_file(new_desk
     desk.save(0.05)
     watched = desk.watched()
     desk.save(0.04, environment="production")
-    said = 'not in force: environment: "development" -> "production"'
-    eventually(lambda: desk.heard(said) and desk.heard("`daybook config apply --reason` puts it in force"))
+    eventually(lambda: desk.heard('environment: "development" -> "production"'))
+    assert desk.heard("`daybook config apply --reason` puts it in force; else put the files back.")
     assert watched.in_force.now.snapshot.environment == "development"
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,90 @@ def test_figures_of_a_status(home: Path, daybook: Run) -> None:
     assert "daybook_configuration_drift 1.0" in text
     assert f'hash="{found["configuration"]}"' in text
     assert f"daybook_configuration_snapshot_bytes {float(found['snapshot_bytes'])}" in text
+
+
+# --- the ledger -------------------------------------------------------------------------------------------------------
+def errors(home: Path, daybook: Run) -> str:
+    """What `status` says that must be looked at, as text; it ends with exit code 1, and its text for people has it."""
+    ended = daybook("config", "status", "--home", home, "--json")
+    assert ended.code == 1, ended.out
+    said = " ".join(each["message"] for each in ended.document["findings"] if each["gravity"] == "error")
+    shown = daybook("config", "status", "--home", home)
+    assert "".join(said.split())[:60] in "".join(shown.out.split())
+    return said
+
+
+def without_ledger(home: Path) -> None:
+    for file in home.glob("ledger.sqlite*"):
+        file.unlink()
+
+
+def test_a_lost_ledger_is_a_finding(home: Path, daybook: Run) -> None:
+    """The same that apply and history say."""
+    applied(daybook, home)
+    without_ledger(home)
+    said = errors(home, daybook)
+    assert "version 1 of the configuration is in force" in said
+    assert "its ledger knows none: the ledger is older than the home. Restore both from one backup." in said
+    assert said in daybook("config", "history", "--home", home).err
+    assert not (home / "ledger.sqlite").exists(), "looking makes nothing"
+
+
+def test_an_older_ledger_is_a_finding_with_its_true_cure(home: Path, daybook: Run) -> None:
+    applied(daybook, home)
+    with closing(sqlite3.connect(home / "ledger.sqlite")) as ledger, closing(sqlite3.connect(home / "old")) as old:
+        ledger.backup(old)
+    limited(home, 0.03)
+    applied(daybook, home, "lower")
+    without_ledger(home)
+    (home / "old").rename(home / "ledger.sqlite")
+    said = errors(home, daybook)
+    assert "its ledger knows 1: the ledger is older than the home. Restore both from one backup." in said
+    assert "stopped before the end" not in said
+    assert said in daybook("config", "apply", "--reason", "x", "--home", home).err
+
+
+def test_a_ledger_that_cannot_be_read_is_a_finding(home: Path, daybook: Run) -> None:
+    applied(daybook, home)
+    without_ledger(home)
+    (home / "ledger.sqlite").write_bytes(b"no database " * 1000)
+    assert str(home / "ledger.sqlite") in errors(home, daybook)
+
+
+@pytest.mark.parametrize(("store", "scheme"), [("mongodb", "mongodb"), ("postgresql", "postgresql")])
+@pytest.mark.parametrize("kept", ["env", "file"])
+def test_a_ledger_that_files_name_and_that_does_not_answer_is_a_finding(
+    store: str, scheme: str, kept: str, home: Path, daybook: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With where the file says its address is found, and without the address."""
+    applied(daybook, home)
+    address = f"{scheme}://me:hunter2hunter2@127.0.0.1:1/daybook"
+    monkeypatch.setenv("MY_LEDGER", address)
+    (home / "address").write_text(address)
+    found_in = {"env": "MY_LEDGER", "file": "address"}[kept]
+    (home / "desk.toml").write_text(
+        f'{PAPER}[data.storage.ledger]\nstore = "{store}"\ntimeout_seconds = 0.2\n'
+        f'address = {{ {kept} = "{found_in}" }}\n'
+    )
+    said = errors(home, daybook)
+    assert f"the files have the ledger kept in {store}, which cannot be used" in said
+    named = {"env": "the environment variable MY_LEDGER", "file": "the file address"}[kept]
+    assert f"correct {named} (data.storage.ledger.address)" in said
+    refused = daybook("config", "apply", "--reason", "x", "--home", home)
+    assert f"correct {named} (data.storage.ledger.address)" in refused.err
+    for text in (said, refused.err):
+        assert "_URI" not in text
+        assert "hunter2" not in text
+
+
+def test_a_ledger_that_is_the_only_one_and_does_not_answer_is_a_finding(
+    home: Path, daybook: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_LEDGER", "postgresql://me@127.0.0.1:1/daybook")
+    (home / "desk.toml").write_text(
+        'schema = 2\n[data.storage.ledger]\nstore = "postgresql"\naddress = { env = "MY_LEDGER" }\n'
+    )
+    assert "correct the environment variable MY_LEDGER" in errors(home, daybook)
 
 
 # --- what the watcher saw ---------------------------------------------------------------------------------------------

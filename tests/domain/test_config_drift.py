@@ -30,6 +30,14 @@ CASES = {
         replace(WELL, recorded=Named(TWO, 5, SIGNED)),
         "behind", (None, "error", "error"), ("newest configuration is 5 (2222", "4 (1111", "daybook config status"),
     ),
+    "the journal is behind": (
+        replace(WELL, recorded=Named(TWO, 3, SIGNED)),
+        "behind", (None, "error", "error"), ("newest configuration is 3 (2222", "4 (1111", "Restore both"),
+    ),
+    "journal and home cannot be brought together": (
+        replace(WELL, unhealed="the ledger is lost.", in_force=None, damaged="the pointer is gone."),
+        "ledger", ("error", "error", "error"), ("the ledger is lost.",),
+    ),
     "files wrong": (
         replace(WELL, files=None, wrong="desk.toml, line 3: risk is 5."),
         "files wrong", ("error", "warning", "error"), ("desk.toml, line 3: risk is 5.", "daybook config validate"),
