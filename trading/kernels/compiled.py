@@ -25,6 +25,12 @@ def compiled(function: F) -> F:
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
+def exclusive(function: F) -> F:
+    """As `compiled`, for loops that change arrays which other threads look at: no other thread of the interpreter runs
+    while one of them does, so that each is done as a whole or not begun."""
+    return cast(F, numba.njit(cache=True, nogil=False, error_model="numpy")(function))
+
+
 @contextmanager
 def _unfindable(names: tuple[str, ...]) -> Iterator[None]:
     """While this is open, modules that are not loaded yet cannot be found."""

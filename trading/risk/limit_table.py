@@ -1,0 +1,274 @@
+"""Which limit is in force for what: every level of every rule as arrays, out of a desk's settings, for one session.
+
+Belongs here: what each rule is measured of (its elements), and which entry of `risk.limits` each of them gets. Does not
+belong here: the entries (`trading/config/risk.py`), or comparing anything with a limit (`trading/kernels/`).
+
+An entry that names more closely what it holds for goes before one that names less, level by level, as settings of
+symbols do: nothing, then class, sector, country or currency, then exchange group, strategy, instrument. A level that
+nothing sets is infinite: nothing passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+import trading.risk.rules
+from trading.config.models import DeskSettings
+from trading.config.refusals import did_you_mean
+from trading.config.risk import RiskLimit
+from trading.discovery import find
+from trading.errors import ConfigError
+from trading.risk.forms import GROUPS, RiskRule
+from trading.risk.market import Market
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.uint8]
+Names = npt.NDArray[np.object_]
+
+SCOPES = ("strategy", "instrument", *GROUPS, "factor", "component", "scenario")
+_LEVELS: Mapping[str, int] = {"exchange_group": 2, "strategy": 3, "instrument": 5}  # others: 1
+OF_INSTRUMENTS = ("instrument", *GROUPS)
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = {  # by which an element of an axis can be named
+    "portfolio": (),
+    "instrument": OF_INSTRUMENTS,
+    "contract": OF_INSTRUMENTS,
+    "holding": ("strategy", *OF_INSTRUMENTS),
+    **{axis: (axis,) for axis in ("strategy", *GROUPS, "factor", "component", "scenario")},
+}
+SYMBOL_SETTINGS = ("max_position_contracts", "max_order_contracts", "max_exposure_fraction")
+
+
+@cache
+def rules() -> tuple[RiskRule, ...]:
+    """Every risk rule there is, by name. Looked for once: the files of a process do not change."""
+    return tuple(sorted(find(trading.risk.rules, RiskRule), key=lambda rule: rule.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A rule of one axis: `count` elements from `first` on in the arrays of the table."""
+
+    rule: RiskRule
+    axis: str
+    first: int
+    count: int
+
+    @property
+    def name(self) -> str:
+        """Rule and axis, as `gross_exposure/sector`."""
+        return f"{self.rule.name}/{self.axis}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LimitTable:
+    """Levels by place. `refuse` and `warn` are infinite where nothing is set; `judges`: 1 where orders that reduce are
+    judged too; `lenient`: 1 where what cannot be measured warns instead of refusing. `configuration` is the hash of the
+    settings."""
+
+    configuration: str
+    session: date
+    slots: tuple[Slot, ...]
+    refuse: Floats
+    warn: Floats
+    judges: Flags
+    lenient: Flags
+
+    def slot(self, rule: str, axis: str) -> Slot:
+        """The slot of a rule's axis. Raises KeyError."""
+        return next(slot for slot in self.slots if (slot.rule.name, slot.axis) == (rule, axis))
+
+    def limited(self) -> frozenset[str]:
+        """Names of rules that limit anything now: only what these are measured by has to be known."""
+        set_ = np.isfinite(self.refuse) | np.isfinite(self.warn)
+        return frozenset(slot.rule.name for slot in self.slots if set_[slot.first : slot.first + slot.count].any())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axes:
+    """What elements there are. `names` by axis; `attributes` by axis and scope: the name of each element there."""
+
+    names: Mapping[str, tuple[str, ...]]
+    attributes: Mapping[str, Mapping[str, Names]]
+
+
+def axes_of(market: Market, strategies: Sequence[str]) -> Axes:
+    """The elements of every axis, in the order the engine counts them: holdings by strategy, then instrument."""
+    codes = np.array(market.instruments, dtype=object)
+    by_instrument = {"instrument": codes} | {
+        name: np.array(held.names, dtype=object)[held.codes] for name, held in market.groups.items()
+    }
+    of_contract = {name: values[market.contract_instrument] for name, values in by_instrument.items()}
+    of_holding = {name: np.tile(values, len(strategies)) for name, values in by_instrument.items()}
+    of_holding["strategy"] = np.repeat(np.array(strategies, dtype=object), len(codes))
+    components = tuple(str(number + 1) for number in range(len(market.component_loadings)))
+    names = {
+        "portfolio": ("book",),
+        "strategy": tuple(strategies),
+        "instrument": market.instruments,
+        "contract": tuple(f"{code}/{contract}" for code, contract in market.contracts),
+        "holding": tuple(f"{strategy}/{code}" for strategy in strategies for code in market.instruments),
+        **{name: held.names for name, held in market.groups.items()},
+        "factor": market.factors,
+        "component": components,
+        "scenario": market.stress_names,
+    }
+    own = {axis: {axis: np.array(names[axis], dtype=object)} for axis in names if ATTRIBUTES[axis] == (axis,)}
+    return Axes(
+        names, {"portfolio": {}, **own, "instrument": by_instrument, "contract": of_contract, "holding": of_holding}
+    )
+
+
+def limit_table(desk: DeskSettings, market: Market, strategies: Sequence[str], configuration: str = "") -> LimitTable:
+    """The limits of a desk in force for the market's session. Raises ConfigError as `faults` says."""
+    wrong = faults(desk)
+    if wrong:
+        raise ConfigError(" ".join(wrong))
+    axes = axes_of(market, strategies)
+    slots, first = [], 0
+    for rule in rules():
+        for axis in rule.axes:
+            slots.append(Slot(rule, axis, first, len(axes.names[axis])))
+            first += slots[-1].count
+    levels = {"refuse": np.full(first, np.inf), "warn": np.full(first, np.inf)}
+    flags = {"judges": np.zeros(first, np.uint8), "lenient": np.zeros(first, np.uint8)}
+    entries = _in_force(desk.risk.limits, market.session)
+    for slot in slots:
+        place = slice(slot.first, slot.first + slot.count)
+        _default(slot, place, levels["refuse"], flags["judges"], desk, axes, strategies)
+        for entry in entries:
+            if entry.rule == slot.rule.name and _axis(entry, slot.rule) == slot.axis:
+                _enter(entry, place, levels, flags, _named(entry, axes.attributes[slot.axis], slot.count))
+    return LimitTable(
+        configuration or desk.content_hash(), market.session, tuple(slots), levels["refuse"], levels["warn"],
+        flags["judges"], flags["lenient"],
+    )  # fmt: skip
+
+
+def _default(
+    slot: Slot, place: slice, refuse: Floats, judges: Flags, desk: DeskSettings, axes: Axes, strategies: Sequence[str]
+) -> None:
+    judges[place] = slot.rule.reducing == "judge"
+    if slot.rule.limit is not None:
+        refuse[place] = slot.rule.limit
+    setting = slot.rule.setting
+    if setting in SYMBOL_SETTINGS:
+        codes = axes.names["instrument"]
+        whose = strategies if slot.axis == "holding" else (None,)
+        refuse[place] = [getattr(desk.symbol(code, name), setting) for name in whose for code in codes]
+    elif setting is not None and slot.axis == "portfolio":
+        found = desk.trading.orders if setting == "max_per_session" else desk.risk
+        refuse[place] = getattr(found, setting)
+
+
+def _enter(
+    entry: RiskLimit,
+    place: slice,
+    levels: Mapping[str, Floats],
+    flags: Mapping[str, Flags],
+    named: npt.NDArray[np.bool_],
+) -> None:
+    for name, array in levels.items():
+        value = getattr(entry, name)
+        if value is not None:
+            array[place][named] = value
+    if entry.reducing is not None:
+        flags["judges"][place][named] = entry.reducing == "judge"
+    if entry.missing is not None:
+        flags["lenient"][place][named] = entry.missing == "warn"
+
+
+def _named(entry: RiskLimit, attributes: Mapping[str, Names], count: int) -> npt.NDArray[np.bool_]:
+    named = np.ones(count, dtype=np.bool_)
+    for scope, wanted in scopes(entry).items():
+        named &= attributes[scope] == str(wanted)
+    return named
+
+
+def scopes(entry: RiskLimit) -> dict[str, str | int]:
+    """What an entry names, by scope."""
+    return {name: value for name in SCOPES if (value := getattr(entry, name)) is not None}
+
+
+def _in_force(entries: Iterable[RiskLimit], session: date) -> list[RiskLimit]:
+    """Entries of a session, the least closely named first."""
+    held = [
+        entry
+        for entry in entries
+        if (entry.effective_from or date.min) <= session <= (entry.effective_until or date.max)
+    ]
+    return sorted(held, key=_closeness)
+
+
+def _closeness(entry: RiskLimit) -> int:
+    """How closely an entry names what it holds for. A strategy's instrument is closer than either."""
+    return sum(_LEVELS.get(name, 1) if name in ("strategy", "instrument") else 0 for name in scopes(entry)) + max(
+        (_LEVELS.get(name, 1) for name in scopes(entry) if name not in ("strategy", "instrument")), default=0
+    )
+
+
+def _axis(entry: RiskLimit, rule: RiskRule) -> str:
+    """What an entry is about: `by`, else the axis that its scope names, else the rule's first."""
+    if entry.by is not None:
+        return entry.by
+    named = [axis for axis in rule.axes if ATTRIBUTES[axis] == (axis,) and axis in scopes(entry)]
+    return named[0] if named and rule.axes[0] == "portfolio" else rule.axes[0]
+
+
+# --- what is wrong ----------------------------------------------------------------------------------------------------
+def faults(desk: DeskSettings) -> list[str]:
+    """Sentences about limits that mean nothing, or two things at once."""
+    known = {rule.name: rule for rule in rules()}
+    entries = desk.risk.limits
+    found = [text for number, entry in enumerate(entries) for text in _wrong(number, entry, known)]
+    return [*found, *_twice(entries, known)]
+
+
+def _wrong(number: int, entry: RiskLimit, known: Mapping[str, RiskRule]) -> Iterator[str]:
+    where = f"risk.limits entry {number + 1}"
+    rule = known.get(entry.rule)
+    if rule is None:
+        yield f"{where}: there is no rule {entry.rule}.{did_you_mean(entry.rule, known)} See docs/reference/rules.md."
+        return
+    axis = _axis(entry, rule)
+    if axis not in rule.axes:
+        yield f"{where}: {rule.name} is not measured by {axis}, but by {', '.join(rule.axes)}. Set by to one of these."
+        return
+    for name in scopes(entry):
+        if name not in ATTRIBUTES[axis]:
+            allowed = ", ".join(ATTRIBUTES[axis]) or "nothing"
+            yield f"{where}: {rule.name} by {axis} can be named by {allowed}, not by {name}. Take {name} out."
+    if entry.refuse is not None and rule.setting and (rule.setting in SYMBOL_SETTINGS or axis == "portfolio"):
+        yield f"{where}: what {rule.name} refuses at is the setting {rule.setting}. Set that, and leave refuse out."
+
+
+def _twice(entries: Sequence[RiskLimit], known: Mapping[str, RiskRule]) -> Iterator[str]:
+    """Two entries about the same of which both would hold."""
+    alike: dict[object, list[tuple[int, RiskLimit]]] = {}
+    for number, entry in enumerate(entries):
+        if entry.rule in known:
+            key = (entry.rule, _axis(entry, known[entry.rule]), *sorted(scopes(entry).items(), key=str))
+            alike.setdefault(key, []).append((number, entry))
+    for held in alike.values():
+        for (one, first), (other, second) in combinations(held, 2):
+            both = [name for name in ("refuse", "warn", "reducing", "missing") if _both(name, first, second)]
+            if both and _overlap(first, second):
+                yield (
+                    f"risk.limits entries {one + 1} and {other + 1} both set {both[0]} of {first.rule} for the same. "
+                    "Take one out, or give them dates that do not overlap."
+                )
+
+
+def _both(name: str, first: RiskLimit, second: RiskLimit) -> bool:
+    return getattr(first, name) is not None and getattr(second, name) is not None
+
+
+def _overlap(first: RiskLimit, second: RiskLimit) -> bool:
+    begin = max(first.effective_from or date.min, second.effective_from or date.min)
+    return begin <= min(first.effective_until or date.max, second.effective_until or date.max)

@@ -1,0 +1,74 @@
+"""Numbers of a check put into words: which rules, of what, by how much, and what to do.
+
+Belongs here: sentences and codes. Does not belong here: numbers (`trading/kernels/risk_checks.py`), or the names of
+orders that are refused unseen (`engine.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trading.kernels import risk_checks as k
+from trading.risk.decision import Explained, Judged, Outcome, Reason
+from trading.risk.limit_table import Axes, LimitTable, Slot
+
+OUTCOMES: Mapping[int, Outcome] = {
+    k.PASS: "pass", k.WARN: "warn", k.REFUSE: "refuse", k.UNKNOWN_WARN: "warn", k.UNKNOWN_REFUSE: "refuse",
+    k.UNLIMITED: "pass",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wording:
+    """What rows, elements and levels are called. `groups` are places of names by dimension and instrument."""
+
+    slots: tuple[Slot, ...]
+    rows: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+    axes: Axes
+    table: LimitTable
+    locks: Mapping[str, str]
+
+    def explained(self, leg: npt.NDArray[np.float64], values: Sequence[float], outcomes: Sequence[int]) -> Explained:
+        """Reasons and rules of one order out of its row of values and outcomes."""
+        judged, reasons = [], []
+        for number, slot in enumerate(self.slots):
+            found = self._judged(number, slot, leg, float(values[number]), int(outcomes[number]))
+            judged.append(found)
+            if found.outcome != "pass":
+                reasons.append(self._reason(slot, found, int(outcomes[number])))
+        reasons.sort(key=lambda reason: reason[0])
+        return tuple(reason for _, reason in reasons), tuple(judged)
+
+    def _judged(self, number: int, slot: Slot, leg: npt.NDArray[np.float64], value: float, outcome: int) -> Judged:
+        row = self.rows[number]
+        within = int(row[k.R_LIMIT]) - slot.first
+        if row[k.R_ELEMENT] < 0:
+            within += int(k.element(int(row[k.R_AXIS]), leg, self.groups))
+        place = slot.first + within
+        name = self.axes.names[slot.axis][within]
+        warn, refuse = float(self.table.warn[place]), float(self.table.refuse[place])
+        return Judged(slot.rule.name, slot.axis, name, value, warn, refuse, OUTCOMES[outcome], slot.rule.unit)
+
+    def _reason(self, slot: Slot, found: Judged, outcome: int) -> tuple[int, Reason]:
+        """A reason and its place among others: refusals first."""
+        rule, what = slot.rule, "the book" if found.axis == "portfolio" else found.element
+        place = 0 if found.outcome == "refuse" else 1
+        if math.isnan(found.value):
+            text = (
+                f"{rule.name} of {what} cannot be measured: {rule.description} needs facts that are missing or too "
+                "old. Load them, or set missing = 'warn' for the limit."
+            )
+            return place, Reason(f"missing:{rule.name}", text)
+        if rule.name == "instrument_lock" and found.element in self.locks:
+            return place, Reason(rule.name, self.locks[found.element])
+        level = found.limit if found.value > found.limit else found.warn
+        limit = "the limit" if found.value > found.limit else "the warning level"
+        unit = f" {rule.unit}" if rule.unit else ""
+        text = f"{rule.name} of {what}: {found.value:,.6g}{unit} passes {limit} of {level:,.6g}. {rule.cure}"
+        return place, Reason(rule.name, text)
