@@ -64,7 +64,7 @@ def as_written(where: Place) -> Authored:
             f"{place_of(documents)(('strategies',))}: setting strategies cannot be given. Put each strategy into a "
             f"file of {where.home / 'strategies'} and name it in trading.strategies."
         )
-    table = _table(values, documents, where)
+    table = table_file(values, documents, where)
     if table is not None:
         values["symbols"] = {**values["symbols"], "table_sha256": hashlib.sha256(table).hexdigest()}
     library = strategy_files(where)
@@ -209,7 +209,9 @@ def _named(values: Mapping[str, Any]) -> str | None:
     return str(named) if fits else None
 
 
-def _table(values: Mapping[str, Any], documents: Sequence[Document], where: Place) -> bytes | None:
+def table_file(values: Mapping[str, Any], documents: Sequence[Document], where: Place) -> bytes | None:
+    """The table of symbols as bytes; None where no file names one. Raises ConfigError where it is not there, or too
+    large."""
     files = _table_files(values, documents)
     if not files:
         return None
@@ -233,12 +235,13 @@ def strategy_files(where: Place) -> dict[str, Path]:
 def _traded(names: Any, library: Mapping[str, Path], place: Callable[[Any], str | None]) -> list[StrategySettings]:
     listed = enumerate(names) if isinstance(names, list | tuple) else ()
     wanted = [(number, name) for number, name in listed if isinstance(name, str)]
-    found = [_strategy(of_library(name, library, place((*TRADED, number)))) for number, name in wanted]
+    found = [checked(of_library(name, library, place((*TRADED, number)))) for number, name in wanted]
     called = [strategy.name for strategy in found]
-    twice = sorted({name for name in called if called.count(name) > 1})
-    if twice:
+    again = next((at for at, name in enumerate(called) if name in called[:at]), None)
+    if again is not None:
+        at = place((*TRADED, wanted[again][0]))
         raise ConfigError(
-            f"setting trading.strategies names strategies that are both called {twice[0]}. Give each its own name."
+            f"{at}: trading.strategies names strategies that are both called {called[again]}. Give each its own name."
         )
     return found
 
@@ -254,8 +257,8 @@ def of_library(name: str, library: Mapping[str, Path], place: str | None = None)
     )
 
 
-def _strategy(file: Path) -> StrategySettings:
-    """A strategy that the close trades, by Daybook's own rules."""
+def checked(file: Path) -> StrategySettings:
+    """A strategy that the close trades, by Daybook's own rules. Raises ConfigError as `unchecked`."""
     from trading.strategies.rule import check_rules
 
     strategy = unchecked(file)
@@ -272,5 +275,6 @@ def unchecked(file: Path) -> StrategySettings:
     try:
         return StrategySettings.model_validate({"name": file.stem, **found.values})
     except ValidationError as cause:
-        said = " ".join(refusals(cause, StrategySettings, place_of([found])))
-        raise ConfigError(f"{file}: {said} Correct it and run again.") from cause
+        place = place_of([found])
+        said = refusals(cause, StrategySettings, lambda path: place(path) or str(file))
+        raise ConfigError(f"{' '.join(said)} Correct it and run again.", said) from cause

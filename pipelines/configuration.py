@@ -35,7 +35,7 @@ from pipelines.configuration_history import (
     refuse_strange_history,
     versions,
 )
-from pipelines.configuration_names import noted
+from pipelines.configuration_names import judged, noted
 from pipelines.configuration_snapshot import compiled_settings
 from pipelines.in_force import FOLDER, read_document_of
 from pipelines.place import Place
@@ -89,8 +89,7 @@ class Standing(NamedTuple):
 def proposed(where: Place) -> Authored:
     """What the files of a desk say, checked as a whole, symbols, names and all, with notes. Raises ConfigError."""
     found = authored(where)
-    columns_of(found.settings, found.table, where)
-    return replace(found, notes=noted(where, found))
+    return replace(found, notes=judged(where, found))
 
 
 def apply(where: Place, reason: str, author: str | None = None, expected: int | None = None) -> Applied:

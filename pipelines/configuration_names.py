@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from pipelines.authored import Authored, strategy_files
 from pipelines.place import Place
-from pipelines.symbols import classifications, table_of
+from pipelines.symbols import classifications, columns_of, table_of
 from trading.config.documents import place_of
 from trading.config.inheritance import idle
-from trading.config.unknown_names import idle_strategies, strange_rows, strange_strategies, strange_universe
+from trading.config.unknown_names import (
+    idle_strategies,
+    strange_rows,
+    strange_strategies,
+    strange_symbols,
+    strange_universe,
+)
 from trading.errors import ConfigError
 
 
@@ -25,9 +31,33 @@ def noted(where: Place, found: Authored) -> tuple[str, ...]:
     everything = known.keys() | set(table.symbols if table is not None else ())
     unknown = list(strange_universe(settings.data.universe, everything, place))
     faults = list(strange_strategies(symbols, traded, library, place))
+    faults += strange_symbols(symbols, everything, place)
     faults += strange_rows(table, known) if table is not None else ()
     if settings.environment != "development":
         faults, unknown = faults + unknown, []
     if faults:
         raise ConfigError("\n".join(faults), faults)
     return (*idle(symbols, table, known), *idle_strategies(symbols, traded, library), *unknown)
+
+
+def judged(where: Place, found: Authored) -> tuple[str, ...]:
+    """As `noted`, and what reference data and the table of symbols contradict each other in. Raises ConfigError with
+    all of it at once."""
+    notes: tuple[str, ...] = ()
+    faults: list[str] = []
+    try:
+        notes = noted(where, found)
+    except ConfigError as cause:
+        faults += cause.faults or (str(cause),)
+    try:
+        columns_of(found.settings, found.table, where)
+    except ConfigError as cause:
+        faults += _not_said(cause, faults)
+    if faults:
+        raise ConfigError("\n".join(faults), faults)
+    return notes
+
+
+def _not_said(cause: ConfigError, faults: list[str]) -> list[str]:
+    """What is not among faults already, those with a place in front included."""
+    return [said for said in cause.faults or (str(cause),) if not any(known.endswith(said) for known in faults)]

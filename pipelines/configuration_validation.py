@@ -14,15 +14,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.authored import (
+    TRADED,
+    Authored,
+    checked,
     in_todays_schema,
     layers,
     merged,
     of_library,
     own_file,
     strategy_files,
-    unchecked,
+    table_file,
 )
 from pipelines.configuration import proposed
+from pipelines.configuration_names import judged
 from pipelines.place import Place, context, project_folder, strange_variables, unset_secrets
 from pipelines.symbols import columns_of
 from trading.config.documents import Document, place_of
@@ -44,7 +48,7 @@ def validated(where: Place) -> dict[str, Any]:
         "files": [str(file) for file in found.files],
         "symbols": len(columns_of(found.settings, found.table, where)),
         "strategies": list(found.settings.trading.strategies),
-        "notes": [*found.notes, *strange_variables(found.settings), *unset_secrets(found.settings)],
+        "notes": [*found.notes, *strange_variables(found.settings), *unset_secrets(found.settings, where)],
         "faults": [],
         "count": 0,
         "exit_code": 0,
@@ -69,10 +73,18 @@ def _of_settings(where: Place) -> Iterator[str]:
         yield str(cause)
         return
     values = merged(documents)
-    found = [*_of_models(values, documents, where), *_of_strategies(values, where)]
-    yield from found
-    if not found:
-        yield from _said(partial(proposed, where))
+    models, strategies = _of_models(values, documents, where), [*_of_strategies(values, documents, where)]
+    yield from (*models, *strategies)
+    if not models:
+        yield from _said(partial(_names, values, documents, where) if strategies else partial(proposed, where))
+
+
+def _names(values: dict[str, Any], documents: Sequence[Document], where: Place) -> None:
+    """Names of symbols and strategies, where strategies that trade are wrong."""
+    table = table_file(values, documents, where)
+    own = {name: value for name, value in values.items() if name != "strategies"}
+    settings = DeskSettings.model_validate(own, context=context(where))
+    judged(where, Authored(settings, tuple(documents), (), table))
 
 
 def _of_models(values: Mapping[str, Any], documents: Sequence[Document], where: Place) -> list[str]:
@@ -84,18 +96,16 @@ def _of_models(values: Mapping[str, Any], documents: Sequence[Document], where: 
     return []
 
 
-def _of_strategies(values: Mapping[str, Any], where: Place) -> Iterator[str]:
-    trading, library = values.get("trading"), strategy_files(where)
+def _of_strategies(values: Mapping[str, Any], documents: Sequence[Document], where: Place) -> Iterator[str]:
+    trading, library, place = values.get("trading"), strategy_files(where), place_of(documents)
     names = trading.get("strategies", ()) if isinstance(trading, Mapping) else ()
-    for name in names if isinstance(names, list) else ():
+    for number, name in enumerate(names if isinstance(names, list) else ()):
         if isinstance(name, str):
-            yield from _said(partial(_strategy, name, library))
+            yield from _said(partial(_strategy, name, library, place((*TRADED, number))))
 
 
-def _strategy(name: str, library: Mapping[str, Path]) -> None:
-    from trading.strategies.rule import check_rules
-
-    check_rules(unchecked(of_library(name, library)))
+def _strategy(name: str, library: Mapping[str, Path], place: str | None) -> None:
+    checked(of_library(name, library, place))
 
 
 def _said(done: Callable[[], object]) -> Iterator[str]:

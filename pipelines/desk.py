@@ -272,9 +272,20 @@ class Desk:
         reference = self.adapters.reference
         around = (day - timedelta(days=2 * SEARCHED_DAYS), day + timedelta(days=2 * SEARCHED_DAYS))
         groups = self.exchange_groups(day)
+        if not groups:
+            return self._follows_nothing()
         if any(reference.calendar(group, *around).is_open(day) for group in groups):
             return None
         return f"every exchange group of this desk is closed ({', '.join(sorted(groups))})"
+
+    def _follows_nothing(self) -> str:
+        vendor = self.adapters.settings.data.vendor
+        folder = f" in {vendor.source}" if vendor.source else ""
+        return (
+            f"this desk follows no instrument, so that no exchange says when there is one: vendor {vendor.name} has "
+            f"none{folder}, or none that the reference data know and data.universe allows. Put its files there, or "
+            "correct data.vendor.source or data.universe"
+        )
 
     def exchange_groups(self, on: date) -> set[str]:
         """Exchange groups of the instruments the desk follows."""

@@ -179,9 +179,9 @@ def _refuse_made_up_prices(where: Place) -> None:
         rows = frames.history(raw, through=date.max, series=[MADE_UP], columns=["session"]).num_rows
         if rows:
             raise LivePricesMadeUp(
-                f"{rows:,} rows of {raw.name} in {where.home} are of vendor {MADE_UP}: orders would be decided on made-up "
-                "prices, and what was delivered stays. Load your own vendor's prices into a new --home, apply its "
-                "configuration there, and sign that."
+                f"{rows:,} rows of {raw.name} in {where.home} are of vendor {MADE_UP}: orders would be decided on "
+                "made-up prices, and what was delivered stays. Load your own vendor's prices into a new --home, apply "
+                "its configuration there, and sign that."
             )
 
 

@@ -142,19 +142,45 @@ def strange_variables(settings: BaseModel | None = None) -> list[str]:
     known = {*VARIABLES, *(_referred(settings) if settings is not None else ())}
     strange = sorted(name for name in os.environ if name.startswith("DAYBOOK_") and name not in known)
     said = "the environment variable {} is not one of Daybook's own.{}"
-    return [said.format(name, did_you_mean(name, VARIABLES)) for name in strange]
+    return [said.format(name, _meant(name)) for name in strange]
 
 
-def unset_secrets(settings: BaseModel) -> list[str]:
-    """A sentence for each environment variable that settings refer to for a secret, and that is not set here."""
+def _meant(name: str) -> str:
+    """` Did you mean DAYBOOK_X?`, or nothing: what all are called by says nothing of what is meant."""
+    meant = did_you_mean(name.removeprefix("DAYBOOK_"), [each.removeprefix("DAYBOOK_") for each in VARIABLES])
+    return meant.replace("mean ", "mean DAYBOOK_")
+
+
+def unset_secrets(settings: BaseModel, where: Place) -> list[str]:
+    """A sentence for each environment variable and each file that settings refer to for a secret, and that is not
+    here."""
     missing = [name for name in _referred(settings) if not os.environ.get(name)]
-    return [f"a setting refers to the environment variable {name}, which is not set here." for name in missing]
+    files = dict.fromkeys(secret.file for secret in _secrets(settings) if secret.file is not None)
+    return [
+        *(f"a setting refers to the environment variable {name}, which is not set here." for name in missing),
+        *(said for file in files if (said := _missing(file, where)) is not None),
+    ]
+
+
+def _missing(file: str, where: Place) -> str | None:
+    """Why a file of a secret cannot be read here; None where it can."""
+    try:
+        found = located(file, where)
+    except ConfigError as cause:
+        return str(cause)
+    if not found.is_file():
+        return f"a setting refers to the file {found}, which is not there."
+    return None if os.access(found, os.R_OK) else f"a setting refers to the file {found}, which cannot be read."
 
 
 def _referred(section: BaseModel) -> list[str]:
+    return [secret.env for secret in _secrets(section) if secret.env is not None]
+
+
+def _secrets(section: BaseModel) -> list[Secret]:
     if isinstance(section, Secret):
-        return [] if section.env is None else [section.env]
-    return [name for _, value in section if isinstance(value, BaseModel) for name in _referred(value)]
+        return [section]
+    return [secret for _, value in section if isinstance(value, BaseModel) for secret in _secrets(value)]
 
 
 def _real(path: str | Path) -> Path:

@@ -33,7 +33,8 @@ class NotASession(UsageError):
         around = " and ".join(
             f"the session {word} it is {near}" for word, near in (("before", before), ("after", after)) if near
         )
-        super().__init__(f"{day} is not a session: {reason}. {around[:1].upper()}{around[1:]}.")
+        beside = f" {around[:1].upper()}{around[1:]}." if around else ""
+        super().__init__(f"{day} is not a session: {reason}.{beside}")
 
 
 class ConfigError(DaybookError):

@@ -31,3 +31,21 @@ def test_a_misspelt_variable_is_noted_with_what_is_meant(
 def test_the_names_are_those_of_the_reference(root: Path) -> None:
     page = (root / "docs" / "reference" / "settings.md").read_text("utf-8")
     assert set(re.findall(r"^\| `(DAYBOOK_\w+)` \|", page, re.MULTILINE)) == set(VARIABLES)
+
+
+def test_a_variable_that_is_like_none_of_ours_is_noted_without_a_guess(
+    daybook: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "desk.toml").write_text("schema = 2\n")
+    monkeypatch.setenv("DAYBOOK_PASSWORD", "x")
+    notes = daybook("config", "validate", "--home", tmp_path, "--json").document["notes"]
+    assert notes == ["the environment variable DAYBOOK_PASSWORD is not one of Daybook's own."]
+
+
+def test_a_file_of_a_secret_that_is_not_there_is_noted(daybook: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "desk.toml").write_text("schema = 2\n[operations.notifier]\nwebhook = { file = 'keys/hook' }\n")
+    notes = daybook("config", "validate", "--home", tmp_path, "--json").document["notes"]
+    assert notes == [f"a setting refers to the file {tmp_path / 'keys' / 'hook'}, which is not there."]
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "hook").write_text("https://desk.example/x")
+    assert daybook("config", "validate", "--home", tmp_path, "--json").document["notes"] == []

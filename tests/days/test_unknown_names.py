@@ -29,6 +29,7 @@ REFUSED = [
     ("[symbols.strategies.trnd]\nmax_order_contracts = 1\n", "", "desk.toml:5: symbols.strategies.trnd", "trend"),
     ('[data.universe]\ninstruments = ["US10", "GLOD"]\n', "", "desk.toml:6: data.universe.instruments", "GOLD"),
     ('[data.universe]\nexcluded = ["GLOD"]\n', "", "desk.toml:6: data.universe.excluded", "GOLD"),
+    ("[symbols.symbols.GLOD]\nmax_order_contracts = 1\n", "", "desk.toml:5: symbols.symbols.GLOD", "GOLD"),
     ("", f"{HEAD}US10,,3\nGLOD,,3\n", "symbols.csv, line 3: symbol 'GLOD'", "GOLD"),
 ]
 
@@ -89,3 +90,55 @@ def test_in_development_instruments_may_come_later(tmp_path: Path, daybook: Run)
     home = desk(tmp_path / "home", '[data.universe]\ninstruments = ["GLOD"]\n', environment="development")
     (note,) = noted(daybook, home)
     assert "data.universe.instruments names GLOD" in note
+
+
+def test_names_of_all_kinds_are_told_at_once(tmp_path: Path, daybook: Run) -> None:
+    """A strategy that trades, one with settings, a symbol with settings, one followed, and two rows of the table."""
+    more = "[symbols.strategies.{}]\nmax_order_contracts = 1\n"
+    text = (
+        more.format("trand") + "[symbols.symbols.GLD]\nmax_order_contracts = 1\n[data.universe]\nexcluded = ['GLOD']\n"
+    )
+    home = desk(tmp_path / "home", text, f"{HEAD}SLIVER,,3\nUS10,equity,3\n")
+    file = home / "desk.toml"
+    file.write_text(file.read_text().replace('["trend"]', '["trend", "trnd"]'))
+    found = daybook("config", "validate", "--home", home, "--json").document["faults"]
+    begun = (
+        f"{file}:4: strategy trnd is unknown.", f"{file}:7: symbols.strategies.trand has settings",
+        f"{file}:9: symbols.symbols.GLD has settings", "symbols.csv, line 2: symbol 'SLIVER'",
+        f"{file}:12: data.universe.excluded names GLOD", "symbols.csv, line 3: symbol US10: asset_class",
+    )  # fmt: skip
+    assert len(found) == len(begun), found
+    assert all(said.startswith(start) for said, start in zip(found, begun, strict=True)), found
+
+
+def test_strategies_of_one_name_are_told_with_the_line_of_the_second(tmp_path: Path, daybook: Run) -> None:
+    home = desk(tmp_path / "home", "")
+    file = home / "desk.toml"
+    file.write_text(file.read_text().replace('["trend"]', '[\n"trend",\n"chapter15",\n"trend"]'))
+    (said,) = daybook("config", "validate", "--home", home, "--json").document["faults"]
+    assert said.startswith(f"{file}:7: trading.strategies names strategies that are both called trend")
+
+
+def test_a_setting_of_the_top_below_a_section_is_told_where_it_belongs(tmp_path: Path, daybook: Run) -> None:
+    home = desk(tmp_path / "home", '[data.universe]\nenviroment = "production"\n')
+    (said,) = daybook("config", "validate", "--home", home, "--json").document["faults"]
+    assert "data.universe.enviroment is not a setting. Did you mean environment? It belongs above the first" in said
+
+
+def test_a_fault_of_a_strategy_names_its_file_once(tmp_path: Path, daybook: Run) -> None:
+    """With the line where the file has one, and without where a rule is over all of it."""
+    home = desk(tmp_path / "home", "")
+    file = home / "strategies" / "trend.toml"
+    file.parent.mkdir()
+    rules = '[rules.fast]\nrule = "{}"\nparameters = {{ fast = 16, slow = 64 }}\nweight = {}\n'
+    for text, said in (
+        (f"pasword = 1\n{rules.format('ewmac', 1.0)}", f"{file}:1: pasword is not a setting"),
+        (rules.format("ewmac", 0.5), f"{file}: weights of the rules sum to 0.5"),
+        (rules.format("emac", 1.0), f"{file}: "),
+    ):
+        file.write_text(text)
+        (fault,) = daybook("config", "validate", "--home", home, "--json").document["faults"]
+        assert fault.startswith(said)
+        assert fault.count("trend.toml") == 1
+        ended = daybook("config", "apply", "--reason", "x", "--home", home)
+        assert (ended.code, ended.err.count("trend.toml")) == (2, 1)

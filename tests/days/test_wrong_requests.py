@@ -65,3 +65,17 @@ def test_a_mistyped_home_trades_nothing(daybook: Run, tmp_path: Path) -> None:
         assert ended.code == 2
         assert f"there is no desk in {tmp_path / 'typo'}. Correct --home or DAYBOOK_HOME" in ended.err
         assert not (tmp_path / "typo").exists()
+
+
+def test_a_desk_that_follows_nothing_says_so(tmp_path: Path, daybook: Callable[..., Any]) -> None:
+    """The vendor's folder is empty: no exchange is closed, and none is open."""
+    (tmp_path / "prices").mkdir()
+    (tmp_path / "desk.toml").write_text('schema = 2\n[data.vendor]\nname = "csv_folder"\nsource = "prices"\n')
+    ended = daybook("close", "--session", "2024-12-30", "--home", tmp_path)
+    assert ended.code == 2
+    said = " ".join(ended.err.split())
+    assert "this desk follows no instrument" in said
+    assert "vendor csv_folder has none in prices" in said
+    assert "correct data.vendor.source or data.universe." in said
+    assert "()" not in said
+    assert ". ." not in said

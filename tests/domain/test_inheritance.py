@@ -177,11 +177,11 @@ def refused_because(desk: Mapping[str, Any], rows: list[dict[str, str]], known=K
 def test_a_symbol_that_is_something_else_in_the_table_is_refused() -> None:
     rows = [{"symbol": "NEW"}, {"symbol": "DAX", "asset_class": "bond", "exchange_group": "CME"}, {"symbol": "GOLD"}]
     said = (
-        "symbol DAX: asset_class is 'bond' in symbols.csv, line 3, but 'equity' in the reference data. "
+        "symbols.csv, line 3: symbol DAX: asset_class is 'bond', but 'equity' in the reference data. "
         "Correct one of them, or leave the cell empty."
     )
     assert refused_because({}, rows) == (
-        f"{said}\nsymbol DAX: exchange_group is 'CME' in symbols.csv, line 3, but 'EUREX' in the reference data. "
+        f"{said}\nsymbols.csv, line 3: symbol DAX: exchange_group is 'CME', but 'EUREX' in the reference data. "
         "Correct one of them, or leave the cell empty."
     )
     with pytest.raises(ConfigError) as refused:

@@ -206,8 +206,8 @@ def _refuse(found: Iterable[str]) -> None:
 
 def _clash(symbol: str, level: str, theirs: str, place: str, ours: str) -> str:
     return (
-        f"symbol {symbol}: {level} is '{theirs}' in {place}, but '{ours}' in the reference data. Correct one of them, "
-        "or leave the cell empty."
+        f"{place}: symbol {symbol}: {level} is '{theirs}', but '{ours}' in the reference data. Correct one of them, or "
+        "leave the cell empty."
     )
 
 
@@ -221,14 +221,15 @@ def _strangers(
     for symbol in settings.symbols:
         at = bisect_left(symbols, symbol)
         if at == len(symbols) or symbols[at] != symbol:
-            yield _stranger(symbol, symbols)
+            yield stranger(symbol, symbols)
     if table is not None:
         for level, groups in ((ASSET_CLASS, settings.asset_classes), (EXCHANGE_GROUP, settings.exchange_groups)):
             named = {*groups, *map(attrgetter(level), known.values())} - {""}
             yield from _unknown_groups(level, named, table)
 
 
-def _stranger(symbol: str, symbols: Iterable[str]) -> str:
+def stranger(symbol: str, symbols: Iterable[str]) -> str:
+    """That a symbol with settings of its own is not among those that there are."""
     return (
         f"symbols.symbols.{symbol} has settings, but the symbol is neither in the reference data nor in the table."
         f"{near(symbol, symbols)} Correct it, or remove them."

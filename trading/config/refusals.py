@@ -196,8 +196,16 @@ def _unknown(found: Found) -> str:
     place = f"[{dotted(tuple(section))}]" if section else "the top"
     if isinstance(name, str) and names_secret(name):
         return f"{dotted(found.path)} is not a setting. {_READABLE} Settings of {place} are: {', '.join(known)}."
-    near = did_you_mean(name, known) or _elsewhere(found.model, str(name))
+    near = did_you_mean(name, known) or _elsewhere(found.model, str(name)) or _at_the_top(found, str(name))
     return f"{dotted(found.path)} is not a setting.{near} Settings of {place} are: {', '.join(known)}."
+
+
+def _at_the_top(found: Found, name: str) -> str:
+    """` Did you mean environment? ...` for one of the settings that are in no section, written below a [section]."""
+    kinds = {key: _plain(field.annotation) for key, field in _fields(found.model).items()}
+    bare = [key for key, kind in kinds.items() if not _is_model(kind) and get_origin(kind) not in (tuple, dict)]
+    near = did_you_mean(name, bare)
+    return f"{near} It belongs above the first [section] of its file." if near else ""
 
 
 def _elsewhere(model: Any, name: str, path: Path = ()) -> str:

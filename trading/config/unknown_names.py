@@ -14,6 +14,7 @@ from itertools import islice
 import numpy as np
 
 from trading.config.data import Universe
+from trading.config.inheritance import stranger
 from trading.config.symbol_fields import near
 from trading.config.symbol_table import SymbolTable
 from trading.config.symbols import SymbolsSettings
@@ -43,6 +44,14 @@ def idle_strategies(settings: SymbolsSettings, traded: Collection[str], library:
                 f"symbols.strategies.{name} has settings, but {name} does not trade: trading.strategies does not "
                 f"name it.{near(name, traded)}"
             )
+
+
+def strange_symbols(settings: SymbolsSettings, known: Collection[str], place: PlaceOf) -> Iterator[str]:
+    """A sentence for each symbol with settings of its own that is not `known`: neither reference data nor the table has
+    it."""
+    for symbol in settings.symbols:
+        if symbol not in known:
+            yield _at(place, ("symbols", "symbols", symbol)) + stranger(symbol, known)
 
 
 def strange_universe(universe: Universe, known: Collection[str], place: PlaceOf) -> Iterator[str]:
