@@ -1,4 +1,4 @@
-"""Names in the files of a desk that nobody knows: refused, or noted.
+"""Names in the files of a desk, and of them, that nobody knows: refused, or noted.
 
 Belongs here: what each environment allows, and where known names come from. Does not belong here: finding them
 (`trading/config/unknown_names.py`).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pipelines.authored import Authored, strategy_files
 from pipelines.place import Place
 from pipelines.symbols import classifications, columns_of, table_of
+from pipelines.unread_files import unread
 from trading.config.documents import place_of
 from trading.config.inheritance import idle
 from trading.config.unknown_names import (
@@ -37,7 +38,7 @@ def noted(where: Place, found: Authored) -> tuple[str, ...]:
         faults, unknown = faults + unknown, []
     if faults:
         raise ConfigError("\n".join(faults), faults)
-    return (*idle(symbols, table, known), *idle_strategies(symbols, traded, library), *unknown)
+    return (*unread(where), *idle(symbols, table, known), *idle_strategies(symbols, traded, library), *unknown)
 
 
 def judged(where: Place, found: Authored) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pipelines.authored import authored, layers, merged, of_library, own_file, own_settings, strategy_files, unchecked
 from pipelines.in_force import in_force_section, in_force_settings
 from pipelines.place import DEPLOYMENTS, PROJECT, SHIPPED, Place, context, located, place, project_folder, revealed
+from pipelines.unread_files import DESK, misnamed
 from trading.config.migrations import SCHEMA, migrated, schema_of
 from trading.config.models import DeskSettings
 from trading.config.settings import Settings
@@ -55,11 +56,13 @@ __all__ = [
 
 
 def refuse_no_desk(where: Place) -> None:
-    """A mistyped --home must not trade a market nobody asked for."""
-    if not any((where.home / name).exists() for name in ("desk.toml", "desk.yaml", "frames")):
+    """A mistyped --home must not trade a market nobody asked for, nor be judged by the files of every desk. Raises
+    UsageError."""
+    if not any((where.home / name).exists() for name in (*DESK, "frames")):
+        strange = "".join(f" {said}" for said in misnamed(where))
         raise UsageError(
             f"there is no desk in {where.home}. Correct --home or DAYBOOK_HOME; a new desk begins with `daybook load` "
-            "or `daybook demo`."
+            f"or `daybook demo`.{strange}"
         )
 
 

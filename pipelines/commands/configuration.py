@@ -43,6 +43,7 @@ def validate_config(where: Place) -> Answer:
     """Check the files, and say everything that is wrong with them at once. Exit code 2 where anything is."""
     from pipelines.configuration_validation import validated
 
+    refuse_no_desk(where)
     found = validated(where)
     return Answer(found, lambda: _show_validated(found), found["exit_code"])
 
@@ -106,7 +107,8 @@ def apply_config(where: Place, reason: str, author: str | None, expected: int | 
 def rollback_config(where: Place, number: int, reason: str, author: str | None, expected: int | None) -> Answer:
     """Put what version NUMBER said in force again, as a new version with your name and reason.
 
-    Files stay as they are, but in development, where they are what is in force: there it is written back into them.
+    Files stay as they are, but in development, where they are what is in force: there it is written back into them, and
+    you are told which. A version of another environment is refused: apply files that say so.
     """
     from pipelines import configuration
 
@@ -203,6 +205,7 @@ def show_config(
     from pipelines import configuration_forms as forms
     from pipelines import configuration_views as views
 
+    refuse_no_desk(where)
     if symbols and sections:
         raise UsageError("--symbols is about symbols, not about sections. Give one of the two.")
     which, form = None if word is None else views.meant(word), forms.form_of(form, symbols)
@@ -240,6 +243,7 @@ def diff_config(where: Place, a: str, b: str) -> Answer:
     from pipelines import configuration_views as views
     from pipelines.configuration import diff_of
 
+    refuse_no_desk(where)
     changes = diff_of(where, views.meant(a), views.meant(b))
     rows = views.changes_told(changes)
     found = {"from": a, "to": b, "count": counted(changes), "changes": rows}
@@ -299,6 +303,7 @@ def explain_config(where: Place, symbol: str, field: str, strategy: str | None, 
     """Where the value of FIELD comes from for SYMBOL: defaults, asset class, exchange group, strategy, or its own."""
     from pipelines import configuration_views as views
 
+    refuse_no_desk(where)
     found = views.explanation(where, symbol, field, strategy, None if word is None else views.meant(word))
 
     def shown() -> None:

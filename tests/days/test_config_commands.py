@@ -155,10 +155,51 @@ def test_nothing_is_applied_without_a_name_and_a_reason(home: Path, daybook: Run
 
 def test_a_mistyped_home_is_refused(tmp_path: Path, daybook: Run) -> None:
     """Rather than made."""
-    for words in (["apply", "--reason", "x"], ["rollback", "1", "--reason", "x"], ["history"], ["status"]):
+    reading = (["history"], ["status"], ["validate"], ["diff"], ["show"], ["explain", "GOLD", "order_type"], ["watch"])
+    for words in (["apply", "--reason", "x"], ["rollback", "1", "--reason", "x"], *reading):
         ended = daybook("config", *words, "--home", tmp_path / "hmoe")
         assert (ended.code, "there is no desk in" in ended.err) == (2, True), ended.err
     assert not (tmp_path / "hmoe").exists()
+
+
+# --- files that are not read ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["desk.yml", "Desk.toml", "desk.tml", "dekst.toml", "desk.toml.txt", "DESK.YAML"])
+def test_a_file_that_looks_like_the_desks_own_and_is_not_read_is_noted(home: Path, daybook: Run, name: str) -> None:
+    (home / name).write_text("nothing reads this")
+    said = f"{home / name} is not read: settings of a desk are in desk.toml or desk.yaml."
+    for words in (["validate"], ["status"], ["apply", "--reason", "x"]):
+        notes = daybook("config", *words, "--home", home, "--json").document["notes"]
+        assert [note for note in notes if "not read" in note] == [f"{said} Rename it, or take it away."]
+    (home / "desk.toml").unlink()
+    assert said in daybook("config", "validate", "--home", home).err
+
+
+@pytest.mark.parametrize(
+    "name", ["desk.toml.before-version-3", "desk.schema1.toml", "desk.toml~", "desk.toml.bak", "symbols.csv", "audit"]
+)
+def test_copies_and_other_files_are_not_noted(home: Path, daybook: Run, name: str) -> None:
+    (home / name).write_text("")
+    assert daybook("config", "validate", "--home", home, "--json").document["notes"] == []
+
+
+def test_strategies_that_are_not_read_are_noted(home: Path, daybook: Run) -> None:
+    (home / "strategies").mkdir()
+    (home / "strategies" / "carry.yaml").write_text("")
+    (note,) = daybook("config", "validate", "--home", home, "--json").document["notes"]
+    assert f"{home / 'strategies' / 'carry.yaml'} is not read: a strategy is a file NAME.toml." in note
+
+
+def test_an_emptied_or_lost_desk_file_is_noted(home: Path, daybook: Run) -> None:
+    loss(home, 0.05, "development")
+    assert daybook("config", "apply", "--reason", "x", "--home", home).code == 0
+    for text in ("", "# nothing\n"):
+        (home / "desk.toml").write_text(text)
+        (note,) = daybook("config", "validate", "--home", home, "--json").document["notes"]
+        assert note.startswith(f"{home / 'desk.toml'} is empty, so its settings are only those of the files beneath it")
+    (home / "desk.toml").unlink()
+    (home / "frames").mkdir()
+    (note,) = daybook("config", "status", "--home", home, "--json").document["notes"]
+    assert note.startswith(f"there is no desk.toml in {home}")
 
 
 def test_wrong_files_change_nothing(three: Path, daybook: Run) -> None:
