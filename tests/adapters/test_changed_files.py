@@ -148,3 +148,21 @@ def test_a_folder_that_may_not_be_written_is_told(home: Path) -> None:
     with pytest.raises(StoreUnavailable):
         bad()
     assert (held(home), others(home)) == (OLD, {"strategies/deep"})
+
+
+def test_what_only_its_owner_may_read_stays_so(home: Path) -> None:
+    """The file, its copy, and what is there before it takes the file's place; a new file is as any other."""
+    (home / "desk.toml").chmod(0o600)
+    (home / "strategies" / "trend.toml").chmod(0o640)
+    seen: dict[str, int] = {}
+    with changed_together(home, home / "config", {home / name: content for name, content in NEW.items()}, LABEL):
+        seen |= {str(file.relative_to(home)): file.stat().st_mode & 0o777 for file in home.rglob("*") if file.is_file()}
+    assert (seen["desk.toml"], seen[f"desk.toml.{LABEL}"]) == (0o600, 0o600)
+    assert (seen["strategies/trend.toml"], seen[f"strategies/trend.toml.{LABEL}"]) == (0o640, 0o640)
+    assert seen["symbols.csv"] == seen["config/changing.json"]
+    with (
+        pytest.raises(ValueError, match="undone"),
+        changed_together(home, home / "config", {home / "desk.toml": b"third"}, "again"),
+    ):
+        raise ValueError("undone")
+    assert ((home / "desk.toml").read_bytes(), (home / "desk.toml").stat().st_mode & 0o777) == (b"new desk", 0o600)

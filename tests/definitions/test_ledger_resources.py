@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.deployments import LedgerResource, resources
+from pipelines.deployments import LedgerResource, ledger, resources
 from pipelines.settings import place
 from resources.lost_ledger import LosableLedger
 from resources.mongo_ledger import MongoLedger
@@ -79,3 +79,17 @@ def test_a_ledger_that_cannot_be_told_is_no_reason_not_to_load(tmp_path: Path, m
     assert isinstance(wrong, LedgerResource)
     with pytest.raises(ConfigError, match="oracle"):
         wrong.adapter()
+
+
+@pytest.mark.parametrize("store", ["mongodb", "postgresql"])
+def test_a_typed_resource_names_where_its_address_is_found(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_LEDGER", "no address of anything")
+    (tmp_path / "desk.toml").write_text(
+        f'schema = 2\n[data.storage.ledger]\nstore = "{store}"\naddress = {{ env = "MY_LEDGER" }}\n'
+    )
+    found = resources(place(tmp_path))["ledger"]
+    assert getattr(found, "address", None) == "the environment variable MY_LEDGER (data.storage.ledger.address)"
+    with pytest.raises(ConfigError, match="the environment variable MY_LEDGER"):
+        ledger(place(tmp_path)).health()
