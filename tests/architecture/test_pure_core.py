@@ -19,7 +19,7 @@ ALLOWED_IN = {
     ("trading/config/in_force.py", "threading"): "writers of one reference exclude each other; readers take nothing",
     ("trading/risk/engine.py", "threading"): "who replaces arrays excludes others that do; who judges takes no lock",
     ("trading/kernels/compiled.py", "numba"): "makes machine code of the loops, here only",
-    ("trading/kernels/compiled.py", "sys"): "keeps numba from looking for SciPy's BLAS as it loads",
+    ("trading/kernels/compiled.py", "sys"): "keeps numba from looking for what no kernel uses; names a record of arrays",
     ("trading/config/live.py", "cryptography"): "checks a signature, a calculation on bytes",
     ("trading/strategies/garch.py", "arch"): "fits the model, where somebody chooses that volatility",
     ("trading/reports/html.py", "jinja2"): "the page's template, which lies beside the code",

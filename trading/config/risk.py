@@ -151,7 +151,9 @@ class TokenSettings(StrictSettings):
     """Who may ask the service for what."""
 
     token: Secret = Field(description="where the token is found")
-    scopes: tuple[Scope, ...] = Field(("check", "read"), min_length=1, strict=False, description="what it may do")
+    scopes: tuple[Scope, ...] = Field(
+        ("check", "read"), min_length=1, max_length=4, strict=False, description="what it may do"
+    )
     strategies: tuple[Name, ...] = Field(
         (), max_length=200, strict=False, description="only for these strategies; empty: all"
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     import numba
@@ -29,6 +29,30 @@ def exclusive(function: F) -> F:
     """As `compiled`, for loops that change arrays which other threads look at: no other thread of the interpreter runs
     while one of them does, so that each is done as a whole or not begun."""
     return cast(F, numba.njit(cache=True, nogil=False, error_model="numpy")(function))
+
+
+def record(name: str, arrays: Mapping[str, tuple[str, int]]) -> Callable[[], Any]:
+    """A record of arrays that are referred to, not copied, as compiled code sees it: what makes an empty one there. By
+    name the arrays' kind and number of dimensions, rows one after another."""
+    from numba.core import types
+    from numba.experimental import structref
+    from numba.extending import overload
+
+    kind = structref.register(type(name, (types.StructRef,), {"__module__": __name__}))  # type: ignore[no-untyped-call]
+    setattr(sys.modules[__name__], name, kind)  # kept code is found again by the name of what it takes
+    proxy = type(f"{name}Proxy", (structref.StructRefProxy,), {})
+    structref.define_boxing(kind, proxy)  # type: ignore[no-untyped-call]
+    fields = [(field, types.Array(getattr(types, of), count, "C")) for field, (of, count) in arrays.items()]
+    made = kind(fields)
+
+    def new() -> Any:
+        raise NotImplementedError("in compiled code only")
+
+    @overload(new)
+    def _new() -> Any:
+        return lambda: structref.new(made)  # type: ignore[call-arg]
+
+    return new
 
 
 @contextmanager

@@ -16,12 +16,11 @@ A *leg* is one order, a *unit* what is judged as one thing: an order, or the net
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from trading.kernels.compiled import compiled, exclusive
+from trading.kernels.risk_state import State
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -68,37 +67,6 @@ WINDOW_S = 60
 YEAR = 16.0
 ALL, PREFIX, SCALE = range(3)
 NONE, FULL, CLOSED = -1, -2, -3
-
-
-class State(NamedTuple):
-    """All arrays of an engine. (columns, elements): `lines`, `own` of instruments, `holdings`; `totals` (flat); `rows`
-    (rules' axes, columns); `groups` (5, instruments); `line_weights` (w, lines) and `own_weights` (w, instruments), 0
-    where `..._holes` is 1; `directions` (instruments, k) of the covariance; `scenarios` (instruments, days); `standing`
-    (1 + strategies, 3); `levels` (2, places): refuse and warn; `flags` (2, places): judges and lenient; `orders`
-    (capacity, columns) and the places free among them; `counts`; `ticks` (1 + strategies, 2, 60) orders and fills by
-    second, `seconds` of the same shape but the last: which second each is of."""
-
-    lines: Floats
-    own: Floats
-    holdings: Floats
-    totals: Floats
-    rows: Integers
-    spans: Integers
-    groups: Integers
-    line_weights: Floats
-    own_weights: Floats
-    line_holes: Bytes
-    own_holes: Bytes
-    directions: Floats
-    scenarios: Floats
-    standing: Floats
-    levels: Floats
-    flags: Bytes
-    orders: Floats
-    free: Integers
-    counts: Integers
-    ticks: Integers
-    seconds: Integers
 
 
 # --- where things are -------------------------------------------------------------------------------------------------
@@ -835,6 +803,38 @@ def judge(
 
 
 @exclusive
+def judge_one(
+    state: State,
+    strategy: int,
+    instrument: int,
+    line: int,
+    contracts: float,
+    price: float,
+    commit: bool,
+    second: int,
+    expires: float,
+    values: Floats,
+    outcomes: Bytes,
+) -> tuple[int, int, int]:
+    """As `judge`, of one order. Its outcome, or FULL or CLOSED, and place and birth of what is held."""
+    if state.counts[C_CLOSED]:
+        return CLOSED, NONE, 0
+    legs, places = np.empty((1, LEG_COLUMNS)), np.full((1, 2), NONE)
+    legs[0, L_STRATEGY], legs[0, L_INSTRUMENT], legs[0, L_LINE] = strategy, instrument, line
+    legs[0, L_CONTRACTS], legs[0, L_PRICE] = contracts, price
+    trail, scalars = np.empty((1, _trail_width(state.spans))), state.totals[:SCALARS].copy()
+    worst = _judge_unit(state, legs, 0, 1, second, values, outcomes, trail)
+    full = commit and worst != REFUSE and state.counts[C_FREE] < 1
+    if worst == REFUSE or not commit or full:
+        _put_back(state, _elements(legs, state.groups), trail, scalars)
+        return (FULL if full else worst), NONE, 0
+    _bring_risk(state.totals, state.own, state.directions, state.scenarios, legs, 1.0)
+    _measure_tail(state.totals, state.scenarios.shape[1])
+    _hold(state, legs, 1, False, second, expires, places)
+    return worst, int(places[0, 0]), int(places[0, 1])
+
+
+@exclusive
 def judge_each(state: State, asked: Floats, second: int, worst: Bytes, values: Floats, outcomes: Bytes) -> int:
     """Judges orders each for itself, as if it were the only one; nothing is held. `worst` outcome by order; `values`
     and `outcomes` (1, rows) are of the last one. How many were judged, or CLOSED."""
@@ -846,7 +846,7 @@ def judge_each(state: State, asked: Floats, second: int, worst: Bytes, values: F
         leg = asked[number : number + 1]
         worst[number] = _judge_unit(state, leg, 0, 1, second, values, outcomes, trail)
         _put_back(state, _elements(leg, state.groups), trail, scalars)
-    return asked.shape[0]
+    return int(asked.shape[0])
 
 
 # --- orders at work ---------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.kernels import risk_checks as k
+from trading.kernels.risk_state import State
 from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.forms import GROUPS
 from trading.risk.limit_table import LimitTable, Slot
@@ -125,7 +126,7 @@ def state_of(
     capacity: int,
     confidence: float,
     exit_fraction: float,
-) -> tuple[k.State, tuple[Slot, ...]]:
+) -> tuple[State, tuple[Slot, ...]]:
     """Arrays of a book at rest, no order at work and all sums still 0 (`recompute` makes them), and the slot of each
     row. `modes` of trading by holding. `capacity`: orders at work at most."""
     rows, slots, at = rows_of(table, market)
@@ -136,7 +137,7 @@ def state_of(
     levels, flags = levels_of(table)
     holdings = np.zeros((k.HOLDING_COLUMNS, len(book.strategies) * count))
     holdings[k.MODE] = modes
-    state = k.State(
+    state = State(
         lines=_lines(market), own=_own(market, book, exit_fraction), holdings=holdings, totals=totals, rows=rows,
         spans=spans_of(rows),
         groups=np.stack([market.groups[name].codes for name in GROUPS]), line_weights=_filled(line_weights),
@@ -190,7 +191,7 @@ def _standing(book: Book) -> Floats:
     return np.array(rows, dtype=np.float64)
 
 
-def _hold(state: k.State, places: Places, book: Book) -> None:
+def _hold(state: State, places: Places, book: Book) -> None:
     """What is held and was at the open. Raises KeyError on what the market does not know."""
     count = state.own.shape[1]
     for column, positions in ((k.HELD, book.positions), (k.OPENING, book.opening)):

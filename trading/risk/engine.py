@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event, Lock
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from trading.config.models import DeskSettings
 from trading.errors import ConfigError, UsageError
 from trading.kernels import risk_checks as k
+from trading.kernels.risk_state import State, handle_of
 from trading.risk.book import Book
 from trading.risk.compiled import MODES, Places, levels_of, state_of
 from trading.risk.decision import Asked, Decision, Explained, Mode, Outcome, Reason, Versions
@@ -35,6 +37,7 @@ LARGEST = 1e9  # contracts of an order
 WAIT_S = 1.0  # for arrays that are being replaced
 WAYS: Mapping[Mode, int] = {"all": k.ALL, "prefix": k.PREFIX, "scale": k.SCALE}
 FOREVER = math.inf
+Leg = tuple[int, int, int, float, float]
 
 
 def no_time() -> float:
@@ -61,7 +64,8 @@ class Drift(NamedTuple):
 class _Arrays:
     """One version of everything: replaced as a whole."""
 
-    state: k.State
+    state: State
+    handle: State
     slots: tuple[Slot, ...]
     market: Market
     table: LimitTable
@@ -70,6 +74,7 @@ class _Arrays:
     line_codes: npt.NDArray[np.int64]
     wording: Wording
     published: Event
+    width: int
 
     def versions(self) -> Versions:
         return Versions(int(self.state.counts[k.C_CHANGES]), self.market.version, self.table.configuration)
@@ -96,7 +101,7 @@ class RiskEngine:
     # --- judging ------------------------------------------------------------------------------------------------------
     def check(self, asked: Asked, now: float = 0.0) -> Decision:
         """What would become of one order; nothing is held for it."""
-        return self._judged((asked,), "all", False, now, None)[0]
+        return self._judged_one(asked, now, FOREVER, commit=False)
 
     def check_list(
         self, orders: Sequence[Asked], mode: Mode = "all", netted: bool = False, now: float = 0.0
@@ -109,7 +114,15 @@ class RiskEngine:
     def reserve(self, asked: Asked, now: float = 0.0, expires: float = FOREVER) -> Decision:
         """As `check`, and holds the headroom that the order needs until it is filled, released, or `expires`. It needs
         an `order_id` of its own: one at work is refused as `duplicate_order`."""
-        return self._judged((asked,), "all", False, now, expires)[0]
+        claimed: list[str] = []
+        try:
+            wrong = self._claim((asked,), claimed)
+            if wrong:
+                return self._unseen((asked,), wrong, self._arrays, self._timer())[0]
+            return self._judged_one(asked, now, expires, commit=True, claimed=claimed)
+        finally:
+            for name in claimed:
+                self._working.pop(name, None)
 
     def reserve_list(
         self, orders: Sequence[Asked], mode: Mode = "all", netted: bool = False, now: float = 0.0,
@@ -117,6 +130,32 @@ class RiskEngine:
     ) -> list[Decision]:  # fmt: skip
         """As `check_list`, and holds headroom for what is granted, in the same step."""
         return self._judged(tuple(orders), mode, netted, now, expires)
+
+    def _judged_one(
+        self, asked: Asked, now: float, expires: float, commit: bool, claimed: list[str] | None = None
+    ) -> Decision:
+        begun = self._timer()
+        while True:
+            arrays = self._arrays
+            reason = _fault(asked, arrays.places)
+            if reason is not None:
+                return self._unseen((asked,), {0: reason}, arrays, begun)[0]
+            leg = _leg(asked, arrays.places)
+            values, outcomes = np.empty((1, arrays.width)), np.empty((1, arrays.width), np.uint8)
+            worst, place, birth = k.judge_one(arrays.handle, *leg, commit, int(now), expires, values, outcomes)
+            if worst != k.CLOSED:
+                break
+            arrays.published.wait(WAIT_S)
+        if worst == k.FULL:
+            return self._unseen((asked,), {0: _FULL}, arrays, begun)[0]
+        if claimed and birth:
+            self._named[birth] = asked.order_id
+            self._working[asked.order_id] = Working(place, birth, asked)
+            claimed.clear()
+        explain = partial(arrays.wording.explained, leg, values, outcomes, 0)
+        granted = 0 if worst == k.REFUSE else int(asked.quantity_contracts)
+        taken = (self._timer() - begun) * 1e6
+        return Decision(asked, OUTCOMES[worst], granted, arrays.versions(), taken, explain)
 
     def _judged(
         self, orders: tuple[Asked, ...], mode: Mode, netted: bool, now: float, expires: float | None
@@ -191,8 +230,8 @@ class RiskEngine:
             if wrong:
                 raise UsageError(f"a fill cannot be booked: {wrong[0].message}")
             working = self._working.get(asked.order_id, _CLAIMED)
-            leg = _leg(asked, arrays)
-            left = k.fill(arrays.state, working.place, working.birth, leg, int(now))
+            leg = np.array(_leg(asked, arrays.places))
+            left = k.fill(arrays.handle, working.place, working.birth, leg, int(now))
             if not math.isnan(left):
                 break
             arrays.published.wait(WAIT_S)
@@ -208,7 +247,7 @@ class RiskEngine:
             return 0
         while True:
             arrays = self._arrays
-            left = k.release(arrays.state, working.place, working.birth)
+            left = k.release(arrays.handle, working.place, working.birth)
             if not math.isnan(left):
                 break
             arrays.published.wait(WAIT_S)
@@ -221,7 +260,7 @@ class RiskEngine:
         births = np.zeros(1024, np.int64)
         while True:
             arrays = self._arrays
-            count = k.expire(arrays.state, now, births)
+            count = k.expire(arrays.handle, now, births)
             if count == k.CLOSED:
                 arrays.published.wait(WAIT_S)
                 continue
@@ -254,7 +293,7 @@ class RiskEngine:
             arrays.state.holdings[k.MODE] = _modes(desk, arrays.market, arrays.strategies)
             self._desk, self._configuration = desk, configuration
             wording = replace(arrays.wording, table=table)
-            self._arrays = replace(arrays, state=state, table=table, wording=wording)
+            self._arrays = replace(arrays, state=state, handle=handle_of(state), table=table, wording=wording)
 
     def load(self, market: Market, book: Book) -> None:
         """Another book and other facts; orders at work stay, and hold headroom there. Raises ConfigError where one of
@@ -262,7 +301,7 @@ class RiskEngine:
         with self._writers:
             new = self._compiled(self._desk, market, book, self._configuration, recomputed=False)
             old = self._arrays
-            while not k.close(old.state, int(old.state.counts[k.C_CHANGES])):
+            while not k.close(old.handle, int(old.state.counts[k.C_CHANGES])):
                 pass
             try:
                 _carry(old, new)
@@ -272,7 +311,7 @@ class RiskEngine:
                     f"an order at work is of {cause.args[0]}, which the new book does not know. Release the order, or "
                     "load facts that have it."
                 ) from cause
-            k.recompute(new.state, new.line_codes, new.state.totals.copy())
+            k.recompute(new.handle, new.line_codes, new.state.totals.copy())
             self._arrays = new
             new.published.set()
             old.published.set()
@@ -287,7 +326,7 @@ class RiskEngine:
         """All sums anew, and how far those kept had drifted."""
         arrays = self._arrays
         kept = np.empty_like(arrays.state.totals)
-        while k.recompute(arrays.state, arrays.line_codes, kept) == k.CLOSED:
+        while k.recompute(arrays.handle, arrays.line_codes, kept) == k.CLOSED:
             arrays.published.wait(WAIT_S)
             arrays = self._arrays
             kept = np.empty_like(arrays.state.totals)
@@ -322,10 +361,21 @@ class RiskEngine:
         axes = axes_of(market, book.strategies)
         wording = Wording(slots, state.rows, state.groups, axes, table, dict(book.locks))
         codes = np.ascontiguousarray(market.contract_instrument, dtype=np.int64)
+        handle = handle_of(state)
         if recomputed:
-            k.recompute(state, codes, state.totals.copy())
+            k.recompute(handle, codes, state.totals.copy())
         return _Arrays(
-            state, slots, market, table, Places(market, book.strategies), book.strategies, codes, wording, Event()
+            state,
+            handle,
+            slots,
+            market,
+            table,
+            Places(market, book.strategies),
+            book.strategies,
+            codes,
+            wording,
+            Event(),
+            len(slots),
         )
 
 
@@ -337,7 +387,7 @@ class _Judging:
     def __init__(self, orders: tuple[Asked, ...], arrays: _Arrays) -> None:
         self._orders, self._arrays = orders, arrays
         count, rows = len(orders), len(arrays.slots)
-        self.asked = np.array([_leg(asked, arrays) for asked in orders])
+        self.asked = np.array([_leg(asked, arrays.places) for asked in orders])
         self.legs = np.empty((count, k.LEG_COLUMNS))
         self.chosen = np.empty(count, np.int64)
         self.places = np.empty((count, 2), np.int64)
@@ -347,7 +397,7 @@ class _Judging:
     def run(self, way: int, netted: bool, commit: bool, now: float, expires: float) -> tuple[int, int]:
         """The worst outcome and how many orders are granted anything."""
         worst, count = k.judge(
-            self._arrays.state, self.asked, way, netted, commit, int(now), expires, self.legs, self.chosen,
+            self._arrays.handle, self.asked, way, netted, commit, int(now), expires, self.legs, self.chosen,
             self.values, self.outcomes, self.places,
         )  # fmt: skip
         return int(worst), int(count)
@@ -368,13 +418,8 @@ class _Judging:
         return found
 
     def _explain(self, number: int, row: int) -> Callable[[], Explained]:
-        wording, leg = self._arrays.wording, self.asked[number]
-        values, outcomes = self.values[row], self.outcomes[row]
-
-        def explain() -> Explained:
-            return wording.explained(leg, values, outcomes)
-
-        return explain
+        leg = tuple(self.asked[number].tolist())
+        return partial(self._arrays.wording.explained, leg, self.values, self.outcomes, row)
 
 
 _FULL = Reason(
@@ -394,14 +439,12 @@ def _said(reason: Reason) -> Callable[[], Explained]:
     return lambda: ((reason,), ())
 
 
-def _leg(asked: Asked, arrays: _Arrays) -> Floats:
-    places = arrays.places
-    price = math.nan if asked.limit_points is None else asked.limit_points
-    return np.array(
-        (
-            places.strategies[asked.strategy], places.instruments[asked.instrument],
-            places.contracts[asked.instrument, asked.contract], asked.quantity_contracts, price,
-        )
+def _leg(asked: Asked, places: Places) -> Leg:
+    """Places of strategy, instrument and contract, contracts, and the price: NaN at market."""
+    instrument = asked.instrument
+    return (
+        places.strategies[asked.strategy], places.instruments[instrument], places.contracts[instrument, asked.contract],
+        float(asked.quantity_contracts), math.nan if asked.limit_points is None else asked.limit_points,
     )  # fmt: skip
 
 

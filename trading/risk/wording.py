@@ -22,6 +22,9 @@ OUTCOMES: Mapping[int, Outcome] = {
     k.UNLIMITED: "pass",
 }  # fmt: skip
 
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wording:
@@ -34,18 +37,18 @@ class Wording:
     table: LimitTable
     locks: Mapping[str, str]
 
-    def explained(self, leg: npt.NDArray[np.float64], values: Sequence[float], outcomes: Sequence[int]) -> Explained:
-        """Reasons and rules of one order out of its row of values and outcomes."""
-        judged, reasons = [], []
-        for number, slot in enumerate(self.slots):
-            found = self._judged(number, slot, leg, float(values[number]), int(outcomes[number]))
+    def explained(self, leg: Sequence[float], values: Floats, outcomes: Bytes, row: int) -> Explained:
+        """Reasons and rules of one order out of its row of values and outcomes. `leg`: as the kernel takes it."""
+        judged, reasons, of_leg = [], [], np.array(leg)
+        for number, slot in sorted(enumerate(self.slots), key=lambda pair: pair[1].first):
+            found = self._judged(number, slot, of_leg, float(values[row, number]), int(outcomes[row, number]))
             judged.append(found)
             if found.outcome != "pass":
-                reasons.append(self._reason(slot, found, int(outcomes[number])))
+                reasons.append(self._reason(slot, found))
         reasons.sort(key=lambda reason: reason[0])
         return tuple(reason for _, reason in reasons), tuple(judged)
 
-    def _judged(self, number: int, slot: Slot, leg: npt.NDArray[np.float64], value: float, outcome: int) -> Judged:
+    def _judged(self, number: int, slot: Slot, leg: Floats, value: float, outcome: int) -> Judged:
         row = self.rows[number]
         within = int(row[k.R_LIMIT]) - slot.first
         if row[k.R_ELEMENT] < 0:
@@ -55,7 +58,7 @@ class Wording:
         warn, refuse = float(self.table.warn[place]), float(self.table.refuse[place])
         return Judged(slot.rule.name, slot.axis, name, value, warn, refuse, OUTCOMES[outcome], slot.rule.unit)
 
-    def _reason(self, slot: Slot, found: Judged, outcome: int) -> tuple[int, Reason]:
+    def _reason(self, slot: Slot, found: Judged) -> tuple[int, Reason]:
         """A reason and its place among others: refusals first."""
         rule, what = slot.rule, "the book" if found.axis == "portfolio" else found.element
         place = 0 if found.outcome == "refuse" else 1
