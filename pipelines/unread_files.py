@@ -14,7 +14,6 @@ from pathlib import Path
 
 from pipelines.in_force import compiled_files
 from pipelines.place import Place
-from resources.config_documents import read_document
 from trading.errors import ConfigError, StoreError
 
 DESK = ("desk.toml", "desk.yaml")
@@ -59,13 +58,18 @@ def _misnamed_strategies(where: Place) -> Iterator[str]:
 def _silent(where: Place) -> Iterator[str]:
     there = [where.home / name for name in DESK if (where.home / name).exists()]
     beneath = "its settings are only those of the files beneath it"
-    for file in there:
-        with suppress(ConfigError, StoreError):  # whoever reads it says what is wrong with it
-            if not read_document(file).values:
-                yield f"{file} is empty, so {beneath}. Put back what it said, or delete it."
+    yield from (
+        f"{file} is empty, so {beneath}. Put back what it said, or delete it." for file in there if _empty(file)
+    )
     with suppress(ConfigError, StoreError):
         if not there and compiled_files(where).last() is not None:
             yield f"there is no {DESK[0]} in {where.home}, where a configuration was put in force, so {beneath}."
+
+
+def _empty(file: Path) -> bool:
+    """Whether there is nothing but remarks in it; not read further than to the first line that is none."""
+    with file.open("rb") as lines:
+        return all(line.split(b"#")[0].strip() in (b"", b"---", b"\xef\xbb\xbf") for line in lines)
 
 
 def _files(folder: Path) -> list[Path]:
