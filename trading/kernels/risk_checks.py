@@ -388,13 +388,14 @@ def _stops(mode: float, reduces: float, closes: float) -> float:
     return 1.0 if mode == NOTHING else 0.0
 
 
-A_REDUCES, A_CLOSES, A_ORDERS, A_STRATEGY_ORDERS, A_SESSION_ORDERS, A_COLUMNS = range(6)
+A_REDUCES, A_CLOSES, A_ORDERS, A_STRATEGY_ORDERS, A_SESSION_ORDERS, A_TURNS, A_COLUMNS = range(7)
 
 
 @compiled
 def _about(lines: Floats, legs: Floats, first: int, last: int) -> Floats:
-    """Of each leg from `first` to before `last`: whether it reduces, whether it closes, and how many orders the list
-    has up to here: all of them, those of its strategy, and those of this unit that do not only reduce."""
+    """Of each leg from `first` to before `last`: whether it reduces, whether it closes, how many orders the list has up
+    to here (all of them, those of its strategy, and those of this unit that do not only reduce), and whether it turns
+    what is held to the other side."""
     found = np.zeros((last - first, A_COLUMNS))
     adding = 0.0
     for leg in range(first, last):
@@ -410,6 +411,7 @@ def _about(lines: Floats, legs: Floats, first: int, last: int) -> Floats:
         found[leg - first, A_REDUCES], found[leg - first, A_CLOSES] = int(reduces), int(reduces and left == 0.0)
         found[leg - first, A_ORDERS], found[leg - first, A_STRATEGY_ORDERS] = last, same
         found[leg - first, A_SESSION_ORDERS] = adding
+        found[leg - first, A_TURNS] = int(held * contracts < 0.0 and left < 0.0)
     return found
 
 
@@ -538,7 +540,8 @@ def _compare(
     values: Floats,
     outcomes: Bytes,
 ) -> int:
-    """What values come to, by leg and row; the worst of them. An order passes what it does not make worse."""
+    """What values come to, by leg and row; the worst of them. An order passes what it does not make worse, but where it
+    turns what is held to the other side: what it leads to there is its own."""
     worst = PASS
     for leg in range(elements.shape[0]):
         reduces = about[leg, A_REDUCES] > 0.0
@@ -551,7 +554,7 @@ def _compare(
                 outcome = PASS
             elif value != value:
                 outcome = UNKNOWN_WARN if flags[1, place] else UNKNOWN_REFUSE
-            elif value <= before[leg, number]:
+            elif value <= before[leg, number] and not about[leg, A_TURNS]:
                 outcome = PASS
             else:
                 outcome = REFUSE if value > refuse else WARN if value > warn else PASS
@@ -568,8 +571,7 @@ def _severity(outcome: int) -> int:
 
 
 # --- putting back -----------------------------------------------------------------------------------------------------
-T_LINE, T_OWN, T_HOLDING = 0, 3, 6  # of a trail: what a leg's elements had at work, then its sums
-T_SUMS = 8
+T_REDUCES, T_SUMS = 7, 8  # of a trail: what a leg's elements had at work comes first, then this, then its sums
 
 
 @compiled
@@ -623,6 +625,7 @@ def _judge_unit(
     elements = _elements(unit, state.groups)
     _remember(state, elements, trail[first:last])
     about = _about(state.lines, legs, first, last)
+    trail[first:last, T_REDUCES] = about[:, A_REDUCES]
     before, concentrations = np.full((count, state.rows.shape[0]), -np.inf), np.zeros(count)
     risk = _risk_of(state.totals, state.own, state.directions, unit, concentrations)
     sizes = np.empty((3, count, 2, 2))
@@ -798,7 +801,7 @@ def judge(
     if worst == REFUSE or not commit or full:
         _undo(state, legs, tried, trail, scalars, losses)
         return (FULL, 0) if full else (worst, 0 if worst == REFUSE else count)
-    _hold(state, legs, count, netted, second, expires, places)
+    _hold(state, legs, count, netted, second, expires, places, trail)
     return worst, count
 
 
@@ -830,7 +833,7 @@ def judge_one(
         return (FULL if full else worst), NONE, 0
     _bring_risk(state.totals, state.own, state.directions, state.scenarios, legs, 1.0)
     _measure_tail(state.totals, state.scenarios.shape[1])
-    _hold(state, legs, 1, False, second, expires, places)
+    _hold(state, legs, 1, False, second, expires, places, trail)
     return worst, int(places[0, 0]), int(places[0, 1])
 
 
@@ -859,7 +862,9 @@ def _apply(state: State, legs: Floats, sign: float) -> None:
 
 
 @compiled
-def _hold(state: State, legs: Floats, count: int, netted: bool, second: int, expires: float, places: Integers) -> None:
+def _hold(
+    state: State, legs: Floats, count: int, netted: bool, second: int, expires: float, places: Integers, trail: Floats
+) -> None:
     """Notes legs that were brought to work, as one unit or as one each, and counts them."""
     before = NONE
     for number in range(count):
@@ -875,6 +880,7 @@ def _hold(state: State, legs: Floats, count: int, netted: bool, second: int, exp
             state.orders[before, O_NEXT] = place
         places[number, 0], places[number, 1] = place, state.counts[C_BIRTHS]
         before = place
+        state.counts[C_SESSION] += int(trail[number, T_REDUCES] == 0.0)
         _tick(state.ticks, state.seconds, 0, 0, second)
         _tick(state.ticks, state.seconds, 1 + int(leg[L_STRATEGY]), 0, second)
     state.counts[C_CHANGES] += 1

@@ -1,0 +1,84 @@
+"""The pre-trade check of a session: which of its orders pass the limits, and which are refused, with the breach.
+
+Belongs here: applying the engine to a session's orders one after another. Does not belong here: the engine
+(`engine.py`), what the book and the market are (`trading/book/`, `risk_model.py`), or a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trading.book.orders import Order
+from trading.config.models import DeskSettings
+from trading.risk.book import Book
+from trading.risk.breach import WHOLE_BOOK, Breach
+from trading.risk.decision import Asked, Decision
+from trading.risk.market import Market
+
+if TYPE_CHECKING:
+    from trading.risk.engine import RiskEngine
+
+
+def judged(
+    orders: Sequence[Order], book: Book, market: Market, desk: DeskSettings
+) -> tuple[list[Order], list[tuple[Order, Breach]]]:
+    """Orders that pass, and orders refused with the first breach of each, both in order of id.
+
+    `book` counts orders already at work as filled. Orders that only reduce a contract month are judged first, and what
+    passes counts as filled for those behind it, so that the room they make is there for the others. Raises ConfigError
+    where limits mean nothing.
+    """
+    from trading.risk.engine import RiskEngine  # machine code, which settings and definitions need not wait for
+
+    engine = RiskEngine(desk, market, book)
+    approved: list[Order] = []
+    refused: list[tuple[Order, Breach]] = []
+    for order in _reducing_first(orders, book):
+        decision = _decided(engine, order)
+        if decision.passed:
+            approved.append(order)
+        else:
+            refused.append((order, breach_of(decision)))
+    return sorted(approved, key=_id), sorted(refused, key=lambda pair: _id(pair[0]))
+
+
+def asked_of(order: Order) -> Asked:
+    """An order as the engine is asked about it: at market."""
+    return Asked(order.strategy, order.instrument, order.contract, order.quantity_contracts, None, order.order_id)
+
+
+def breach_of(decision: Decision) -> Breach:
+    """The first reason of a refusal as a breach. Its item is the book where the whole of it is what passes a limit."""
+    reason = decision.reasons[0]
+    rule = reason.code.removeprefix("missing:")
+    found = next((each for each in decision.rules if each.rule == rule and each.outcome == "refuse"), None)
+    if found is None:
+        return Breach(reason.code, decision.asked.instrument, 1.0, 0.0, reason.message)
+    item = WHOLE_BOOK if found.axis == "portfolio" else decision.asked.instrument
+    return Breach(reason.code, item, found.value, found.limit, reason.message)
+
+
+def _decided(engine: RiskEngine, order: Order) -> Decision:
+    """The decision, after which the engine's book has the order if it passed, and counts it."""
+    asked = asked_of(order)
+    decision = engine.reserve(asked)
+    if decision.passed:
+        engine.fill(asked)
+    return decision
+
+
+def _reducing_first(orders: Sequence[Order], book: Book) -> list[Order]:
+    held: dict[tuple[str, int], int] = {}
+    for (_, instrument, contract), contracts in book.positions.items():
+        held[instrument, contract] = held.get((instrument, contract), 0) + contracts
+
+    def adds(order: Order) -> bool:
+        contracts = held.get((order.instrument, order.contract), 0)
+        return contracts * order.quantity_contracts >= 0 or abs(order.quantity_contracts) > abs(contracts)
+
+    return sorted(orders, key=lambda order: (adds(order), _id(order)))
+
+
+def _id(order: Order) -> str:
+    return order.order_id
