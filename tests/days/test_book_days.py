@@ -486,7 +486,7 @@ def test_orders_over_a_limit_are_refused_and_recorded() -> None:
     desk = Desk(DESK.model_copy(update={"symbols": SymbolsSettings(defaults=SymbolDefaults(max_position_contracts=3))}))
     desk.run(FIRST, LAST)
     refused = desk.rows(ORDERS, FIRST).query("status == 'refused'")
-    assert refused["refusal"].str.contains("pass the limit of 3").all()
+    assert refused["refusal"].str.contains("passes the limit of 3").all()
     assert len(refused) == 2
     assert desk.rows(POSITIONS).empty
     assert {row["status"] for row in desk.ledger.rows("orders")} == {"refused"}

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 from trading.book.account import booked
 from trading.book.booking import Entered
@@ -24,16 +25,17 @@ from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.marks import Contract
 from trading.book.orders import TARGET, Ended, Fill, Order, Target, propose
-from trading.book.positions import by_contract
 from trading.book.rolls import roll_orders
 from trading.book.state import BookState, SessionInputs
-from trading.book.valuation import Before, Row, equity_of, fill_rows, notional_base, pnl_of, positions_of
+from trading.book.valuation import Before, Row, equity_of, fill_rows, pnl_of, positions_of
 from trading.config.models import DeskSettings
-from trading.risk.book_limits import limits_of
+from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.breach import Breach
-from trading.risk.limits import NO_LOCKS, check_orders
+from trading.risk.marked import marked
+from trading.risk.pre_trade import judged
 from trading.strategies.targets import NOTHING_KNOWN, Candidate, TargetRow, closing_targets, held_by_instrument, targets
 
+NO_LOCKS: Mapping[str, str] = MappingProxyType({})
 ENDED_KINDS = ("order_cancelled", "order_expired", "order_rejected")
 
 
@@ -191,13 +193,26 @@ def checked(
 ) -> tuple[list[Order], list[tuple[Order, Breach]]]:
     """What risk says of a session's orders, given the book and the orders already at work: approved, refused. `locks`
     are instruments that take no new orders, each with the reason (`trading.book.breaks.locked`)."""
-    positions = by_contract(state.positions)
+    positions = dict(state.positions)
     for order in _earlier(state, inputs):
-        key = (order.instrument, order.contract)
+        key = (order.strategy, order.instrument, order.contract)
         positions[key] = positions.get(key, 0) + order.quantity_contracts
-    keys: set[Contract] = {*positions, *((order.instrument, order.contract) for order in orders)}
-    notionals = {key: notional_base(key, state, inputs) for key in keys if key in state.marks}
-    return check_orders(orders, positions, notionals, limits_of(desk), desk.capital.capital_base, loss_base, locks)
+    contracts = {*((code, contract) for _, code, contract in positions), *map(_contract, orders)}
+    market = marked(
+        inputs.session, contracts, state.marks, state.held_contracts, inputs.instruments, inputs.rates, inputs.risk
+    )
+    names = sorted({*(strategy for strategy, _, _ in positions), *(order.strategy for order in orders)})
+    capital = desk.capital
+    book = Book(
+        capital.capital_base, state.account_base, positions, dict(state.positions),
+        capital.volatility_target_percent / 100,
+        {WHOLE: Standing(loss_base)}, locks=locks, strategies=tuple(names),
+    )  # fmt: skip
+    return judged(orders, book, market, desk)
+
+
+def _contract(order: Order) -> Contract:
+    return order.instrument, order.contract
 
 
 def decision_rows(decided: Iterable[TargetRow], inputs: SessionInputs, events: Iterable[Event]) -> dict[str, list[Row]]:

@@ -350,6 +350,22 @@ def _override_cleared(view: View, event: Event) -> None:
     _set(view, "overrides", (event.payload["override_id"],), {"override_id": event.payload["override_id"], **values})
 
 
+def _at(event: Event) -> Scalar:
+    return event.at.isoformat()
+
+
+def _halt_cleared(view: View, event: Event) -> None:
+    name = event.payload["halt_id"]
+    was = view.get("halts", (name,))
+    if was is None or was["state"] != "set":
+        raise IllegalMove(
+            f"halt {name} is {'unknown' if was is None else 'cleared already'}, so nobody can resume from it. Nothing "
+            "of the batch was recorded. `daybook risk halts` lists those in force."
+        )
+    values = {"state": "cleared", "cleared_by": event.actor, "cleared_at": event.at.isoformat()}
+    _set(view, "halts", (name,), values | {"cleared_reason": event.payload["reason"]})
+
+
 def _close_moved(view: View, event: Event) -> None:
     was = view.get("closes", (event.payload["session"],))
     close_state.move(None if was is None else _text(was["state"]), str(event.payload["to_state"]))
@@ -410,6 +426,8 @@ FOLDS: Mapping[str, Callable[[View, Event], None]] = {
     "limit_changed": _row_of("limits", actor=_actor, session=_session),
     "override_set": _row_of("overrides", state="set", actor=_actor),
     "override_cleared": _override_cleared,
+    "halt_set": _row_of("halts", state="set", actor=_actor, session=_session, set_at=_at),
+    "halt_cleared": _halt_cleared,
     "close_moved": _close_moved,
     "close_signed": _close_signed,
     "break_opened": _row_of("breaks", state="open", opened=_opened, seen=_opened),

@@ -93,6 +93,7 @@ BOOK_KINDS = (
 STREAMS: Mapping[str, str] = {
     "cash_booked": "cash",
     "limit_changed": "limits", "override_set": "limits", "override_cleared": "limits",
+    "halt_set": "limits", "halt_cleared": "limits",
     "close_moved": "close", "close_signed": "close",
     "break_opened": "breaks", "break_seen": "breaks", "break_assigned": "breaks", "break_closed": "breaks",
     "process": "processes",
@@ -199,6 +200,13 @@ PROJECTIONS: Mapping[str, Projection] = {
         Projection("limits", ("name",), _columns("name value reason actor session")),
         Projection(
             "overrides", ("override_id",), _columns("override_id scope item session state actor reason cleared_reason")
+        ),
+        Projection(
+            "halts",
+            ("halt_id",),
+            _columns(
+                "halt_id scope item mode until session state actor reason set_at cleared_by cleared_at cleared_reason"
+            ),
         ),
         Projection("closes", ("session",), _columns("session state run_id overridden detail version:integer hash")),
         Projection(

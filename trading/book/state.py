@@ -20,6 +20,7 @@ from trading.book.positions import Key
 from trading.book.rolls import Roll
 from trading.errors import MissingFxPair, UnknownInstrument
 from trading.market.instruments import Instrument
+from trading.risk.market import Market
 from trading.strategies.targets import Wanted
 
 
@@ -29,7 +30,8 @@ class SessionInputs:
 
     `prices` are the last known since the session before, by contract; only those of this very session trade.
     `held_contracts` is the contract to hold by instrument, `wanted` what strategies want by (strategy, instrument),
-    `rates` base currency for one unit, last known. `rolls` since the session before, in order.
+    `rates` base currency for one unit, last known. `rolls` since the session before, in order. `risk`: what is known of
+    instruments for limits that need more than marks; None where no limit does.
     """
 
     session: date
@@ -40,6 +42,7 @@ class SessionInputs:
     instruments: Mapping[str, Instrument]
     rolls: tuple[Roll, ...] = ()
     base_currency: str = "USD"
+    risk: Market | None = None
 
     def instrument(self, code: str) -> Instrument:
         """Reference data of an instrument. Raises UnknownInstrument."""

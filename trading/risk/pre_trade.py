@@ -29,6 +29,8 @@ def judged(
     passes counts as filled for those behind it, so that the room they make is there for the others. Raises ConfigError
     where limits mean nothing.
     """
+    if not orders:
+        return [], []
     from trading.risk.engine import RiskEngine  # machine code, which settings and definitions need not wait for
 
     engine = RiskEngine(desk, market, book)
