@@ -327,8 +327,9 @@ def _by_stream(view: View) -> dict[str, dict[Place, Row]]:
 
 _BOOK = frozenset({"orders", "positions"})
 _STREAMS = {
-    "cash": "cash", "limits": "limits", "overrides": "limits", "closes": "close", "signatures": "close",
-    "breaks": "breaks", "process_state": "processes", "process_runs": "processes", "backtests": "backtests",
+    "cash": "cash", "limits": "limits", "overrides": "limits", "halts": "limits",
+    "closes": "close", "signatures": "close", "breaks": "breaks", "process_state": "processes",
+    "process_runs": "processes", "backtests": "backtests",
 }  # fmt: skip
 
 

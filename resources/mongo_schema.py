@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 JOURNAL, HEADS, META = "journal", "heads", "meta"
 MIGRATING = "migrating"  # in place of the declaration, while tables are folded anew
 _SCHEMA_ID = "schema"
-ADDED_KINDS = ("configuration_applied",)  # to a schema that stayed as it was, the latest last
+# What was added to a schema that stayed as it was, the latest last: kinds, and the tables that only they change.
+ADDITIONS: Sequence[tuple[Sequence[str], Sequence[str]]] = (
+    (("configuration_applied",), ()),
+    (("halt_set", "halt_cleared"), ("halts",)),
+)
 _DAY = {"bsonType": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 _TEXT = {"bsonType": "string"}
 _WHOLE = {"bsonType": ["int", "long"]}
@@ -38,12 +42,17 @@ _WORDS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "orders": {"status": (*order_life.STATES, order_life.UNKNOWN), "level": ("instrument", "contract")},
     "fills": {"state": ("live", "busted")},
     "overrides": {"state": ("set", "cleared")},
+    "halts": {
+        "state": ("set", "cleared"),
+        "scope": ("everything", "strategy", "instrument"),
+        "mode": ("reduce_only", "close_only", "nothing"),
+    },
     "breaks": {"state": ("open", "closed")},
 }
 
 
 # --- validators -------------------------------------------------------------------------------------------------------
-def validators(kinds: Sequence[str] = KINDS) -> dict[str, dict[str, Any]]:
+def validators(kinds: Sequence[str] = KINDS, tables: Sequence[str] = tuple(PROJECTIONS)) -> dict[str, dict[str, Any]]:
     """What documents of each collection must be, as $jsonSchema; the server refuses all others."""
     journal = {
         "_id": _TEXT, "stream": _TEXT, "number": {**_WHOLE, "minimum": 1}, "kind": {"enum": list(kinds)},
@@ -56,7 +65,7 @@ def validators(kinds: Sequence[str] = KINDS) -> dict[str, dict[str, Any]]:
     return {
         JOURNAL: _exactly(journal, needed),
         HEADS: _exactly(heads, ("number", "link")),
-        **{name: _rows(projection) for name, projection in PROJECTIONS.items()},
+        **{name: _rows(PROJECTIONS[name]) for name in tables},
     }
 
 
@@ -78,7 +87,7 @@ def _exactly(properties: Mapping[str, Any], needed: Sequence[str]) -> dict[str, 
 
 
 # --- indexes ----------------------------------------------------------------------------------------------------------
-def indexes() -> dict[str, list[dict[str, Any]]]:
+def indexes(tables: Sequence[str] = tuple(PROJECTIONS)) -> dict[str, list[dict[str, Any]]]:
     """Indexes beside `_id`, by collection, as `createIndexes` takes them.
 
     `told` and `words` hold no fills, which have no words: what people look for is found without them, and they cost a
@@ -92,34 +101,41 @@ def indexes() -> dict[str, list[dict[str, Any]]]:
         {"name": "words", "key": {"words": 1, "instant": -1, "stream": 1, "number": 1}, **told},
     ]
     lookups = {
-        name: [{"name": "_".join(columns), "key": dict.fromkeys(columns, 1)} for columns in projection.lookups]
-        for name, projection in PROJECTIONS.items()
+        name: [{"name": "_".join(columns), "key": dict.fromkeys(columns, 1)} for columns in PROJECTIONS[name].lookups]
+        for name in tables
     }
     return {JOURNAL: journal, **{name: found for name, found in lookups.items() if found}}
 
 
-def declaration(kinds: Sequence[str] = KINDS) -> str:
+def declaration(kinds: Sequence[str] = KINDS, tables: Sequence[str] = tuple(PROJECTIONS)) -> str:
     """A hash of all that is declared here."""
-    declared = {"validators": validators(kinds), "indexes": indexes()}
+    declared = {"validators": validators(kinds, tables), "indexes": indexes(tables)}
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 
-def with_fewer_kinds(declared: str) -> bool:
-    """Whether a declaration is today's but for kinds that were added since: of no table, and nothing to fold anew."""
-    fewer = (set(ADDED_KINDS[number:]) for number in range(len(ADDED_KINDS)))
-    return declared in (declaration([kind for kind in KINDS if kind not in later]) for later in fewer)
+def before(number: int) -> tuple[list[str], list[str]]:
+    """Kinds and tables there were before an addition and those after it."""
+    kinds = {kind for added, _ in ADDITIONS[number:] for kind in added}
+    tables = {table for _, added in ADDITIONS[number:] for table in added}
+    return [kind for kind in KINDS if kind not in kinds], [name for name in PROJECTIONS if name not in tables]
+
+
+def lacks_additions(declared: str) -> bool:
+    """Whether a declaration is today's but for what was added since: no event of it is there, and nothing to fold."""
+    return declared in (declaration(*before(number)) for number in range(len(ADDITIONS)))
 
 
 # --- at start ---------------------------------------------------------------------------------------------------------
 def prepare(database: Documents) -> None:
-    """Makes what is declared in an empty database; elsewhere looks whether it is this version. Kinds that were added to
-    the journal since are taken at once.
+    """Makes what is declared in an empty database; elsewhere looks whether it is this version. What was added to it
+    since is made at once.
 
     Raises LedgerSchemaError where the database holds a ledger of another version.
     """
     found = database[META].find_one({"_id": _SCHEMA_ID})
-    if found is not None and with_fewer_kinds(str(found["declaration"])):
-        _take_new_kinds(database)
+    if found is not None and lacks_additions(str(found["declaration"])):
+        create(database)
+        mark(database)
     elif found is not None:
         _refuse_others(database.name, int(found["schema"]), str(found["declaration"]))
     elif database[JOURNAL].find_one({"schema": {"$exists": False}}) is not None:
@@ -127,13 +143,6 @@ def prepare(database: Documents) -> None:
     else:
         create(database)
         mark(database)
-
-
-def _take_new_kinds(database: Documents) -> None:
-    """Has the journal take today's kinds. Safe to repeat, and from two processes at once."""
-    validator = validators()[JOURNAL]
-    database.command({"collMod": JOURNAL, "validator": validator, "validationLevel": "strict"})
-    mark(database)
 
 
 def _refuse_others(name: str, schema: int, declared: str) -> None:

@@ -27,6 +27,12 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
     "fills": ("state in ('live', 'busted')", "version >= 0"),
     "positions": ("(quantity_contracts = 0) = (average_points is null)",),
     "overrides": ("state in ('set', 'cleared')",),
+    "halts": (
+        "state in ('set', 'cleared')",
+        "scope in ('everything', 'strategy', 'instrument')",
+        "mode in ('reduce_only', 'close_only', 'nothing')",
+        "(scope = 'everything') = (item = '')",
+    ),
     "signatures": ("version >= 1",),
     "breaks": ("state in ('open', 'closed')",),
 }

@@ -23,9 +23,9 @@ from pymongo.errors import DuplicateKeyError, WriteError
 
 from pipelines import mongod
 from resources.mongo_ledger import MongoLedger
-from resources.mongo_schema import ADDED_KINDS, MIGRATING, declaration, indexes, validators
+from resources.mongo_schema import ADDITIONS, MIGRATING, before, declaration, indexes, validators
 from trading.book.audit import findings
-from trading.book.journal import KINDS, PROJECTIONS, Event
+from trading.book.journal import PROJECTIONS, Event
 from trading.errors import (
     ConfigError,
     DaybookError,
@@ -423,18 +423,37 @@ def test_tables_declared_otherwise_are_folded_anew_when_asked(
     again.close()
 
 
-def test_kinds_that_were_added_since_are_taken_at_once(ledger: MongoLedger, database: Any, mongo_database: str) -> None:
-    """A new kind of event is of no table: nothing has to be folded anew, and nobody is stopped."""
+# Declarations that releases wrote down, the oldest first: of a ledger without each addition.
+RELEASED = (
+    "4449f399adadaf2dc2e58c2762b001942ef03fc0be0d910b9c5d0afbe8a9070e",
+    "47283b46d2bb3ed5f0da02f7c0c9b1647de323b679e9eb67cd4dd6e9c5eeb089",
+)
+
+
+def test_ledgers_of_earlier_releases_are_known() -> None:
+    assert tuple(declaration(*before(number)) for number in range(len(ADDITIONS))) == RELEASED
+
+
+@pytest.mark.parametrize("number", range(len(ADDITIONS)))
+def test_what_was_added_since_is_made_at_once(
+    ledger: MongoLedger, database: Any, mongo_database: str, number: int
+) -> None:
+    """No event of a new kind is there yet: nothing has to be folded anew, and nobody is stopped."""
     ledger.record([fill("f1")])
-    fewer = [kind for kind in KINDS if kind not in ADDED_KINDS]
-    database.command({"collMod": "journal", "validator": validators(fewer)["journal"], "validationLevel": "strict"})
-    database["meta"].update_one({"_id": "schema"}, {"$set": {"declaration": declaration(fewer)}})
-    applied = Event("configuration-1", "configuration_applied", SESSION, AT, "ann", {"number": 1})
+    kinds, tables = before(number)
+    made = validators(kinds)["journal"]
+    database.command({"collMod": "journal", "validator": made, "validationLevel": "strict"})
+    for name in set(PROJECTIONS) - set(tables):
+        database.drop_collection(name)
+    database["meta"].update_one({"_id": "schema"}, {"$set": {"declaration": declaration(kinds, tables)}})
+    said = {"halt_id": "h1", "scope": "strategy", "item": "trend", "mode": "nothing", "until": None, "reason": "x"}
+    applied = Event("halt:h1", "halt_set", SESSION, AT, "ann", said)
     with pytest.raises(LedgerError):
         ledger.record([applied])  # it was opened before: the server still refuses the kind
     again = MongoLedger(mongo_database)
     assert held(again) == {"trend": 1}
     assert again.record([applied]).new == 1
+    assert [row["halt_id"] for row in again.rows("halts", {"state": "set"})] == ["h1"]
     assert database["meta"].find_one({"_id": "schema"})["declaration"] == declaration()
     assert "nothing to do" in again.migrate()
     again.close()

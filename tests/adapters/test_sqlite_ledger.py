@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import sqlite3
@@ -18,6 +19,8 @@ from trading.book.journal import Event
 from trading.errors import StoreBusy, StoreUnavailable
 
 CHILD = Path(__file__).with_name("storage_child.py")
+AT = datetime(2022, 2, 25, tzinfo=UTC)
+_DECLARATION = "select value from meta where name = 'declaration'"
 
 
 def child(root: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -74,6 +77,25 @@ def test_projections_of_an_older_declaration_are_folded_anew(tmp_path: Path) -> 
         database.execute("update meta set value = 'an older one' where name = 'declaration'")
     database.close()
     assert SqliteLedger(path).rows("process_state") == expected
+
+
+def test_a_file_made_before_there_were_halts_takes_them(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledger = SqliteLedger(path)
+    ledger.record([process_event("close")])
+    ledger.close()
+    with sqlite3.connect(path) as database:
+        older = [one for one in json.loads(database.execute(_DECLARATION).fetchone()[0]) if one[0] != "halts"]
+        database.execute("drop table halts")
+        database.execute("update meta set value = ? where name = 'declaration'", (json.dumps(older),))
+        named = [name for name, *_ in older]
+        database.execute("update meta set value = ? where name = 'tables'", (json.dumps(named),))
+    database.close()
+    again = SqliteLedger(path)
+    said = {"halt_id": "h1", "scope": "everything", "item": "", "mode": "nothing", "until": None, "reason": "x"}
+    again.record([Event("halt:h1", "halt_set", date(2022, 2, 25), AT, "ann", said)])
+    assert [(row["halt_id"], row["state"]) for row in again.rows("halts")] == [("h1", "set")]
+    assert len(again.rows("process_state")) == 1
 
 
 def test_a_writer_that_waits_too_long_says_so(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from trading.book.journal import PROJECTIONS, Event
 from trading.book.orders import Fill, Order
 from trading.errors import EventConflict, IllegalMove, LedgerError, UsageError
 from trading.ports import Ledger, Recorded
+from trading.risk.halts import Halt, halts_of, halts_told
 
 THURSDAY, FRIDAY = date(2022, 2, 24), date(2022, 2, 25)
 AT = datetime(2022, 2, 25, 22, 0, tzinfo=UTC)
@@ -395,6 +396,25 @@ def test_a_version_of_the_configuration_is_taken_once_and_is_of_no_table(ledger:
         ledger.record([replace(first, payload={**first.payload, "configuration": "b"})])
     assert [(entry.stream, entry.event) for entry in ledger.entries()] == [("configuration", first)]
     assert [name for name in PROJECTIONS if ledger.rows(name)] == []
+
+
+def test_a_halt_is_set_and_cleared_once(ledger: Ledger) -> None:
+    end = AT + timedelta(hours=3)
+    halt = Halt("h1", "instrument", "US10", "reduce_only", "ann", "prices look wrong", AT, end)
+    everything = Halt("h2", "everything", "", "nothing", "sensor", "loss of the day", AT)
+    ledger.record([halt.set_event(FRIDAY), everything.set_event(FRIDAY)])
+    assert halts_of(ledger.rows("halts")) == (halt, everything)
+    cleared = halt.cleared_event("bob", "prices are right", FRIDAY, AT + timedelta(hours=1))
+    assert ledger.record([cleared]).new == 1
+    assert ledger.record([cleared]).repeated == 1
+    (row,) = ledger.rows("halts", {"state": "cleared"})
+    assert (row["halt_id"], row["cleared_by"], row["cleared_reason"]) == ("h1", "bob", "prices are right")
+    assert {entry.stream for entry in ledger.entries()} == {"limits"}
+    again = {"halt_id": "h1", "reason": "once more"}
+    for payload, why in ((again, "h1 is cleared already"), ({**again, "halt_id": "h7"}, "h7 is unknown")):
+        with pytest.raises(IllegalMove, match=why):
+            ledger.record([Event(f"again {why}", "halt_cleared", FRIDAY, AT, "bob", payload)])
+    assert halts_told(entry.event for entry in ledger.entries()) == halts_of(ledger.rows("halts"))
 
 
 # --- search -----------------------------------------------------------------------------------------------------------
