@@ -38,8 +38,8 @@ MODE, HALT, HOLDING_COLUMNS = range(5, 8)
 # Scalars of totals. After them: sums of rows, gains along the common directions, gains and losses in the scenarios.
 (
     CAPITAL_BASE, EQUITY_BASE, TARGET_FRACTION, OWN_VARIANCE, NORMS, GROSS_RISK, NORMAL_TIMES, SHORTFALL_TIMES,
-    TAIL_DAYS, WORST, WORST_MEAN, HOLES, SCENARIO_HOLES, AT_DIRECTIONS, AT_GAINS, AT_LOSSES, SCALARS,
-) = range(17)  # fmt: skip
+    TAIL_DAYS, WORST, WORST_MEAN, HOLES, SCENARIO_HOLES, AT_DIRECTIONS, AT_GAINS, AT_LOSSES, AT_UNIT, SCALARS,
+) = range(18)  # fmt: skip
 ORDER, POSITION, GROSS, NET, LOSS, RISK, TAIL, STANDING = range(8)
 (
     R_FORM, R_MEASURE, R_AXIS, R_LIMIT, R_ELEMENT, R_SUMS, R_WEIGHT, R_CHANGE, R_PER, R_LEVEL, ROW_COLUMNS,
@@ -253,9 +253,16 @@ def _gains(legs: Floats, by_instrument: Floats) -> Floats:
 
 
 @compiled
-def _losses(legs: Floats, scenarios: Floats) -> Floats:
-    """What a unit may lose in each scenario, never positive."""
-    return np.minimum(0.0, _gains(legs, scenarios))
+def _unit_losses(totals: Floats, legs: Floats, scenarios: Floats) -> None:
+    """What a unit may lose in each scenario, never positive, into its scratch place."""
+    at, days = int(totals[AT_UNIT]), scenarios.shape[1]
+    totals[at : at + days] = 0.0
+    for leg in range(legs.shape[0]):
+        code, contracts = int(legs[leg, L_INSTRUMENT]), legs[leg, L_CONTRACTS]
+        for day in range(days):
+            totals[at + day] += contracts * scenarios[code, day]
+    for day in range(days):
+        totals[at + day] = min(0.0, totals[at + day])
 
 
 @compiled
@@ -326,15 +333,16 @@ def _concentration(own: Floats, directions: Floats, legs: Floats, leg: int, alon
 
 
 @compiled
-def _tail(totals: Floats, days: int, unit: Floats) -> tuple[float, float]:
+def _tail(totals: Floats, days: int) -> tuple[float, float]:
     """The loss that is passed on as few days as the confidence says, and the mean of those days, at their worst and
-    with what one more unit may lose."""
-    gains, losses, most = int(totals[AT_GAINS]), int(totals[AT_LOSSES]), int(totals[TAIL_DAYS])
+    with what the unit in the scratch place may lose."""
+    gains, losses, unit = int(totals[AT_GAINS]), int(totals[AT_LOSSES]), int(totals[AT_UNIT])
+    most = int(totals[TAIL_DAYS])
     if days == 0:
         return np.nan, np.nan
     largest = np.full(most, -np.inf)  # ascending
     for day in range(days):
-        loss = -(totals[gains + day] + totals[losses + day] + unit[day])
+        loss = -(totals[gains + day] + totals[losses + day] + totals[unit + day])
         if loss > largest[0]:
             place = 1
             while place < most and largest[place] < loss:
@@ -348,14 +356,17 @@ def _tail(totals: Floats, days: int, unit: Floats) -> tuple[float, float]:
 def _bring_risk(totals: Floats, own: Floats, directions: Floats, scenarios: Floats, legs: Floats, sign: float) -> None:
     """The norm of a unit and what it may lose come to work (+1) or leave (-1)."""
     totals[NORMS] = max(0.0, totals[NORMS] + sign * _norm(legs, own, directions))
-    at, unit = int(totals[AT_LOSSES]), _losses(legs, scenarios)
-    for day in range(unit.shape[0]):
-        totals[at + day] = min(0.0, totals[at + day] + sign * unit[day])
+    _unit_losses(totals, legs, scenarios)
+    at, unit = int(totals[AT_LOSSES]), int(totals[AT_UNIT])
+    for day in range(scenarios.shape[1]):
+        totals[at + day] = min(0.0, totals[at + day] + sign * totals[unit + day])
 
 
 @compiled
 def _measure_tail(totals: Floats, days: int) -> None:
-    totals[WORST], totals[WORST_MEAN] = _tail(totals, days, np.zeros(days))
+    at = int(totals[AT_UNIT])
+    totals[at : at + days] = 0.0
+    totals[WORST], totals[WORST_MEAN] = _tail(totals, days)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -541,8 +552,9 @@ def _compare(
     outcomes: Bytes,
 ) -> int:
     """What values come to, by leg and row; the worst of them. An order passes what it does not make worse, but where it
-    turns what is held to the other side: what it leads to there is its own."""
-    worst = PASS
+    turns what is held to the other side: what it leads to there is its own. `before` is looked at where it has a value
+    of every row."""
+    worst, known = PASS, before.shape[1] == rows.shape[0]
     for leg in range(elements.shape[0]):
         reduces = about[leg, A_REDUCES] > 0.0
         for number in range(rows.shape[0]):
@@ -554,10 +566,10 @@ def _compare(
                 outcome = PASS
             elif value != value:
                 outcome = UNKNOWN_WARN if flags[1, place] else UNKNOWN_REFUSE
-            elif value <= before[leg, number] and not about[leg, A_TURNS]:
+            elif value <= min(refuse, warn) or (known and value <= before[leg, number] and not about[leg, A_TURNS]):
                 outcome = PASS
             else:
-                outcome = REFUSE if value > refuse else WARN if value > warn else PASS
+                outcome = REFUSE if value > refuse else WARN
             outcomes[leg, number] = outcome
             worst = max(worst, _severity(outcome))
     return worst
@@ -626,20 +638,26 @@ def _judge_unit(
     _remember(state, elements, trail[first:last])
     about = _about(state.lines, legs, first, last)
     trail[first:last, T_REDUCES] = about[:, A_REDUCES]
-    before, concentrations = np.full((count, state.rows.shape[0]), -np.inf), np.zeros(count)
+    found, results, concentrations = values[first:last], outcomes[first:last], np.zeros(count)
     risk = _risk_of(state.totals, state.own, state.directions, unit, concentrations)
-    sizes = np.empty((3, count, 2, 2))
-    was = (state.totals[WORST], state.totals[WORST_MEAN])
+    sizes, before, scalars = np.empty((3, count, 2, 2)), np.full((1, 1), -np.inf), state.totals[:SCALARS].copy()
+    _bring(state, unit, elements, 1.0, sizes)
+    _sizes_after(state, elements, sizes)
+    _unit_losses(state.totals, unit, state.scenarios)
+    tail = _tail(state.totals, days)
+    _book_values(state, elements, sizes, risk, concentrations, tail, AFTER, found)
+    _order_values(state, unit, elements, about, second, found)
+    worst = _compare(state.rows, state.levels, state.flags, elements, about, before, found, results)
+    if worst == PASS:
+        return PASS
+    before = np.full((count, state.rows.shape[0]), -np.inf)
+    _put_back(state, elements, trail[first:last], scalars)
     _sizes_before(state, elements, sizes)
+    was = (state.totals[WORST], state.totals[WORST_MEAN])
     _book_values(state, elements, sizes, risk, concentrations, was, BEFORE, before)
     _forget_gates(state.rows, state.spans, before)
     _bring(state, unit, elements, 1.0, sizes)
-    _sizes_after(state, elements, sizes)
-    tail = _tail(state.totals, days, _losses(unit, state.scenarios))
-    found = values[first:last]
-    _book_values(state, elements, sizes, risk, concentrations, tail, AFTER, found)
-    _order_values(state, unit, elements, about, second, found)
-    return _compare(state.rows, state.levels, state.flags, elements, about, before, found, outcomes[first:last])
+    return _compare(state.rows, state.levels, state.flags, elements, about, before, found, results)
 
 
 @compiled

@@ -152,7 +152,7 @@ def state_of(
 
 
 def _totals(book: Book, at: int, directions: int, days: int, confidence: float) -> Floats:
-    totals = np.zeros(at + directions + 2 * days)
+    totals = np.zeros(at + directions + 3 * days)
     totals[k.CAPITAL_BASE], totals[k.EQUITY_BASE] = book.capital_base, book.equity_base
     totals[k.TARGET_FRACTION] = book.volatility_target_fraction
     normal, tail = NormalDist(), 1.0 - confidence
@@ -160,7 +160,7 @@ def _totals(book: Book, at: int, directions: int, days: int, confidence: float) 
     totals[k.NORMAL_TIMES], totals[k.SHORTFALL_TIMES] = quantile, normal.pdf(quantile) / tail
     totals[k.TAIL_DAYS] = max(1, math.ceil(round(tail * days, 9)))
     totals[k.AT_DIRECTIONS], totals[k.AT_GAINS] = at, at + directions
-    totals[k.AT_LOSSES] = at + directions + days
+    totals[k.AT_LOSSES], totals[k.AT_UNIT] = at + directions + days, at + directions + 2 * days
     return totals
 
 

@@ -10,16 +10,17 @@ nothing sets is infinite: nothing passes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 import trading.risk.rules
+from trading.config.documents import Path
 from trading.config.models import DeskSettings
 from trading.config.refusals import did_you_mean
 from trading.config.risk import RiskLimit
@@ -31,6 +32,7 @@ from trading.risk.market import Market
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.uint8]
 Names = npt.NDArray[np.object_]
+PlaceOf = Callable[[Path], str | None]
 
 SCOPES = ("strategy", "instrument", *GROUPS, "factor", "component", "scenario")
 _LEVELS: Mapping[str, int] = {"exchange_group": 2, "strategy": 3, "instrument": 5}  # others: 1
@@ -222,33 +224,48 @@ def _axis(entry: RiskLimit, rule: RiskRule) -> str:
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
-def faults(desk: DeskSettings) -> list[str]:
-    """Sentences about limits that mean nothing, or two things at once."""
+def nowhere(path: Path) -> str | None:
+    """The place of a setting, for who has no files."""
+    return None
+
+
+def faults(desk: DeskSettings, place: PlaceOf = nowhere) -> list[str]:
+    """Sentences about limits that mean nothing, or two things at once; each begins with its `place`, if that has one
+    (`trading.config.documents.place_of`)."""
     known = {rule.name: rule for rule in rules()}
     entries = desk.risk.limits
-    found = [text for number, entry in enumerate(entries) for text in _wrong(number, entry, known)]
-    return [*found, *_twice(entries, known)]
+    found = [text for number, entry in enumerate(entries) for text in _wrong(number, entry, known, place)]
+    return [*found, *_twice(entries, known, place)]
 
 
-def _wrong(number: int, entry: RiskLimit, known: Mapping[str, RiskRule]) -> Iterator[str]:
-    where = f"risk.limits entry {number + 1}"
+def _at(place: PlaceOf, number: int, name: str) -> str:
+    """Where an entry's setting stands, and which entry it is."""
+    found = place(("risk", "limits", number, name))
+    return f"{found}: risk.limits entry {number + 1}" if found else f"risk.limits entry {number + 1}"
+
+
+def _wrong(number: int, entry: RiskLimit, known: Mapping[str, RiskRule], place: PlaceOf) -> Iterator[str]:
+    where = partial(_at, place, number)
     rule = known.get(entry.rule)
     if rule is None:
-        yield f"{where}: there is no rule {entry.rule}.{did_you_mean(entry.rule, known)} See docs/reference/rules.md."
+        meant = did_you_mean(entry.rule, known)
+        yield f"{where('rule')}: there is no rule {entry.rule}.{meant} docs/reference/risk-engine.md lists them."
         return
     axis = _axis(entry, rule)
     if axis not in rule.axes:
-        yield f"{where}: {rule.name} is not measured by {axis}, but by {', '.join(rule.axes)}. Set by to one of these."
+        by = where("by" if entry.by else "rule")
+        yield f"{by}: {rule.name} is not measured by {axis}, but by {', '.join(rule.axes)}. Set by to one of these."
         return
     for name in scopes(entry):
         if name not in ATTRIBUTES[axis]:
             allowed = ", ".join(ATTRIBUTES[axis]) or "nothing"
-            yield f"{where}: {rule.name} by {axis} can be named by {allowed}, not by {name}. Take {name} out."
+            yield f"{where(name)}: {rule.name} by {axis} can be named by {allowed}, not by {name}. Take {name} out."
     if entry.refuse is not None and rule.setting and (rule.setting in SYMBOL_SETTINGS or axis == "portfolio"):
-        yield f"{where}: what {rule.name} refuses at is the setting {rule.setting}. Set that, and leave refuse out."
+        at = where("refuse")
+        yield f"{at}: what {rule.name} refuses at is the setting {rule.setting}. Set that, and leave refuse out."
 
 
-def _twice(entries: Sequence[RiskLimit], known: Mapping[str, RiskRule]) -> Iterator[str]:
+def _twice(entries: Sequence[RiskLimit], known: Mapping[str, RiskRule], place: PlaceOf) -> Iterator[str]:
     """Two entries about the same of which both would hold."""
     alike: dict[object, list[tuple[int, RiskLimit]]] = {}
     for number, entry in enumerate(entries):
@@ -260,8 +277,8 @@ def _twice(entries: Sequence[RiskLimit], known: Mapping[str, RiskRule]) -> Itera
             both = [name for name in ("refuse", "warn", "reducing", "missing") if _both(name, first, second)]
             if both and _overlap(first, second):
                 yield (
-                    f"risk.limits entries {one + 1} and {other + 1} both set {both[0]} of {first.rule} for the same. "
-                    "Take one out, or give them dates that do not overlap."
+                    f"{_at(place, other, both[0])}: entry {one + 1} sets {both[0]} of {first.rule} for the same. Take "
+                    "one out, or give them dates that do not overlap."
                 )
 
 
