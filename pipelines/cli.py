@@ -27,6 +27,7 @@ from pipelines.commands import (
     live,
     profit,
     research,
+    risk,
     servers,
 )
 from pipelines.settings import DEPLOYMENTS
@@ -91,6 +92,7 @@ for command in (
     live.live,
     profit.pnl,
     profit.slippage,
+    risk.risk,
     datasets.sql,
 ):
     main.add_command(command)
