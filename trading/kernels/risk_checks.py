@@ -62,6 +62,7 @@ O_STRATEGY, O_INSTRUMENT, O_LINE, O_LEFT, O_UNIT, O_NEXT, O_EXPIRES, O_BIRTH, OR
 L_STRATEGY, L_INSTRUMENT, L_LINE, L_CONTRACTS, L_PRICE, LEG_COLUMNS = range(6)
 C_FREE, C_CHANGES, C_CLOSED, C_BIRTHS, C_SESSION, C_COLUMNS = range(6)
 PASS, WARN, REFUSE, UNKNOWN_WARN, UNKNOWN_REFUSE, UNLIMITED = range(6)
+REDUCING = 8  # added to an outcome where the order only reduces its line
 FREE_MODE, REDUCE_ONLY, CLOSE_ONLY, NOTHING = range(4)
 WINDOW_S = 60
 YEAR = 16.0
@@ -570,7 +571,7 @@ def _compare(
                 outcome = PASS
             else:
                 outcome = REFUSE if value > refuse else WARN
-            outcomes[leg, number] = outcome
+            outcomes[leg, number] = outcome + (REDUCING if reduces else 0)
             worst = max(worst, _severity(outcome))
     return worst
 
@@ -868,6 +869,24 @@ def judge_each(state: State, asked: Floats, second: int, worst: Bytes, values: F
         worst[number] = _judge_unit(state, leg, 0, 1, second, values, outcomes, trail)
         _put_back(state, _elements(leg, state.groups), trail, scalars)
     return int(asked.shape[0])
+
+
+@exclusive
+def adopt(state: State, legs: Floats, netted: bool, second: int, expires: float, places: Integers) -> int:
+    """Brings orders to work that were granted elsewhere, unjudged; `places` as `judge` fills them in. How many, or FULL
+    or CLOSED."""
+    count = legs.shape[0]
+    if state.counts[C_CLOSED]:
+        return CLOSED
+    if state.counts[C_FREE] < count:
+        return FULL
+    trail, step = np.empty((count, _trail_width(state.spans))), count if netted else 1
+    for first in range(0, count, step):
+        trail[first : first + step, T_REDUCES] = _about(state.lines, legs, first, first + step)[:, A_REDUCES]
+        _apply(state, legs[first : first + step], 1.0)
+    _measure_tail(state.totals, state.scenarios.shape[1])
+    _hold(state, legs, count, netted, second, expires, places, trail)
+    return int(count)
 
 
 # --- orders at work ---------------------------------------------------------------------------------------------------

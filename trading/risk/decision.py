@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 Outcome = Literal["pass", "warn", "refuse"]
 Mode = Literal["all", "prefix", "scale"]
 WORST: Mapping[str, int] = {"pass": 0, "warn": 1, "refuse": 2}
@@ -64,6 +67,22 @@ class Versions(NamedTuple):
 Explained = tuple[tuple[Reason, ...], tuple[Judged, ...]]
 
 
+class Measured(NamedTuple):
+    """The numbers a decision was made of: rows `row` of `values` and `outcomes`, one each for every rule and axis of
+    `wording` (trading.risk.wording.Wording), and the leg they are of, as the kernel takes it. It is their words."""
+
+    wording: Any
+    leg: tuple[float, ...]
+    values: npt.NDArray[np.float64]
+    outcomes: npt.NDArray[np.uint8]
+    row: int
+
+    def __call__(self) -> Explained:
+        """Reasons and rules."""
+        found: Explained = self.wording.explained(self.leg, self.values, self.outcomes, self.row)
+        return found
+
+
 class Decision:
     """The answer about one order. `granted_contracts` is what may be sent: all, a part (of a list that was cut) or
     nothing. Its reasons and rules are put into words when they are asked for, from the numbers it was made of."""
@@ -72,7 +91,7 @@ class Decision:
 
     def __init__(
         self, asked: Asked, outcome: Outcome, granted_contracts: int, versions: Versions, microseconds: float,
-        explain: Callable[[], Explained],
+        explain: Callable[[], Explained] | Measured,
     ) -> None:  # fmt: skip
         self.asked, self.outcome, self.granted_contracts = asked, outcome, granted_contracts
         self.versions, self.microseconds = versions, microseconds
@@ -89,6 +108,11 @@ class Decision:
     def rules(self) -> tuple[Judged, ...]:
         """Every rule that was measured, by name."""
         return self._words()[1]
+
+    @property
+    def measured(self) -> Measured | None:
+        """What it was made of, for who keeps decisions; None of an order that was refused unseen."""
+        return self._explain if isinstance(self._explain, Measured) else None
 
     @property
     def passed(self) -> bool:

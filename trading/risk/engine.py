@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Event, Lock
 from typing import NamedTuple
 
@@ -27,10 +26,10 @@ from trading.kernels import risk_checks as k
 from trading.kernels.risk_state import State, handle_of
 from trading.risk.book import Book
 from trading.risk.compiled import MODES, Places, levels_of, state_of
-from trading.risk.decision import Asked, Decision, Explained, Mode, Outcome, Reason, Versions
+from trading.risk.decision import Asked, Decision, Explained, Measured, Mode, Outcome, Reason, Versions
 from trading.risk.limit_table import LimitTable, Slot, axes_of, limit_table
 from trading.risk.market import Market
-from trading.risk.wording import OUTCOMES, Wording
+from trading.risk.wording import OUTCOME, OUTCOMES, Wording
 
 Floats = npt.NDArray[np.float64]
 LARGEST = 1e9  # contracts of an order
@@ -152,7 +151,7 @@ class RiskEngine:
             self._named[birth] = asked.order_id
             self._working[asked.order_id] = Working(place, birth, asked)
             claimed.clear()
-        explain = partial(arrays.wording.explained, leg, values, outcomes, 0)
+        explain = Measured(arrays.wording, leg, values, outcomes, 0)
         granted = 0 if worst == k.REFUSE else int(asked.quantity_contracts)
         taken = (self._timer() - begun) * 1e6
         return Decision(asked, OUTCOMES[worst], granted, arrays.versions(), taken, explain)
@@ -253,6 +252,30 @@ class RiskEngine:
             arrays.published.wait(WAIT_S)
         self._forget(order_id, working.birth)
         return int(left)
+
+    def adopt(self, orders: Sequence[Asked], netted: bool = False, now: float = 0.0, expires: float = FOREVER) -> None:
+        """Brings orders to work that were granted elsewhere, unjudged: headroom is held for them here too. Raises
+        UsageError on what is not known here, an id at work, and where there is no room: nothing is held then."""
+        claimed: list[str] = []
+        try:
+            wrong = self._claim(orders, claimed)
+            while True:
+                arrays = self._arrays
+                wrong = wrong or _wrong(orders, arrays)
+                if wrong:
+                    raise UsageError(f"orders granted elsewhere cannot be held: {next(iter(wrong.values())).message}")
+                found = _Judging(tuple(orders), arrays)
+                count = k.adopt(arrays.handle, found.asked, netted, int(now), expires, found.places)
+                if count != k.CLOSED:
+                    break
+                arrays.published.wait(WAIT_S)
+            if count == k.FULL:
+                raise UsageError(f"orders granted elsewhere cannot be held: {_FULL.message}")
+            found.chosen[:] = np.arange(len(orders))
+            self._note(orders, found, len(orders), claimed)
+        finally:
+            for name in claimed:
+                self._working.pop(name, None)
 
     def expire(self, now: float) -> list[str]:
         """Gives back what orders hold whose time is over, and says which."""
@@ -417,9 +440,9 @@ class _Judging:
             found.append(Decision(asked, outcome, contracts, versions, microseconds, self._explain(number, row)))
         return found
 
-    def _explain(self, number: int, row: int) -> Callable[[], Explained]:
+    def _explain(self, number: int, row: int) -> Measured:
         leg = tuple(self.asked[number].tolist())
-        return partial(self._arrays.wording.explained, leg, self.values, self.outcomes, row)
+        return Measured(self._arrays.wording, leg, self.values, self.outcomes, row)
 
 
 _FULL = Reason(
@@ -431,7 +454,7 @@ _CUT = Reason("list", "the part of the list that may be sent leaves nothing of t
 
 
 def _outcome(outcomes: npt.NDArray[np.uint8]) -> Outcome:
-    found = [OUTCOMES[int(outcome)] for outcome in set(outcomes.tolist())]
+    found = [OUTCOMES[int(outcome) & OUTCOME] for outcome in set(outcomes.tolist())]
     return "refuse" if "refuse" in found else "warn" if "warn" in found else "pass"
 
 

@@ -21,6 +21,7 @@ OUTCOMES: Mapping[int, Outcome] = {
     k.PASS: "pass", k.WARN: "warn", k.REFUSE: "refuse", k.UNKNOWN_WARN: "warn", k.UNKNOWN_REFUSE: "refuse",
     k.UNLIMITED: "pass",
 }  # fmt: skip
+OUTCOME = k.REDUCING - 1  # the bits that say an outcome
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -56,7 +57,7 @@ class Wording:
         place = slot.first + within
         name = self.axes.names[slot.axis][within]
         warn, refuse = float(self.table.warn[place]), float(self.table.refuse[place])
-        return Judged(slot.rule.name, slot.axis, name, value, warn, refuse, OUTCOMES[outcome], slot.rule.unit)
+        return Judged(slot.rule.name, slot.axis, name, value, warn, refuse, OUTCOMES[outcome & OUTCOME], slot.rule.unit)
 
     def _reason(self, slot: Slot, found: Judged) -> tuple[int, Reason]:
         """A reason and its place among others: refusals first."""
