@@ -22,6 +22,7 @@ import pandas as pd
 
 from trading.config.risk import FactorSettings, RiskModelSettings, ScenarioSettings
 from trading.errors import UnknownInstrument
+from trading.market.contracts import first_of_month
 from trading.market.instruments import Instrument, RollParameters
 from trading.market.rolls import SOON_DAYS, desired_roll
 from trading.risk.market import DIMENSIONS, HOLD, ROLL_SOON, ROLLED, Contract, Floats, Group, Integers, Market, group
@@ -131,8 +132,8 @@ def gains_of(prices_points: pd.DataFrame, base_per_point: Floats, sessions: int,
     values = recent.to_numpy(dtype=np.float64)
     moves = (recent - recent.ffill().shift(1)).to_numpy(dtype=np.float64)
     days = max(0, min(sessions, len(values) - 1))
-    first = np.where(np.isfinite(values).any(axis=0), np.isfinite(values).argmax(axis=0), len(values))
-    since = np.clip(len(values) - 1 - first, 0, days).astype(np.int64)
+    first = [int(there.argmax()) if there.any() else len(values) for there in np.isfinite(values).T]
+    since = np.clip(len(values) - 1 - np.array(first, dtype=np.int64), 0, days)
     return Gains(moves[len(moves) - days :] * base_per_point, since, fresh)
 
 
@@ -426,7 +427,8 @@ def _roll_states(contracts: Sequence[Contract], lines: Integers, held: Floats, k
 def _spreads(instruments: Sequence[Instrument], marks: Floats) -> Floats:
     """Twice the slippage of each over its mark."""
     slippage = np.array([each.slippage_points for each in instruments])
-    return np.divide(2.0 * slippage, np.abs(marks), out=np.full(len(marks), np.nan), where=np.abs(marks) > 0.0)
+    there = np.abs(marks) > 0.0
+    return np.where(there, 2.0 * slippage / np.where(there, np.abs(marks), 1.0), np.nan)
 
 
 def _price_ages(prices: pd.DataFrame, session: date) -> Floats:

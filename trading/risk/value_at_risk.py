@@ -1,7 +1,8 @@
 """Value at risk and expected shortfall through history, and tests of whether they were any good.
 
 Belongs here: both measures of a book with known positions, what was lost beyond them, and tests on how often and when.
-Does not belong here: judging orders by them (`trading/kernels/risk_checks.py`), or measuring a market (`risk_model.py`).
+Does not belong here: judging orders by them (`trading/kernels/risk_checks.py`), or measuring a market
+(`risk_model.py`).
 
 All are positive for a loss. The k-th largest of T losses is the value at risk at confidence c, the mean of the k
 largest the expected shortfall, k = max(1, ceil((1 - c) T)): the definitions of the engine.
@@ -104,42 +105,40 @@ def exceedances(forecast_base: Floats, gain_base: Floats) -> Hits:
 
 
 # --- tests ------------------------------------------------------------------------------------------------------------
-class Test(NamedTuple):
+class Likelihood(NamedTuple):
     """A likelihood ratio and how probable one as large is if the forecast is right; NaN where there is nothing to
     judge by."""
 
     statistic: float
     p_value: float
 
-    __test__ = False  # not one of pytest's
 
-
-def unconditional_coverage(hits: Hits, confidence: float) -> Test:
+def unconditional_coverage(hits: Hits, confidence: float) -> Likelihood:
     """Kupiec: whether there are as many exceedances as the confidence says."""
     days, count = len(hits), int(hits.sum())
     if not days:
-        return Test(math.nan, math.nan)
+        return Likelihood(math.nan, math.nan)
     expected, found = 1.0 - confidence, count / days
-    return _test(_log_odds(days - count, count, expected), _log_odds(days - count, count, found), 1)
+    return _ratio(_log_odds(days - count, count, expected), _log_odds(days - count, count, found), 1)
 
 
-def independence(hits: Hits) -> Test:
+def independence(hits: Hits) -> Likelihood:
     """Christoffersen: whether an exceedance makes another on the next day no more and no less probable, against a
     Markov chain of first order."""
     if len(hits) < 2:
-        return Test(math.nan, math.nan)
+        return Likelihood(math.nan, math.nan)
     before, after = hits[:-1], hits[1:]
     counts = [[int(((before == was) & (after == is_)).sum()) for is_ in (False, True)] for was in (False, True)]
     (calm, first), (last, again) = counts
     either = _share(calm + last, first + again)
     chain = _log_odds(calm, first, _share(calm, first)) + _log_odds(last, again, _share(last, again))
-    return _test(_log_odds(calm + last, first + again, either), chain, 1)
+    return _ratio(_log_odds(calm + last, first + again, either), chain, 1)
 
 
-def conditional_coverage(hits: Hits, confidence: float) -> Test:
+def conditional_coverage(hits: Hits, confidence: float) -> Likelihood:
     """Christoffersen: both at once, the sum of the two ratios."""
     statistic = unconditional_coverage(hits, confidence).statistic + independence(hits).statistic
-    return Test(statistic, chi_squared_tail(statistic, 2))
+    return Likelihood(statistic, chi_squared_tail(statistic, 2))
 
 
 def chi_squared_tail(value: float, degrees: int) -> float:
@@ -160,9 +159,9 @@ def _log_odds(without: int, with_: int, probability: float) -> float:
     return calm + (with_ * math.log(probability) if with_ else 0.0)
 
 
-def _test(restricted: float, free: float, degrees: int) -> Test:
+def _ratio(restricted: float, free: float, degrees: int) -> Likelihood:
     statistic = max(0.0, -2.0 * (restricted - free))
-    return Test(statistic, chi_squared_tail(statistic, degrees))
+    return Likelihood(statistic, chi_squared_tail(statistic, degrees))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +171,9 @@ class Backtest:
     days: int
     exceedances: int
     expected: float
-    unconditional: Test
-    independent: Test
-    conditional: Test
+    unconditional: Likelihood
+    independent: Likelihood
+    conditional: Likelihood
 
     def rejected(self, level: float = 0.01) -> tuple[str, ...]:
         """Names of the tests that such an outcome fails; one that could not judge fails nothing."""
