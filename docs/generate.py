@@ -30,6 +30,7 @@ from trading.config.symbols import GroupOverrides
 from trading.frames import DATASETS, Dataset
 from trading.quality.examination import all_rules, rules_for
 from trading.quality.rule import Rule, layer_of
+from trading.risk.limit_table import rules as risk_rules
 from trading.strategies.rule import rules as forecast_rules
 
 DOCS = Path(__file__).resolve().parent
@@ -228,8 +229,8 @@ def _dataset(dataset: Dataset) -> Iterator[str]:
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 def rules() -> Iterator[str]:
-    """Every data rule, expectation and simulated fault."""
-    yield from ("# Data rules", "", NOTE, "")
+    """Every data rule, expectation, risk rule and simulated fault."""
+    yield from ("# Rules", "", NOTE, "", "## Data rules", "")
     yield "A rule looks at the rows of a dataset and returns findings; each is a row of `violations`"
     yield "(`daybook violations`). *blocks* stops what comes after; *quarantines* sets the rows aside. Without its"
     yield "columns, or without rows, a rule is *not applicable*, which is shown as a warning, never as passed."
@@ -246,6 +247,7 @@ def rules() -> Iterator[str]:
     yield "- `no_look_ahead` on `backtests/...`: with the future cut off, no earlier forecast, position or P&L changes."
     yield "- `nothing_quarantined` on `history`: a bulk load refused no row."
     yield from _expectations()
+    yield from _risk_rules()
     yield from ("", "## Faults of the simulated market", "")
     yield "Switched on with `vendor.faults`; described in [the simulated market](../how-to/simulated-market.md):"
     yield ", ".join(f"`{name}`" for name in FAULTS) + ", `vendor_down`."
@@ -271,6 +273,25 @@ def _expectations() -> Iterator[str]:
         for each in suite.expectations:
             arguments = ", ".join(f"{key} {value}" for key, value in each.kwargs.items()).replace("|", "\\|")
             yield f"| {suite.asset} | `{each.name}` | {each.type.replace('_', ' ')}: {arguments} | {each.severity} |"
+
+
+def _risk_rules() -> Iterator[str]:
+    yield from ("", "## Risk rules", "")
+    yield "What orders and the book are judged by, against limits of [settings](settings.md) (`risk.limits`, or the"
+    yield "setting named here). How values are worked out is [the risk engine](risk-engine.md); how to set limits is"
+    yield "[limits and orders](../how-to/risk.md). *Judged*: orders that only reduce a position are judged too."
+    for rule in risk_rules():
+        yield from ("", f"### {rule.name}", "", f"{_sentence(rule.description)} {rule.cure}", "")
+        yield f"- by: {', '.join(rule.axes)}"
+        yield f"- unit: {rule.unit or 'none'}"
+        if rule.setting or rule.limit is not None:
+            yield f"- refuses above: {f'`{rule.setting}`' if rule.setting else f'{rule.limit:g}, always'}"
+        if rule.reducing == "judge":
+            yield "- judged"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 # --- jobs -------------------------------------------------------------------------------------------------------------
