@@ -1,19 +1,24 @@
-"""Daybook's own engine as a registered part.
+"""Daybook's own engines as registered parts.
 
-Belongs here: fitting the engine to the Protocol. Does not belong here: what it does (`trading/backtest/engine.py`).
+Belongs here: fitting the engines to the Protocol. Does not belong here: what they do (`trading/backtest/engine.py`,
+`limited.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
 
 from trading.backtest.panel import Floats, Panel
 from trading.backtest.registry import Nothing, engine
 from trading.backtest.result import Result
 from trading.backtest.specification import CostModel, Engine, Strategy
+from trading.config.risk import RiskLimit, RiskModelSettings
+from trading.config.settings import Code, Name, Settings
 from trading.config.strategies import StrategySettings
 
 if TYPE_CHECKING:
@@ -66,6 +71,65 @@ class DailyEngine:
         model = None if costs is None else Priced(costs)
         positions = None if decided_by is None else decided_by.positions(bench.panel, strategy, capital_base)
         return daily.result(daily.evaluate(bench, strategy, sizing, model, positions), first)
+
+
+class RiskOptions(Settings):
+    """The limits that orders of a backtest pass first: as in a desk's section `risk`."""
+
+    limits: tuple[RiskLimit, ...] = Field((), max_length=1000, description="as risk.limits of a desk")
+    model: RiskModelSettings = Field(default_factory=RiskModelSettings, description="how risk is measured")
+    max_gross_exposure_fraction: float = Field(1000.0, ge=0, le=1000, description="sum of |notional| / capital")
+    classes: dict[Code, dict[Name, str]] = Field(
+        default_factory=dict, max_length=2000,
+        description="sector, asset_class, country and exchange_group of instruments, for limits on these",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedEngine:
+    """Sessions in a row; orders that limits refuse are not sent."""
+
+    options: RiskOptions
+
+    def evaluate(
+        self,
+        panel: Panel,
+        strategy: StrategySettings,
+        capital_base: float,
+        decided_by: Strategy | None = None,
+        costs: CostModel | None = None,
+        first: date | None = None,
+        seed: int = 0,
+        rules: Mapping[str, ForecastRule[Any]] | None = None,
+    ) -> Result:
+        """As the Protocol. The result has curves of what was refused beside its own (`refused_orders`,
+        `refused_contracts`, `refused_by_<rule>`), and statistics of it under `refusals`."""
+        from trading.backtest import engine as daily
+        from trading.backtest.limited import Limits, by_session, decided_within
+        from trading.strategies.optimal import optimal
+
+        given = self.options
+        bench = daily.bench_of(panel, strategy)
+        if rules is not None:
+            bench.once("rules", lambda: dict(rules))
+        sizing = daily.sizing_of(strategy, capital_base)
+        limits = Limits(given.limits, given.model, given.max_gross_exposure_fraction, given.classes)
+        positions, refused = decided_within(bench, strategy, optimal(bench, strategy, sizing), sizing, limits)
+        model = None if costs is None else Priced(costs)
+        evaluated = daily.evaluate(bench, strategy, sizing, model, positions)
+        found = daily.result(evaluated, first)
+        rows = daily.counted_rows(evaluated.account, first)
+        curves = {name: values[rows] for name, values in by_session(refused, bench.panel).items()}
+        totals = {name.removeprefix("refused_"): float(values.sum()) for name, values in curves.items()}
+        sessions = float((curves["refused_orders"] > 0).sum())
+        statistics = {**found.statistics, "refusals": {**totals, "sessions": sessions}}
+        return replace(found, curves={**found.curves, **curves}, statistics=statistics)
+
+
+@engine(version="1", capabilities=("cost_model", "rules"), parameters=RiskOptions)
+def limited(options: RiskOptions) -> Engine:
+    """As `daybook`, but every order passes the risk engine first, with the limits that are given."""
+    return LimitedEngine(options)
 
 
 @engine(version="1", capabilities=("strategy", "cost_model", "rules"))
