@@ -414,7 +414,9 @@ def _about(lines: Floats, legs: Floats, first: int, last: int) -> Floats:
         place, contracts = int(legs[leg, L_LINE]), legs[leg, L_CONTRACTS]
         held = lines[HELD, place]
         left = held - lines[SELLS, place] if held > 0.0 else -held - lines[BUYS, place]
-        left -= abs(contracts)
+        for other in range(first, last):
+            if legs[other, L_LINE] == place and legs[other, L_CONTRACTS] * contracts > 0.0:
+                left -= abs(legs[other, L_CONTRACTS])
         reduces = held * contracts < 0.0 and left >= 0.0
         adding += int(not reduces)
         same = 0
@@ -490,9 +492,12 @@ def _risk_value(totals: Floats, measure: int, risk: Floats, when: int, concentra
 
 @compiled
 def _divisors(totals: Floats) -> Floats:
-    """By R_PER."""
-    capital = totals[CAPITAL_BASE]
-    return np.array([1.0, capital, totals[EQUITY_BASE], capital * totals[TARGET_FRACTION]])
+    """By R_PER. Of an account that is worth nothing, or less, anything is infinitely much."""
+    found = np.array([1.0, totals[CAPITAL_BASE], totals[EQUITY_BASE], totals[CAPITAL_BASE] * totals[TARGET_FRACTION]])
+    for place in range(found.shape[0]):
+        if found[place] < 0.0:
+            found[place] = 0.0
+    return found
 
 
 @compiled
@@ -567,7 +572,9 @@ def _compare(
                 outcome = PASS
             elif value != value:
                 outcome = UNKNOWN_WARN if flags[1, place] else UNKNOWN_REFUSE
-            elif value <= min(refuse, warn) or (known and value <= before[leg, number] and not about[leg, A_TURNS]):
+            elif value <= min(refuse, warn) or (
+                known and value <= before[leg, number] and value < np.inf and not about[leg, A_TURNS]
+            ):
                 outcome = PASS
             else:
                 outcome = REFUSE if value > refuse else WARN
@@ -639,6 +646,7 @@ def _judge_unit(
     _remember(state, elements, trail[first:last])
     about = _about(state.lines, legs, first, last)
     trail[first:last, T_REDUCES] = about[:, A_REDUCES]
+    about[:, A_SESSION_ORDERS] += (trail[:first, T_REDUCES] == 0.0).sum()
     found, results, concentrations = values[first:last], outcomes[first:last], np.zeros(count)
     risk = _risk_of(state.totals, state.own, state.directions, unit, concentrations)
     sizes, before, scalars = np.empty((3, count, 2, 2)), np.full((1, 1), -np.inf), state.totals[:SCALARS].copy()
@@ -1075,12 +1083,13 @@ def _move_risk(state: State, code: int, contracts: float, held: float) -> None:
 
 # --- all of it again --------------------------------------------------------------------------------------------------
 @exclusive
-def recompute(state: State, line_codes: Integers, kept: Floats) -> int:
-    """All sums once more from positions and orders at work. What they were is put into `kept`. How many changes there
-    were so far, or CLOSED."""
+def recompute(state: State, line_codes: Integers, apart: Floats) -> int:
+    """All sums once more from positions and orders at work. How far what was kept is from each is put into `apart`, of
+    1 + its size. How many changes there were so far, or CLOSED."""
     if state.counts[C_CLOSED]:
         return CLOSED
-    kept[:] = state.totals
+    state.totals[int(state.totals[AT_UNIT]) :] = 0.0
+    apart[:] = state.totals
     for place in (OWN_VARIANCE, NORMS, GROSS_RISK, HOLES, SCENARIO_HOLES):
         state.totals[place] = 0.0
     state.totals[SCALARS:] = 0.0
@@ -1105,6 +1114,7 @@ def recompute(state: State, line_codes: Integers, kept: Floats) -> int:
             if legs.shape[0]:
                 _apply(state, legs, 1.0)
     _measure_tail(state.totals, state.scenarios.shape[1])
+    apart[:] = np.abs(apart - state.totals) / (1.0 + np.abs(state.totals))
     return int(state.counts[C_CHANGES])
 
 

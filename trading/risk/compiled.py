@@ -180,7 +180,8 @@ def _own(market: Market, book: Book, exit_fraction: float) -> Floats:
     own[k.NO_SCENARIO] = ~np.isfinite(market.scenarios).all(axis=0) if len(market.scenarios) else 1.0
     own[k.VOLATILITY], own[k.SPREAD] = market.volatility_base, market.spread_fraction
     own[k.MEDIAN], own[k.LOW] = market.median_volume, market.low_volume
-    own[k.EXIT] = 1.0 / (exit_fraction * market.median_volume)
+    with np.errstate(divide="ignore"):  # infinitely long where nothing is traded
+        own[k.EXIT] = 1.0 / (exit_fraction * market.median_volume)
     own[k.TRADED] = [book.traded_contracts.get(code, 0) for code in market.instruments]
     own[k.LOCK] = [float(code in book.locks) for code in market.instruments]
     return own

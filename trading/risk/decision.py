@@ -56,6 +56,9 @@ class Reason(NamedTuple):
     message: str
 
 
+BESIDE = Reason("list", "another order of the list is refused. Mend that, or ask for a part of the list.")
+
+
 class Versions(NamedTuple):
     """What a decision was made from: the book's count of changes, and the hashes of market facts and configuration."""
 
@@ -133,7 +136,10 @@ class Decision:
 
     def _words(self) -> Explained:
         if self._explained is None:
-            self._explained = self._explain()
+            reasons, rules = self._explain()
+            if self.outcome == "refuse" and rules and not any(judged.outcome == "refuse" for judged in rules):
+                reasons = (BESIDE, *reasons)
+            self._explained = reasons, rules
         return self._explained
 
 

@@ -26,7 +26,7 @@ from trading.kernels import risk_checks as k
 from trading.kernels.risk_state import State, handle_of
 from trading.risk.book import Book
 from trading.risk.compiled import MODES, Places, levels_of, state_of
-from trading.risk.decision import Asked, Decision, Explained, Measured, Mode, Outcome, Reason, Versions
+from trading.risk.decision import BESIDE, Asked, Decision, Explained, Measured, Mode, Outcome, Reason, Versions
 from trading.risk.limit_table import LimitTable, Slot, axes_of, limit_table
 from trading.risk.market import Market
 from trading.risk.wording import OUTCOME, OUTCOMES, Wording
@@ -212,9 +212,8 @@ class RiskEngine:
     ) -> list[Decision]:
         """Refusals of a list in which an order cannot be judged at all."""
         taken, versions = (self._timer() - begun) * 1e6, arrays.versions()
-        beside = Reason("list", "another order of the list is refused. Mend that, or ask for a part of the list.")
         return [
-            Decision(asked, "refuse", 0, versions, taken, _said(wrong.get(number, beside)))
+            Decision(asked, "refuse", 0, versions, taken, _said(wrong.get(number, BESIDE)))
             for number, asked in enumerate(orders)
         ]
 
@@ -348,14 +347,12 @@ class RiskEngine:
     def recompute(self) -> Drift:
         """All sums anew, and how far those kept had drifted."""
         arrays = self._arrays
-        kept = np.empty_like(arrays.state.totals)
-        while k.recompute(arrays.handle, arrays.line_codes, kept) == k.CLOSED:
+        apart = np.empty_like(arrays.state.totals)
+        while k.recompute(arrays.handle, arrays.line_codes, apart) == k.CLOSED:
             arrays.published.wait(WAIT_S)
             arrays = self._arrays
-            kept = np.empty_like(arrays.state.totals)
-        anew = arrays.state.totals
-        apart = np.abs(kept - anew) / (1.0 + np.abs(anew))
-        return Drift(float(np.nanmax(apart)), len(anew))
+            apart = np.empty_like(arrays.state.totals)
+        return Drift(float(np.nanmax(apart)), len(apart))
 
     @property
     def instruments(self) -> tuple[str, ...]:
