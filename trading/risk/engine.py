@@ -26,7 +26,8 @@ from trading.kernels import risk_checks as k
 from trading.kernels.risk_state import State, handle_of
 from trading.risk.book import Book
 from trading.risk.compiled import MODES, Places, levels_of, state_of
-from trading.risk.decision import BESIDE, Asked, Decision, Explained, Measured, Mode, Outcome, Reason, Versions
+from trading.risk.decision import BESIDE, Asked, Decision, Explained, Judged, Measured, Mode, Outcome, Reason, Versions
+from trading.risk.headroom import Standing
 from trading.risk.limit_table import LimitTable, Slot, axes_of, limit_table
 from trading.risk.market import Market
 from trading.risk.wording import OUTCOME, OUTCOMES, Wording
@@ -353,6 +354,16 @@ class RiskEngine:
             arrays = self._arrays
             apart = np.empty_like(arrays.state.totals)
         return Drift(float(np.nanmax(apart)), len(apart))
+
+    def standing(self, now: float = 0.0) -> tuple[Judged, ...]:
+        """What the book as it stands comes to, orders at work included, by rule and element: every value that needs no
+        order to be asked about, with what is left of its limit."""
+        arrays = self._arrays
+        state = arrays.state
+        held = state._replace(
+            lines=state.lines.copy(), own=state.own.copy(), holdings=state.holdings.copy(), totals=state.totals.copy()
+        )
+        return Standing(held, arrays.slots, arrays.wording.axes, arrays.table, int(now)).rows()
 
     @property
     def instruments(self) -> tuple[str, ...]:
