@@ -140,13 +140,12 @@ def limit_table(desk: DeskSettings, market: Market, strategies: Sequence[str], c
             first += slots[-1].count
     levels = {"refuse": np.full(first, np.inf), "warn": np.full(first, np.inf)}
     flags = {"judges": np.zeros(first, np.uint8), "lenient": np.zeros(first, np.uint8)}
-    entries = _in_force(desk.risk.limits, market.session)
+    entries = in_force(desk.risk.limits, market.session)
     for slot in slots:
         place = slice(slot.first, slot.first + slot.count)
         _default(slot, place, levels["refuse"], flags["judges"], desk, axes, strategies)
-        for entry in entries:
-            if entry.rule == slot.rule.name and _axis(entry, slot.rule) == slot.axis:
-                _enter(entry, place, levels, flags, _named(entry, axes.attributes[slot.axis], slot.count))
+        for _, entry, named in entries_of(slot, entries, axes):
+            _enter(entry, place, levels, flags, named)
     return LimitTable(
         configuration or desk.content_hash(), market.session, tuple(slots), levels["refuse"], levels["warn"],
         flags["judges"], flags["lenient"],
@@ -198,14 +197,23 @@ def scopes(entry: RiskLimit) -> dict[str, str | int]:
     return {name: value for name in SCOPES if (value := getattr(entry, name)) is not None}
 
 
-def _in_force(entries: Iterable[RiskLimit], session: date) -> list[RiskLimit]:
-    """Entries of a session, the least closely named first."""
+def in_force(entries: Iterable[RiskLimit], session: date) -> list[tuple[int, RiskLimit]]:
+    """Entries of a session with their numbers, from 0, the least closely named first."""
     held = [
-        entry
-        for entry in entries
+        (number, entry)
+        for number, entry in enumerate(entries)
         if (entry.effective_from or date.min) <= session <= (entry.effective_until or date.max)
     ]
-    return sorted(held, key=_closeness)
+    return sorted(held, key=lambda pair: _closeness(pair[1]))
+
+
+def entries_of(
+    slot: Slot, entries: Iterable[tuple[int, RiskLimit]], axes: Axes
+) -> Iterator[tuple[int, RiskLimit, npt.NDArray[np.bool_]]]:
+    """Those of a slot, each with the elements it holds for, (slot.count,): what a later one sets goes before."""
+    for number, entry in entries:
+        if entry.rule == slot.rule.name and _axis(entry, slot.rule) == slot.axis:
+            yield number, entry, _named(entry, axes.attributes[slot.axis], slot.count)
 
 
 def _closeness(entry: RiskLimit) -> int:
