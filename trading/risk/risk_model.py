@@ -15,6 +15,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ from trading.strategies.prices import anchored_prices
 Rates = Mapping[str, float]
 LEAST_GAINS = 20  # of an instrument, to say anything of its risk
 LEAST_COVER = 0.9  # of the days looked back on, by weight, that a covariance or a scenario needs prices of
+MARKED = timedelta(days=400)  # how far back prices are read for marks, as the book does
 QUOTED = timedelta(days=90)  # a contract that was not quoted for longer is not traded any more
 VOLUME_SESSIONS = 20
 GAP_SESSIONS = 30  # the longest holiday after which the first price still makes a gain
@@ -292,6 +294,31 @@ def roll_state(
     return ROLL_SOON if contract == held and (roll_on - today).days <= soon_days else HOLD
 
 
+# --- facts that grow old ----------------------------------------------------------------------------------------------
+def aged(market: Market, session: date, max_age_sessions: int) -> Market:
+    """Facts read for an earlier session as they are worth on a later one: marks are so much older, and what is too old
+    counts as missing, that is as NaN; all of it, once the facts themselves are."""
+    older = float(ages_sessions(pd.Series([market.session]), session)[0])
+    if older <= 0.0:
+        return market
+    ages = market.mark_age_sessions + older
+    newest = np.full(len(market.instruments), np.inf)
+    np.fmin.at(newest, market.contract_instrument, ages)
+    old = newest > max_age_sessions
+    values: dict[str, Any] = {name: np.where(old, np.nan, getattr(market, name)) for name in _OF_INSTRUMENTS}
+    return replace(
+        market, session=session, version=f"{market.version}+{older:.0f}", mark_age_sessions=ages,
+        notional_base=np.where(ages > max_age_sessions, np.nan, market.notional_base),
+        covariance_loadings=np.where(old[:, None], np.nan, market.covariance_loadings), **values,
+    )  # fmt: skip
+
+
+_OF_INSTRUMENTS = (
+    "volatility_base", "median_volume", "low_volume", "spread_fraction", "margin_base", "factor_loadings",
+    "component_loadings", "stresses", "scenarios", "covariance_rest",
+)  # fmt: skip
+
+
 # --- all of it --------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
@@ -319,7 +346,7 @@ def market_of(found: Histories, session: date, known: Known, also: Collection[Co
     per_point = np.array([each.point_value_local * rates.get(each.currency, np.nan) for each in listed])
     marks, ages = quotes["price_points"].to_numpy(float), ages_sessions(quotes["session"], session)
     notional = np.where(ages <= known.max_age_sessions, np.abs(marks) * per_point[lines], np.nan)
-    held = cut.held.reindex(columns=list(codes)).ffill().iloc[-1:].to_numpy(float).reshape(-1)
+    held = cut.held.iloc[-MARKED.days :].reindex(columns=list(codes)).ffill().iloc[-1:].to_numpy(float).reshape(-1)
     held = held if len(held) else np.full(len(codes), np.nan)
     own = _of_held(contracts, lines, held)
     at_rest = Market(
@@ -394,7 +421,8 @@ def _last_quotes(quotes: pd.DataFrame, session: date, known: Known, also: Collec
     unknown = sorted({code for code, _ in also} - set(known.instruments))
     if unknown:
         raise UnknownInstrument(unknown[0], list(known.instruments))
-    last = quotes.drop_duplicates(["instrument", "contract"], keep="last").set_index(["instrument", "contract"])
+    within = quotes.iloc[quotes["session"].searchsorted(pd.Timestamp(session - MARKED)) :]
+    last = within.drop_duplicates(["instrument", "contract"], keep="last").set_index(["instrument", "contract"])
     recent = (last["session"] > pd.Timestamp(session - QUOTED)) & last.index.get_level_values(0).isin(known.instruments)
     wanted = sorted({*last.index[recent], *((code, contract) for code, contract in also)})
     index = pd.MultiIndex.from_tuples(wanted, names=["instrument", "contract"]) if wanted else last.index[:0]

@@ -7,7 +7,7 @@ profits come about (`trading/book/`), or sums of positions (`engine.py`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -30,18 +30,26 @@ class Held:
 def held(movements: Iterable[Fill], session: date) -> Held:
     """What movements (fills, corrections, adjustments, by the session they are booked in) come to; those of later
     sessions do not count."""
+    return next(held_through(movements, [session]))
+
+
+def held_through(movements: Iterable[Fill], sessions: Iterable[date]) -> Iterator[Held]:
+    """The same for sessions in order, in one pass."""
     now: dict[Holding, int] = defaultdict(int)
-    opening: dict[Holding, int] = defaultdict(int)
-    traded: dict[str, int] = defaultdict(int)
-    for each in movements:
-        key = (each.strategy, each.instrument, each.contract)
-        if each.session <= session:
-            now[key] += each.quantity_contracts
-        if each.session < session:
-            opening[key] += each.quantity_contracts
-        elif each.session == session:
+    coming = sorted(movements, key=lambda each: each.session, reverse=True)
+    for session in sessions:
+        while coming and coming[-1].session < session:
+            _move(now, coming.pop())
+        opening, traded = _not_flat(now), defaultdict[str, int](int)
+        while coming and coming[-1].session == session:
+            each = coming.pop()
             traded[each.instrument] += abs(each.quantity_contracts)
-    return Held(_not_flat(now), _not_flat(opening), dict(traded))
+            _move(now, each)
+        yield Held(_not_flat(now), opening, dict(traded))
+
+
+def _move(contracts: dict[Holding, int], fill: Fill) -> None:
+    contracts[fill.strategy, fill.instrument, fill.contract] += fill.quantity_contracts
 
 
 def _not_flat(contracts: Mapping[Holding, int]) -> dict[Holding, int]:

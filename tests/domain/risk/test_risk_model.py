@@ -274,3 +274,26 @@ def test_without_any_price_there_is_nothing() -> None:
     held = model.market_of(model.histories(rows().iloc[:0], no_gaps(), rates()), SESSION, known(), [("AAA", 20240600)])
     assert np.isnan(held.volatility_base).all()
     assert np.isnan(held.notional_base).all()
+
+
+def test_facts_of_an_earlier_session_grow_old_and_then_are_missing() -> None:
+    found = market()
+    assert model.aged(found, SESSION, 3) is found
+    monday = model.aged(found, date(2024, 6, 17), 3)
+    assert monday.mark_age_sessions.tolist() == [1.0] * 6
+    assert np.isfinite(monday.notional_base).all()
+    assert monday.version != found.version
+    thursday = model.aged(found, date(2024, 6, 20), 3)
+    gone = ("notional_base", "volatility_base", "scenarios", "covariance_loadings", "covariance_rest", "margin_base")
+    for name in gone:
+        assert np.isnan(getattr(thursday, name)).all(), name
+
+
+def test_of_facts_that_grow_old_the_older_instruments_are_missing_first() -> None:
+    daily = rows()
+    stopped = daily["session"].unique()[-3]
+    found = market(daily[(daily["instrument"] != "AAA") | (daily["session"] <= stopped)])
+    assert np.isfinite(found.volatility_base).all()
+    later = model.aged(found, date(2024, 6, 18), 3)
+    assert np.isnan(later.volatility_base).tolist() == [True, False, False]
+    assert np.isnan(later.notional_base).tolist() == [True, True, False, False, False, False]
