@@ -25,7 +25,7 @@ help:  ## list the targets
 	@mkdir -p .make && touch $@
 
 .make/kernels: .make/main $(wildcard trading/kernels/*.py)
-	@echo "compiling the loops of backtests (once; about half a minute)"
+	@echo "compiling the loops of backtests and limits (once; about a minute)"
 	@$(BIN)/daybook backtest --prewarm >/dev/null
 	@mkdir -p .make && touch $@
 
@@ -60,7 +60,15 @@ check: .make/test  ## ruff, mypy, import rules, architecture tests, definitions
 	  -r benchmarks/peers/vectorbt.txt
 	@touch $@
 
-bench: .make/test .make/kernels .make/vectorbt/installed  ## the benchmarks, as ratios against the named peer or limit
+.make/nautilus/installed: benchmarks/peers/nautilus.txt
+	@mkdir -p .make && $(PYTHON) -m venv .make/nautilus
+	@echo "installing nautilus_trader, the peer of a benchmark, into .make/nautilus (once)"
+	@.make/nautilus/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  -r benchmarks/peers/nautilus.txt
+	@touch $@
+
+PEERS := .make/vectorbt/installed .make/nautilus/installed
+bench: .make/test .make/kernels $(PEERS)  ## the benchmarks, as ratios against the named peer or limit
 	@$(BIN)/python -m benchmarks
 
 docs: .make/main  ## write the pages of docs/reference and the asset graph from the code
@@ -74,6 +82,8 @@ lock:  ## compile the requirements again from pyproject.toml
 	  --generate-hashes --no-emit-index-url -q pyproject.toml --extra test requirements/build.in -o requirements/test.txt
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .make/uv/bin/uv pip compile --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url -q benchmarks/peers/vectorbt.in -o benchmarks/peers/vectorbt.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .make/uv/bin/uv pip compile --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url -q benchmarks/peers/nautilus.in -o benchmarks/peers/nautilus.txt
 
 clean:  ## remove the environment and the demo's data
 	@rm -rf $(VENV) .make var var-backups

@@ -200,9 +200,11 @@ def prewarm(where: Place, words: Words) -> dict[str, Any]:
 
 
 def compiled_kernels(where: Place) -> float:
-    """Compiles what strategies use, on prices out of a seed, and keeps it on disk for all later processes; seconds."""
+    """Compiles what strategies and limits use, on prices out of a seed, and keeps it on disk for all later processes;
+    seconds."""
     from trading.backtest.engine import bench_of, evaluate, result, sizing_of
     from trading.backtest.simulated import simulated_panel
+    from trading.risk.rehearsal import rehearse
 
     began, panel = time.monotonic(), simulated_panel(sessions=800)
     mine = {"instruments": [], "portfolio": {"weights": {}}}
@@ -210,6 +212,7 @@ def compiled_kernels(where: Place) -> float:
     for changes in KERNEL_USERS:
         strategy = StrategySettings.model_validate(_over(_over(shipped, mine), changes))
         result(evaluate(bench_of(panel, strategy), strategy, sizing_of(strategy, 1e6)))
+    rehearse()
     return time.monotonic() - began
 
 

@@ -103,6 +103,24 @@ class RiskEngine:
         """What would become of one order; nothing is held for it."""
         return self._judged_one(asked, now, FOREVER, commit=False)
 
+    def check_each(self, orders: Sequence[Asked], now: float = 0.0) -> list[Outcome]:
+        """What would become of each of many orders if it were the only one; nothing is held, and why is not told. Those
+        that cannot be judged at all are refused."""
+        while True:
+            arrays = self._arrays
+            places = arrays.places
+            known = [number for number, asked in enumerate(orders) if _fault(asked, places) is None]
+            legs = np.array([_leg(orders[number], places) for number in known]).reshape(-1, k.LEG_COLUMNS)
+            worst = np.empty(len(known), np.uint8)
+            values, outcomes = np.empty((1, arrays.width)), np.empty((1, arrays.width), np.uint8)
+            if k.judge_each(arrays.handle, legs, int(now), worst, values, outcomes) != k.CLOSED:
+                break
+            arrays.published.wait(WAIT_S)
+        found: list[Outcome] = ["refuse"] * len(orders)
+        for number, outcome in zip(known, worst.tolist(), strict=True):
+            found[number] = OUTCOMES[outcome]
+        return found
+
     def check_list(
         self, orders: Sequence[Asked], mode: Mode = "all", netted: bool = False, now: float = 0.0
     ) -> list[Decision]:
