@@ -180,15 +180,16 @@ def merged(documents: Sequence[Document]) -> dict[str, Any]:
     """Later documents over earlier ones, section by section."""
     found: dict[str, Any] = {}
     for document in documents:
-        found = _over(found, document.values)
+        found = over(found, document.values)
     return found
 
 
-def _over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+def over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """One document of values over another, section by section; lists as a whole."""
     together = dict(under)
     for key, value in upper.items():
         both = isinstance(value, Mapping) and isinstance(together.get(key), Mapping)
-        together[key] = _over(together[key], value) if both else value
+        together[key] = over(together[key], value) if both else value
     return together
 
 

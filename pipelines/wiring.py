@@ -16,7 +16,7 @@ from trading.config.data import DataSettings, LedgerSettings
 from trading.config.operations import NotifierSettings
 from trading.config.settings import Secret
 from trading.errors import ConfigError
-from trading.ports import BlobStore, Cluster, FrameStore, Ledger, Notifier, ReferenceStore, Signer
+from trading.ports import BlobStore, Cluster, DecisionLog, FrameStore, Ledger, Notifier, ReferenceStore, Signer
 
 if TYPE_CHECKING:
     from resources.compiled_files import CompiledFiles
@@ -214,6 +214,13 @@ def signed_blobs(where: Place) -> BlobStore:
     from resources.disk_blobs import DiskBlobs
 
     return DiskBlobs(where.home / "signed")
+
+
+def decision_log(where: Place) -> DecisionLog:
+    """Decisions on orders, in the home."""
+    from resources.decision_log import DecisionFiles
+
+    return DecisionFiles(where.home / "risk" / "decisions")
 
 
 def compiled_files(where: Place) -> CompiledFiles:

@@ -1,0 +1,155 @@
+"""Decisions that were kept, judged again by other limits.
+
+Belongs here: which of them turn, and by which rule. Does not belong here: reading decisions or settings
+(`pipelines/risk_replay.py`), or measuring anything anew: values are those of then.
+
+Each decision stands by itself: its values are of the book as it was, though an order that is turned would have left
+another one behind. Where a value passed a level and the order was let through all the same, it did not make that value
+larger, and other levels let it through too. Of all others it is not known: they count as making their values larger.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+import numpy as np
+
+from trading.config.models import DeskSettings
+from trading.market.instruments import Instrument
+from trading.risk.decision import WORST, Judged, Outcome
+from trading.risk.kept import Kept
+from trading.risk.limit_table import LimitTable, axes_of, limit_table
+from trading.risk.market import DIMENSIONS, Market, group
+
+Place = tuple[str, str, str]  # rule, axis, element
+
+
+class Level(NamedTuple):
+    """What holds for one element of a rule. `judges`: for orders that only reduce a position too; `lenient`: what
+    cannot be measured warns."""
+
+    refuse: float
+    warn: float
+    judges: bool
+    lenient: bool
+
+
+class Turned(NamedTuple):
+    """A decision that other limits turn: to what, and a sentence for each rule that makes it so."""
+
+    kept: Kept
+    becomes: Outcome
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Other limits of one session, by element."""
+
+    found: Mapping[Place, Level]
+
+    def judged(self, kept: Kept) -> tuple[Outcome, tuple[str, ...]]:
+        """What a decision would have been by its rules alone, and why it is not what it was."""
+        worst: Outcome = "pass"
+        because = []
+        for row in kept.rules:
+            level = self.found.get((row.rule, row.axis, row.element), NO_LEVEL)
+            outcome = _outcome(row, level, kept.reduces)
+            worst = max(worst, outcome, key=WORST.__getitem__)
+            if outcome != row.outcome:
+                because.append(_said(row, level, outcome))
+        return worst, tuple(because)
+
+
+NO_LEVEL = Level(math.inf, math.inf, judges=False, lenient=False)
+
+
+def levels_of(
+    desk: DeskSettings, session: date, decisions: Iterable[Kept], instruments: Mapping[str, Instrument]
+) -> Levels:
+    """The limits of settings for everything that decisions of a session were measured by. Raises ConfigError where the
+    limits mean nothing."""
+    listed = list(decisions)
+    market, strategies = _names(session, listed, instruments), sorted({each.asked.strategy for each in listed})
+    table, axes = limit_table(desk, market, strategies), axes_of(market, strategies)
+    found = {
+        (slot.rule.name, slot.axis, name): _level(table, slot.first + number)
+        for slot in table.slots
+        for number, name in enumerate(axes.names[slot.axis])
+    }
+    return Levels(found)
+
+
+def turned(decisions: Sequence[Kept], levels: Callable[[date], Levels]) -> Iterator[Turned]:
+    """Those that turn, in their order. Orders of one list go together: one that stood in the way of others, and does
+    not any more, turns them too."""
+    judged = {(each.writer, each.number): levels(each.about.session).judged(each) for each in decisions if each.rules}
+    calls: dict[tuple[str, int], list[Kept]] = {}
+    for each in decisions:
+        calls.setdefault((each.writer, each.call), []).append(each)
+    for each in decisions:
+        if not each.rules:
+            continue
+        outcome, because = judged[each.writer, each.number]
+        if any(reason.code == "list" for reason in each.reasons) and outcome != "refuse":
+            beside = [other for other in calls[each.writer, each.call] if other is not each]
+            held = any(judged.get((one.writer, one.number), ("refuse",))[0] == "refuse" for one in beside)
+            outcome, because = ("refuse", ()) if held else (outcome, (*because, "list: nothing stands in its way now"))
+        if outcome != each.outcome:
+            yield Turned(each, outcome, because)
+
+
+def _outcome(row: Judged, level: Level, reduces: bool) -> Outcome:
+    if (reduces and not level.judges) or (math.isinf(level.refuse) and math.isinf(level.warn)):
+        return "pass"
+    if math.isnan(row.value):
+        return "warn" if level.lenient else "refuse"
+    if WORST[row.outcome] < WORST[_by_value(row.value, row.limit, row.warn)] and not reduces:
+        return row.outcome  # it did not make the value larger
+    return _by_value(row.value, level.refuse, level.warn)
+
+
+def _by_value(value: float, refuse: float, warn: float) -> Outcome:
+    return "refuse" if value > refuse else "warn" if value > warn else "pass"
+
+
+def _said(row: Judged, level: Level, outcome: Outcome) -> str:
+    unit = f" {row.unit}" if row.unit else ""
+    value = "not measured" if math.isnan(row.value) else f"{row.value:,.6g}{unit}"
+    was, now = (_levels(refuse, warn) for refuse, warn in ((row.limit, row.warn), (level.refuse, level.warn)))
+    return f"{row.rule} of {row.element}: {value}, {row.outcome} under {was}, {outcome} under {now}"
+
+
+def _levels(refuse: float, warn: float) -> str:
+    told = [f"{word} {value:,.6g}" for word, value in (("refuse", refuse), ("warn", warn)) if math.isfinite(value)]
+    return " and ".join(told) or "no limit"
+
+
+def _level(table: LimitTable, place: int) -> Level:
+    return Level(
+        float(table.refuse[place]), float(table.warn[place]), bool(table.judges[place]), bool(table.lenient[place])
+    )
+
+
+def _names(session: date, decisions: Sequence[Kept], instruments: Mapping[str, Instrument]) -> Market:
+    """A market of names alone: all that limits are looked up by, and no facts."""
+    rows = [row for each in decisions for row in each.rules]
+    contracts = sorted({(each.asked.instrument, each.asked.contract) for each in decisions
+                        if each.asked.instrument in instruments})  # fmt: skip
+    codes = sorted({code for code, _ in contracts})
+    place = {code: number for number, code in enumerate(codes)}
+    nothing, none = np.full(len(contracts), np.nan), np.full(len(codes), np.nan)
+    factors, scenarios = (sorted({row.element for row in rows if row.axis == axis}) for axis in ("factor", "scenario"))
+    components = max((int(row.element) for row in rows if row.axis == "component"), default=0)
+    return Market(
+        version="", session=session, instruments=tuple(codes), contracts=tuple(contracts),
+        contract_instrument=np.array([place[code] for code, _ in contracts], dtype=np.int64), mark_points=nothing,
+        mark_age_sessions=nothing, notional_base=nothing, roll_state=np.zeros(len(contracts), dtype=np.int64),
+        volatility_base=none, median_volume=none, low_volume=none, spread_fraction=none, margin_base=none,
+        groups={name: group([str(getattr(instruments[code], name)) for code in codes]) for name in DIMENSIONS},
+        factors=tuple(factors), component_loadings=np.zeros((components, len(codes))), stress_names=tuple(scenarios),
+    )  # fmt: skip
