@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from trading.kernels import risk_checks as k
 from trading.risk.decision import Explained, Judged, Outcome, Reason
+from trading.risk.forms import RiskRule
 from trading.risk.limit_table import Axes, LimitTable, Slot
 
 OUTCOMES: Mapping[int, Outcome] = {
@@ -61,18 +62,23 @@ class Wording:
 
     def _reason(self, slot: Slot, found: Judged) -> tuple[int, Reason]:
         """A reason and its place among others: refusals first."""
-        rule, what = slot.rule, "the book" if found.axis == "portfolio" else found.element
-        place = 0 if found.outcome == "refuse" else 1
+        rule, place = slot.rule, 0 if found.outcome == "refuse" else 1
         if math.isnan(found.value):
-            text = (
-                f"{rule.name} of {what} cannot be measured: {rule.description} needs facts that are missing or too "
-                "old. Load them, or set missing = 'warn' for the limit."
-            )
-            return place, Reason(f"missing:{rule.name}", text)
+            return place, Reason(f"missing:{rule.name}", sentence(rule, found))
         if rule.name == "instrument_lock" and found.element in self.locks:
             return place, Reason(rule.name, self.locks[found.element])
-        level = found.limit if found.value > found.limit else found.warn
-        limit = "the limit" if found.value > found.limit else "the warning level"
-        unit = f" {rule.unit}" if rule.unit else ""
-        text = f"{rule.name} of {what}: {found.value:,.6g}{unit} passes {limit} of {level:,.6g}. {rule.cure}"
-        return place, Reason(rule.name, text)
+        return place, Reason(rule.name, sentence(rule, found))
+
+
+def sentence(rule: RiskRule, found: Judged) -> str:
+    """What a value that is not let through, or warned of, comes to, and what to do."""
+    what = "the book" if found.axis == "portfolio" else found.element
+    if math.isnan(found.value):
+        return (
+            f"{rule.name} of {what} cannot be measured: {rule.description} needs facts that are missing or too "
+            "old. Load them, or set missing = 'warn' for the limit."
+        )
+    level = found.limit if found.value > found.limit else found.warn
+    limit = "the limit" if found.value > found.limit else "the warning level"
+    unit = f" {rule.unit}" if rule.unit else ""
+    return f"{rule.name} of {what}: {found.value:,.6g}{unit} passes {limit} of {level:,.6g}. {rule.cure}"
