@@ -1,0 +1,104 @@
+"""The service as an ASGI application, made of values.
+
+Belongs here: putting operations and the door together, and the schema that is published. Does not belong here: what an
+operation does (`orders.py`, `looks.py`, `stops.py`), or processes (`serving.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from pipelines.risk_service.door import RIGHTS, Door
+from pipelines.risk_service.looks import Looks
+from pipelines.risk_service.orders import Orders
+from pipelines.risk_service.problems import STATUSES, Problem, of_error, of_validation
+from pipelines.risk_service.served import Served
+from pipelines.risk_service.stops import Stops
+from trading.errors import DaybookError
+
+TITLE = "Daybook risk service"
+VERSION = "1"
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+_ABOUT = (
+    "Asks the desk's risk engine about orders before they are sent. Every path below /v1 needs a token with the right "
+    "that is named; a refusal of an order is an answer (200), and a problem with a request has a code and a sentence."
+)
+
+
+def application(served: Served, lifespan: Lifespan | None = None) -> FastAPI:
+    """The service that answers from `served`."""
+    app = FastAPI(
+        title=TITLE, version=VERSION, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
+    )  # fmt: skip
+    looks = Looks(served)
+    for router in (Orders(served).router(), looks.router(), Stops(served).router(), looks.open_router()):
+        app.include_router(router)
+    app.add_exception_handler(Problem, _problem_in(served))
+    app.add_exception_handler(DaybookError, _error_in(served))
+    app.add_exception_handler(RequestValidationError, _wrong_in(served))
+    app.add_exception_handler(HTTPException, _other)
+    app.add_middleware(Door, admission=served.admission, metrics=served.metrics, timer=served.clocks.timer)
+    app.openapi = lambda: schema(app)  # type: ignore[method-assign]
+    return app
+
+
+def schema(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI schema, with the right that each operation needs."""
+    if app.openapi_schema is None:
+        found = FastAPI.openapi(app)
+        found.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for (method, path), right in RIGHTS.items():
+            operation = found["paths"][path][method.lower()]
+            operation["security"] = [{"token": []}]
+            operation["description"] = f"{operation.get('description', '')}\n\nNeeds the right `{right}`.".strip()
+    return app.openapi_schema or {}
+
+
+Handler = Callable[[Request, Any], Any]
+
+
+def _problem_in(served: Served) -> Handler:
+    async def handle(request: Request, problem: Problem) -> Response:
+        served.metrics.refused_request(problem.code)
+        return problem.response()
+
+    return handle
+
+
+def _error_in(served: Served) -> Handler:
+    async def handle(request: Request, error: DaybookError) -> Response:
+        problem = of_error(error)
+        served.metrics.refused_request(problem.code)
+        return problem.response()
+
+    return handle
+
+
+def _wrong_in(served: Served) -> Handler:
+    async def handle(request: Request, error: RequestValidationError) -> Response:
+        problem = of_validation(error.errors())
+        served.metrics.refused_request(problem.code)
+        return problem.response()
+
+    return handle
+
+
+async def _other(request: Request, error: Any) -> Response:
+    """What the framework refuses: an unknown path, another method, a body it cannot parse."""
+    said: Mapping[int, tuple[str, str]] = {
+        400: ("not_json", "the body cannot be read as JSON. Correct it and send it again."),
+        404: ("no_such_path", f"there is no path {request.url.path[:200]}. GET /openapi.json lists those there are."),
+        405: (
+            "other_method",
+            f"{request.method[:20]} is no method of this path. GET /openapi.json lists those it has.",
+        ),
+    }
+    code, message = said.get(error.status_code, ("refused", STATUSES.get(error.status_code, "The request is refused.")))
+    return Problem(error.status_code, code, message, error.headers).response()

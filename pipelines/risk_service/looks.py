@@ -1,0 +1,181 @@
+"""What is in force and what happened, over HTTP: decisions, limits, headroom, and whether the service is well.
+
+Belongs here: operations that change nothing. Does not belong here: judging orders for somebody (`orders.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.responses import PlainTextResponse, Response
+
+from pipelines.risk_service import bodies
+from pipelines.risk_service.answers import Answers
+from pipelines.risk_service.bodies import problems
+from pipelines.risk_service.orders import Who
+from pipelines.risk_service.problems import Problem
+from pipelines.risk_service.served import Judges, Served
+from trading.risk.decision import Asked, Decision, Judged, Outcome
+from trading.risk.kept import Wanted
+from trading.risk.limit_table import LimitTable, axes_of
+
+MOST = 10_000  # rows of an answer
+_FARTHEST = 1_000_000  # contracts: headroom is looked for up to there
+_USUAL = problems(401, 403, 408, 413, 422, 429, 503, 504)
+Few = Annotated[int, Query(ge=1, le=MOST)]
+Named = Annotated[str | None, Query(min_length=1, max_length=100)]
+CONTENT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Looks:
+    """Operations that change nothing."""
+
+    def __init__(self, served: Served) -> None:
+        self._served, self._answers = served, Answers()
+
+    def router(self) -> APIRouter:
+        """Their paths, guarded by tokens."""
+        router = APIRouter(prefix="/v1", tags=["looks"], responses=_USUAL)
+        router.add_api_route("/decisions", self.decisions, response_model=bodies.PastTold)
+        router.add_api_route("/limits", self.limits, response_model=bodies.LimitsTold)
+        router.add_api_route("/headroom", self.headroom, response_model=bodies.HeadroomTold)
+        return router
+
+    def open_router(self) -> APIRouter:
+        """Paths that need no token: they say nothing of the book."""
+        router = APIRouter(tags=["service"])
+        router.add_api_route("/health", self.health, response_model=bodies.HealthTold)
+        router.add_api_route(
+            "/ready", self.ready, response_model=bodies.ReadyTold,
+            responses={503: {"model": bodies.ReadyTold, "description": "Orders should not be asked about here now."}},
+        )  # fmt: skip
+        router.add_api_route("/metrics", self.metrics, response_class=PlainTextResponse)
+        return router
+
+    async def decisions(
+        self, who: Who, since: datetime | None = None, until: datetime | None = None, strategy: Named = None,
+        instrument: Named = None, outcome: Annotated[Outcome | None, Query()] = None, order_id: Named = None,
+        limit: Few = 100,
+    ) -> Response:  # fmt: skip
+        """Decisions that were kept, the newest first."""
+        strategies = frozenset() if who.caller is None else who.caller.strategies
+        if who.caller is not None and strategy is not None:
+            who.caller.require_strategies([strategy])
+        wanted = Wanted(
+            _utc(since), _utc(until), strategy, instrument, None if outcome is None else (outcome,), order_id
+        )
+
+        def found() -> list[dict[str, Any]]:
+            theirs = (
+                kept for kept in self._served.decisions.read(wanted)
+                if not strategies or kept.asked.strategy in strategies
+            )  # fmt: skip
+            return [kept.document() for kept in islice(theirs, limit)]
+
+        return self._answers.plain({"decisions": await asyncio.to_thread(found)})
+
+    async def limits(self, who: Who, rule: Named = None, limit: Few = 1_000) -> Response:
+        """Levels in force, of one rule or of all, by element."""
+        document = await asyncio.to_thread(lambda: _limits(self._served.table(), self._axes(), rule, limit))
+        return self._answers.plain(document)
+
+    async def headroom(
+        self, who: Who, strategy: Annotated[str, Query(min_length=1, max_length=100)],
+        instrument: Annotated[str, Query(min_length=1, max_length=100)],
+        contract: Annotated[int, Query(ge=1, le=99_999_999)],
+    ) -> Response:  # fmt: skip
+        """How many contracts could be bought and sold now, and each rule at one contract bought. Nothing is kept."""
+        if who.caller is not None:
+            who.caller.require_strategies([strategy])
+        engine, at = self._served.engine, self._served.clocks.seconds()
+        one = engine.check(Asked(strategy, instrument, contract, 1), at)
+        unknown = [reason for reason in one.reasons if reason.code.startswith("unknown_")]
+        if unknown:
+            raise Problem(422, unknown[0].code, unknown[0].message)
+        most = {side: _most(partial(_checked, engine, one.asked, side, at)) for side in (1, -1)}
+        return self._answers.plain({
+            "strategy": strategy, "instrument": instrument, "contract": contract, "buy_contracts": most[1],
+            "sell_contracts": most[-1], "rules": [_row(judged) for judged in one.rules if _is_limited(judged)],
+        })  # fmt: skip
+
+    async def health(self) -> bodies.HealthTold:
+        """Whether the process answers."""
+        return bodies.HealthTold(alive=True)
+
+    async def ready(self) -> Response:
+        """Whether orders can be judged: facts loaded and fresh, the truth of reservations reachable, the configuration
+        in force."""
+        faults = self._served.faults
+        parts = {part: faults.get(part, "well") for part in self._served.parts}
+        answer = self._answers.plain({"ready": not faults, "parts": parts})
+        answer.status_code = 503 if faults else 200
+        return answer
+
+    async def metrics(self) -> Response:
+        """Figures of all workers, for Prometheus."""
+        self._served.metrics.versions(self._served.engine.versions)
+        return Response(await asyncio.to_thread(self._served.metrics.text), media_type=CONTENT)
+
+    def _axes(self) -> dict[str, tuple[str, ...]]:
+        return dict(axes_of(self._served.market, self._served.engine.strategies).names)
+
+
+def _limits(table: LimitTable, names: dict[str, tuple[str, ...]], rule: str | None, limit: int) -> dict[str, Any]:
+    found = list(_set_levels(table, names, rule))
+    return {
+        "session": table.session, "configuration": table.configuration, "total": len(found), "limits": found[:limit]
+    }  # fmt: skip
+
+
+def _set_levels(table: LimitTable, names: dict[str, tuple[str, ...]], rule: str | None) -> Iterator[dict[str, Any]]:
+    for slot in table.slots:
+        if rule not in (None, slot.rule.name):
+            continue
+        for number in range(slot.count):
+            place = slot.first + number
+            warn, refuse = float(table.warn[place]), float(table.refuse[place])
+            if math.isinf(warn) and math.isinf(refuse):
+                continue
+            yield {
+                "rule": slot.rule.name, "axis": slot.axis, "element": names[slot.axis][number], "warn": warn,
+                "refuse": refuse, "judges_reducing": bool(table.judges[place]),
+                "missing": "warn" if table.lenient[place] else "refuse", "unit": slot.rule.unit,
+            }  # fmt: skip
+
+
+def _most(check: Callable[[int], Decision]) -> int:
+    """The largest number of contracts that is not refused, up to the farthest, found by halving."""
+    low, high = 0, 1
+    while high <= _FARTHEST and check(high).outcome != "refuse":
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if check(middle).outcome != "refuse" else (low, middle)
+    return min(low, _FARTHEST)
+
+
+def _checked(engine: Judges, asked: Asked, side: int, at: float, count: int) -> Decision:
+    return engine.check(asked._replace(quantity_contracts=side * count), at)
+
+
+def _row(judged: Judged) -> dict[str, Any]:
+    return judged._asdict() | {"headroom": judged.headroom}
+
+
+def _is_limited(judged: Judged) -> bool:
+    return not (math.isinf(judged.limit) and math.isinf(judged.warn))
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    if instant is None:
+        return None
+    if instant.tzinfo is None:
+        raise Problem(422, "no_zone", "the instant has no zone. Give it as 2024-02-23T21:30:00Z.")
+    return instant.astimezone(UTC)

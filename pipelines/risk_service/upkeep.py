@@ -1,0 +1,179 @@
+"""What a worker does beside answering: times that are over, sums made anew, other limits, other facts, halts.
+
+Belongs here: when it is done, in threads off the path of decisions, and what is said where it fails. Does not belong
+here: where settings and facts come from (`sources.py`), or answering.
+
+What fails is tried again, twice as late each time up to half a minute, and readiness says why meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Protocol
+
+from fastapi import FastAPI
+
+from pipelines.risk_service.callers import Callers
+from pipelines.risk_service.served import Served
+from pipelines.risk_service.stops import brought_to_engine
+from trading.config.models import DeskSettings
+from trading.errors import DaybookError
+from trading.risk.book import Book
+from trading.risk.market import Market
+
+EXPIRY_S, HALTS_S, FACTS_S, FIGURES_S, RECOMPUTE_S, LOOK_S = 0.2, 0.25, 30.0, 1.0, 60.0, 0.05
+LONGEST_WAIT_S = 30.0
+
+
+class InForceNow(NamedTuple):
+    """Settings that came into force, their hash, and who may ask under them."""
+
+    desk: DeskSettings
+    configuration: str
+    callers: Callers
+
+
+class Sources(Protocol):
+    """Where settings and facts come from. Asked in threads; raises DaybookError."""
+
+    def settings(self) -> InForceNow | None:
+        """Settings that came into force since this was last asked; None where none did."""
+        ...
+
+    def pending(self) -> bool:
+        """Whether others are in force than those `settings` gave last: no more than a look at memory."""
+        ...
+
+    def facts(self, known: Market) -> tuple[Market, Book] | None:
+        """Facts and book of a later session than those known; None where there is none."""
+        ...
+
+    def aged(self, known: Market, most: int) -> str:
+        """Why facts are too old to be relied on, more than `most` sessions; empty where they are not."""
+        ...
+
+
+class Nothing:
+    """Sources of a service that is made of values: nothing ever changes."""
+
+    def settings(self) -> InForceNow | None:
+        """None."""
+        return None
+
+    def pending(self) -> bool:
+        """Never."""
+        return False
+
+    def facts(self, known: Market) -> tuple[Market, Book] | None:
+        """None."""
+        return None
+
+    def aged(self, known: Market, most: int) -> str:
+        """Never."""
+        return ""
+
+
+class Upkeep:
+    """Work beside answering, for one worker. `early` is how much sooner than others it looks for facts, of 1, so that
+    workers do not all ask at once."""
+
+    def __init__(self, served: Served, sources: Sources, early: float = 0.0) -> None:
+        self._served, self._sources, self._early = served, sources, early
+
+    @asynccontextmanager
+    async def during(self, app: FastAPI) -> AsyncIterator[None]:
+        """Does it while the application runs."""
+        work: tuple[tuple[str, float, Callable[[], None]], ...] = (
+            ("configuration", LOOK_S, self.configure),
+            ("reservations", EXPIRY_S, self.expire),
+            ("halts", HALTS_S, self.halt),
+            ("facts", FACTS_S * (1.0 - self._early / 2.0), self.load),
+            ("sums", RECOMPUTE_S * (1.0 - self._early / 2.0), self.recompute),
+            ("figures", FIGURES_S, self.tell),
+        )
+        tasks = [asyncio.create_task(self._every(part, seconds, do)) for part, seconds, do in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _every(self, part: str, seconds: float, do: Callable[[], None]) -> None:
+        wait = seconds
+        while True:
+            await asyncio.sleep(wait)
+            wait = seconds if await self._done(part, do) else min(2.0 * max(wait, 0.1), LONGEST_WAIT_S)
+
+    async def _done(self, part: str, do: Callable[[], None]) -> bool:
+        try:
+            if part != "configuration" or self._sources.pending():  # a thread each time would be felt
+                await asyncio.to_thread(do)
+        except DaybookError as error:
+            self._served.unwell(part, str(error))
+            return False
+        except Exception as error:  # whatever it is, answering goes on, and readiness says it
+            self._served.unwell(part, f"{type(error).__name__}: {error}"[:500])
+            return False
+        return True
+
+    # --- what is done -------------------------------------------------------------------------------------------------
+    def configure(self) -> None:
+        """Limits that came into force hold for whoever asks next."""
+        found = self._sources.settings()
+        if found is None:
+            return
+        self._served.engine.limit(found.desk, found.configuration)
+        self._served.desk, self._served.callers = found.desk, found.callers
+        self._served.well("configuration")
+
+    def expire(self) -> None:
+        """Reservations whose time is over give back what they hold."""
+        served = self._served
+        served.metrics.expired(len(served.engine.expire(served.clocks.seconds())))
+        served.well("reservations")
+
+    def halt(self) -> None:
+        """Halts in force, as the journal has them now."""
+        brought_to_engine(self._served)
+        self._served.well("halts")
+
+    def load(self) -> None:
+        """Facts and book of a session that was closed meanwhile."""
+        served = self._served
+        found = self._sources.facts(served.market)
+        if found is not None:
+            served.engine.load(*found)
+            served.market = found[0]
+        aged = self._sources.aged(served.market, served.desk.risk.inputs.max_age_sessions)
+        if aged:
+            served.unwell("facts", aged)
+        else:
+            served.well("facts")
+
+    def recompute(self) -> None:
+        """All sums anew, so that what they drift by stays small and is known."""
+        self._served.metrics.drifted(self._served.engine.recompute().largest)
+        self._served.well("sums")
+
+    def tell(self) -> None:
+        """Figures that are looked up, and all of them for the other workers."""
+        served = self._served
+        served.metrics.reservations(len(served.engine.working()))
+        served.metrics.versions(served.engine.versions)
+        served.metrics.ready(not served.faults)
+        served.metrics.leave()
+
+
+def lifespan(upkeep: Upkeep, closing: Callable[[], Any]) -> Callable[[FastAPI], Any]:
+    """What an application does while it runs, and at its end."""
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        async with upkeep.during(app):
+            yield
+        await asyncio.to_thread(closing)
+
+    return running
