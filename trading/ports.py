@@ -25,6 +25,8 @@ from trading.continuity.retention import Retention
 from trading.frames import Dataset
 from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollParameters
 from trading.market.sessions import SessionCalendar
+from trading.risk.decision import Decision
+from trading.risk.kept import About, Kept, Torn, Wanted
 
 if TYPE_CHECKING:
     from trading.config.drift import Named
@@ -500,6 +502,37 @@ class Configurations(Protocol):
 
     def table(self, digest: str) -> bytes:
         """The table of symbols of that SHA-256, of a configuration that is in force or was."""
+        ...
+
+
+# --- risk -------------------------------------------------------------------------------------------------------------
+@runtime_checkable
+class DecisionLog(Protocol):
+    """Decisions on orders, kept. Raises StoreUnavailable: what was not acknowledged then may or may not be kept."""
+
+    def append(self, decisions: Sequence[Decision], about: About) -> int:
+        """Keeps decisions of one call in their order, and acknowledges them: the end of this process by any means
+        loses none of them. Returns how many it was given so far, which is the last one's number."""
+        ...
+
+    def read(self, wanted: Wanted = ...) -> Iterator[Kept]:
+        """Those that are wanted, of every writer, the newest first."""
+        ...
+
+    def torn(self) -> Sequence[Torn]:
+        """Places where something was begun and never acknowledged, or is damaged. Reading goes on around them."""
+        ...
+
+    def prune(self, keep_days: int, today: date) -> int:
+        """Forgets sessions older than so many days; how many segments those were."""
+        ...
+
+    def flush(self) -> None:
+        """Waits until all that was acknowledged survives a power cut too."""
+        ...
+
+    def close(self) -> None:
+        """Flushes, and lets go of what is open."""
         ...
 
 

@@ -28,6 +28,7 @@ SHARED = {
     "resources.disk_errors": "one translation of the operating system's refusals",
     "resources.durable": "one way to wait for the disk",
     "resources.file_lock": "one lock a home, whoever writes",
+    "resources.framed_files": "what is whole of a file that is only appended to, for every log of the risk engine",
     "resources.frame_rows": "what rows of a dataset are, the same in every frame store",
     "resources.journal_batch": "what a batch of events is, the same in every ledger",
     "resources.journal_file": "a journal as a file, for snapshots of any ledger",
