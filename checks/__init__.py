@@ -3,11 +3,12 @@
 Belongs here: collecting the checks of this package's files. Does not belong here: a check, or a rule.
 """
 
-from checks import attribution, configuration, ledger, reconciliation, risk, targets, validation
+from checks import attribution, configuration, ledger, reconciliation, risk, standing_book, targets, validation
 
 CHECKS = [
     *validation.CHECKS,
     *risk.CHECKS,
+    *standing_book.CHECKS,
     *ledger.CHECKS,
     *reconciliation.CHECKS,
     *targets.CHECKS,

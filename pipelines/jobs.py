@@ -26,6 +26,7 @@ from assets import (
     raw,
     reconciliation,
     reports,
+    risk,
     signals,
     signing,
     sweeps,
@@ -36,8 +37,8 @@ from pipelines.settings import place, strategy_files, traded_names
 
 BY_SESSION = [
     *raw.ASSETS, *clean.ASSETS, *continuous.ASSETS, *analytics.ASSETS, signals.signals, book.book,
-    attribution.attribution, reconciliation.breaks, *quality.ASSETS, signing.signature, reports.daily_report,
-    *milestones.ASSETS,
+    attribution.attribution, *risk.ASSETS, reconciliation.breaks, *quality.ASSETS, signing.signature,
+    reports.daily_report, *milestones.ASSETS,
 ]  # fmt: skip
 STRATEGIES = tuple(strategy_files(place()))
 TRADED = frozenset(traded_names(place()))

@@ -342,6 +342,57 @@ BREAKS = Dataset(
                column("message", TEXT, "the break as a sentence", required=True)]),
     ("kind", "item"),
 )  # fmt: skip
+EXPOSURES = Dataset(
+    "exposures", "risk", "What the book is exposed to after the session, by group, instrument, factor and component.",
+    pa.schema([column("axis", TEXT, "portfolio, sector, asset_class, country, currency, exchange_group, instrument, "
+                      "factor or component", required=True),
+               column("element", TEXT, "which of them", required=True), SESSION,
+               column("gross_base", REAL, "sum of |contracts| x worth of one; null of factors"),
+               column("net_base", REAL, "sum of contracts x worth of one; null of factors"),
+               column("gross_volatility_base", REAL, "sum of |contracts| x volatility of one, of a year"),
+               column("net_volatility_base", REAL, "sum of contracts x volatility of one, of a year"),
+               column("one_deviation_base", REAL, "gain for one standard deviation of the factor, a day")]),
+    ("axis", "element"),
+)  # fmt: skip
+VALUE_AT_RISK = Dataset(
+    "value_at_risk", "risk", "What the book may lose on the session after, what was lost, and how good forecasts were.",
+    pa.schema([column("method", TEXT, "historical or parametric", required=True), SESSION,
+               column("value_at_risk_base", REAL, "loss not passed at risk.model.confidence on the next session"),
+               column("expected_shortfall_base", REAL, "mean of the losses beyond it"),
+               column("forecast_base", REAL, "value at risk as of the session before, for this one"),
+               column("gain_base", REAL, "what was held into the session gained in it"),
+               column("exceeded", pa.bool_(), "whether more was lost than forecast; null where nothing was"),
+               column("days", COUNT, "sessions judged so far, of those looked back on", required=True),
+               column("exceedances", COUNT, "of them", required=True),
+               column("expected_exceedances", REAL, "how many there should be", required=True),
+               column("unconditional_p", REAL, "Kupiec: chance of as many or as few, if the forecast is right"),
+               column("independence_p", REAL, "Christoffersen: of as many in a row"),
+               column("conditional_p", REAL, "Christoffersen: of both")]),
+    ("method",),
+)  # fmt: skip
+STRESS_LOSSES = Dataset(
+    "stress_losses", "risk", "What the book would lose in named scenarios, and in the worst days looked back on.",
+    pa.schema([column("kind", TEXT, "named or historical", required=True),
+               column("scenario", TEXT, "name, or so many-th worst day", required=True), SESSION,
+               column("gain_base", REAL, "gain of the book in it"),
+               column("loss_fraction", REAL, "its loss over capital; 0 where it gains"),
+               column("worst_instrument", TEXT, "where most of it would be lost; null where nothing is"),
+               column("worst_gain_base", REAL, "gain of that instrument")]),
+    ("kind", "scenario"),
+)  # fmt: skip
+HEADROOM = Dataset(
+    "headroom", "risk", "What the book comes to under every rule of risk, and what is left of each limit.",
+    pa.schema([column("rule", TEXT, "rule of trading/risk/rules", required=True),
+               column("axis", TEXT, "what it is measured of", required=True),
+               column("element", TEXT, "which of these", required=True), SESSION,
+               column("value", REAL, "null where it cannot be measured"),
+               column("warn", REAL, "level that warns; null where none is set"),
+               column("limit", REAL, "level that refuses; null where none is set"),
+               column("headroom", REAL, "limit - value"),
+               column("outcome", TEXT, "pass, warn or refuse", required=True),
+               column("unit", TEXT, "of value and levels", required=True)]),
+    ("rule", "axis", "element"),
+)  # fmt: skip
 VIOLATIONS = Dataset(
     "violations", "quality", "Findings of data rules.",
     pa.schema([column("dataset", TEXT, "where", required=True),
@@ -388,7 +439,8 @@ DATASETS: Mapping[str, Dataset] = {
         RAW_BARS, RAW_MULTIPLE_PRICES, RAW_ADJUSTED_PRICES, RAW_FX_RATES, RAW_ROLL_CALENDARS, CLEAN_BARS,
         CLEAN_MULTIPLE_PRICES, CLEAN_FX_RATES, QUARANTINE, MULTIPLE_PRICES, ROLL_CALENDAR, ROLL_STATES, ROLL_GAPS,
         DAILY_PRICES, FX_RATES, VOLATILITY, CORRELATION, COVARIANCE, FORECASTS, OPTIMAL_POSITIONS, TARGETS, POSITIONS,
-        ORDERS, FILLS, PNL, EQUITY, ATTRIBUTION, BREAKS, VIOLATIONS, BACKTEST_RESULTS, SWEEP_RESULTS,
+        ORDERS, FILLS, PNL, EQUITY, ATTRIBUTION, EXPOSURES, VALUE_AT_RISK, STRESS_LOSSES, HEADROOM, BREAKS, VIOLATIONS,
+        BACKTEST_RESULTS, SWEEP_RESULTS,
     )
 }  # fmt: skip
 

@@ -31,8 +31,12 @@ Row = Mapping[str, Scalar]
 
 # Datasets that the one hash leaves out. Results of backtests are about runs. Violations are what rules found when they
 # looked. Quarantined rows are raw rows that clean ones lack, kept with the time they were loaded. Orders and fills are
-# rows of the journal: the fold of the book has them, whatever a close that was run again called them.
-NOT_HASHED = frozenset({"backtest_results", "sweep_results", "violations", "quarantine", "orders", "fills"})
+# rows of the journal: the fold of the book has them, whatever a close that was run again called them. Measures of risk
+# follow from what is hashed, by linear algebra whose last bits are the machine's.
+NOT_HASHED = frozenset(
+    {"backtest_results", "sweep_results", "violations", "quarantine", "orders", "fills"}
+    | {"exposures", "value_at_risk", "stress_losses", "headroom"}
+)
 # Columns that it leaves out of the others: when a late row was loaded, and who looks after a break and says what.
 NOT_HASHED_COLUMNS = frozenset({"known_at", "loaded_at", "owner", "proposed_fix", "message"})
 

@@ -118,6 +118,42 @@ def exposure_bars(frame: pd.DataFrame, by: str = "instrument", unit: str = "base
     return _bars(total[total != 0].sort_values(ascending=False), f"Notional exposure by {by}", unit)
 
 
+def group_bars(frame: pd.DataFrame, unit: str = "base currency") -> Figure:
+    """`net_base` of exposure rows by axis and element, longest first in each axis."""
+    ordered = frame.sort_values(["axis", "net_base"], ascending=[True, False], kind="stable")
+    names = ordered["axis"].str.replace("_", " ") + ": " + ordered["element"]
+    return _bars(pd.Series(ordered["net_base"].to_numpy(float), index=names), "Net exposure by group", unit)
+
+
+def value_at_risk(frame: pd.DataFrame, unit: str = "base currency") -> Figure:
+    """Gains of sessions (columns `session`, `gain_base`, `forecast_base`, `exceeded`) against what was forecast to be
+    the most they lose; where more was lost, a mark."""
+    ordered = frame.sort_values("session").set_index("session")
+    figure, axes = _axes(7.2, 2.9, "Value at risk and what was gained", unit)
+    axes.bar(ordered.index, ordered["gain_base"].to_numpy(float), color=GREY, width=1.0, label="gain")
+    axes.step(ordered.index, -ordered["forecast_base"].to_numpy(float), color=BLUE, linewidth=1.2, where="mid",
+              label="value at risk")  # fmt: skip
+    beyond = ordered[ordered["exceeded"].fillna(value=False).astype(bool)]
+    axes.plot(beyond.index, beyond["gain_base"].to_numpy(float), "v", color=VERMILION, markersize=5, label="exceeded")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
+    _dates(axes, ordered.index)
+    return figure
+
+
+def stress_bars(gains: pd.Series, unit: str = "base currency") -> Figure:
+    """Gain of the book in each scenario (index: its name), in the order given."""
+    return _bars(gains.dropna(), "Stresses", unit)
+
+
+def limit_bars(frame: pd.DataFrame) -> Figure:
+    """How much of its limit each row of headroom uses, in percent, the fullest 20; NaN and no limits are left out."""
+    limited = frame[frame["limit"].notna() & (frame["limit"] > 0) & frame["value"].notna()]
+    used = 100.0 * limited["value"].astype(float) / limited["limit"].astype(float)
+    names = limited["rule"] + ": " + limited["element"]
+    fullest = pd.Series(used.to_numpy(float), index=names).sort_values(ascending=False, kind="stable")
+    return _bars(fullest.iloc[:20], "Limits used", "% of the limit", signed=False)
+
+
 def stacked_bars(table: pd.DataFrame, colours: Mapping[str, str], title: str) -> Figure:
     """Counts as upright bars: one bar a row of `table`, stacked by its columns, each with its number."""
     figure, axes = _axes(6.4, 2.4, title, "")
