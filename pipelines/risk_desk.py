@@ -7,24 +7,24 @@ Belongs here: what is in force for a session, and an engine of it. Does not belo
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from assets.book_inputs import Opening, opening
+from assets.book_inputs import opening
+from assets.risk_inputs import RiskFacts, risk_books, risk_facts
 from pipelines.desk import FAR, Desk
 from pipelines.settings import Place
 from pipelines.wiring import utc_now
-from trading.book.breaks import locked
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
-from trading.frames import DAILY_PRICES, EQUITY, FX_RATES, ROLL_GAPS, to_pandas
+from trading.frames import DAILY_PRICES
 from trading.risk.book import Book
 from trading.risk.decision import Asked
 from trading.risk.halts import Halt, halts_of, modes
 from trading.risk.market import Market
-from trading.risk.risk_model import Known, histories, market_of
-from trading.risk.standing import Held, book_of
+from trading.risk.pre_trade import asked_of
 
 if TYPE_CHECKING:
     from trading.risk.engine import RiskEngine
@@ -56,19 +56,32 @@ class RiskDesk:
 
 def risk_desk(where: Place, session: date | None = None) -> RiskDesk:
     """A desk as of a session (default: the newest that it has prices of). Raises NotASession; UsageError where there
-    are no prices, or the session has none yet; ConfigError where limits mean nothing."""
+    are no prices, or the session has none yet."""
     desk = Desk.open(where)
     day, ports = _session(desk, session), desk.adapters
-    start = opening(ports.frames, ports.ledger, ports.settings, day + timedelta(days=1))
-    working = tuple(
-        Asked(order.strategy, order.instrument, order.contract, order.quantity_contracts, None, order.order_id)
-        for order in start.state.working.values()
-    )
-    found = tuple(halts_of(ports.ledger.rows("halts")))
-    market, book = _facts(desk, day, start, working)
-    return RiskDesk(
-        day, utc_now(), ports.settings, market, book, working, found, dict(start.state.held_contracts)
-    )  # fmt: skip
+    frames, book, settings = ports.frames, ports.ledger, ports.settings
+    facts = risk_facts(frames, ports.reference, settings, day, day)
+    holdings = risk_books(frames, book, settings, day).book(day)
+    orders = list(opening(frames, book, settings, day + timedelta(days=1)).state.working.values())
+    working = tuple(asked_of(order) for order in orders)
+    again = sum(1 for order in orders if order.session == day)  # an engine counts those that it adopts
+    lines = {(code, contract) for _, code, contract in (*holdings.positions, *holdings.opening)}
+    market = facts.market(day, sorted(lines | {(each.instrument, each.contract) for each in working}))
+    known = tuple(halts_of(book.rows("halts")))
+    holdings = replace(holdings, orders=max(0, holdings.orders - again), strategies=_strategies(holdings, working))
+    return RiskDesk(day, utc_now(), settings, market, holdings, working, known, _to_hold(facts, day))
+
+
+def _strategies(book: Book, working: Sequence[Asked]) -> tuple[str, ...]:
+    return tuple(sorted({*book.strategies, *(each.strategy for each in working)}))
+
+
+def _to_hold(facts: RiskFacts, day: date) -> dict[str, int]:
+    """The contract to hold of each instrument, as of its newest price."""
+    held = facts.history.through(day).held.ffill()
+    newest = held.to_numpy(dtype=float)[-1:].reshape(-1)
+    found = zip(held.columns, newest, strict=True) if len(newest) else ()
+    return {str(code): int(contract) for code, contract in found if contract == contract}
 
 
 def _session(desk: Desk, session: date | None) -> date:
@@ -91,29 +104,3 @@ def newest_price(desk: Desk) -> date:
     rows = desk.adapters.frames.latest(DAILY_PRICES, through=FAR)
     newest: date = max(rows["session"].to_pylist())
     return newest
-
-
-def _facts(desk: Desk, day: date, start: Opening, working: tuple[Asked, ...]) -> tuple[Market, Book]:
-    ports = desk.adapters
-    settings, risk = ports.settings, ports.settings.risk
-    since = day - timedelta(days=2 * (risk.model.sessions + 100))
-    daily, gaps, rates = (
-        to_pandas(ports.frames.history(dataset, through=day, since=since))
-        for dataset in (DAILY_PRICES, ROLL_GAPS, FX_RATES)
-    )
-    known = Known(
-        ports.reference.instruments(day), ports.reference.roll_parameters(day), risk.model,
-        settings.capital.base_currency, risk.inputs.max_age_sessions,
-    )  # fmt: skip
-    held = {(code, contract) for _, code, contract in start.state.positions}
-    market = market_of(histories(daily, gaps, rates), day, known, held | {(o.instrument, o.contract) for o in working})
-    before = opening(ports.frames, ports.ledger, settings, day).state.positions
-    locks = locked(ports.ledger.rows("breaks"), ports.ledger.rows("overrides", {"scope": "instrument"}), day)
-    return market, book_of(settings, day, Held(start.state.positions, before), _account(desk, day), {}, locks)
-
-
-def _account(desk: Desk, day: date) -> list[tuple[date, float]]:
-    if EQUITY.name not in desk.adapters.frames.written():
-        return []
-    rows = desk.adapters.frames.history(EQUITY, through=day).to_pylist()
-    return sorted({row["session"]: row["account_base"] for row in rows}.items())
