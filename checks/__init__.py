@@ -3,7 +3,17 @@
 Belongs here: collecting the checks of this package's files. Does not belong here: a check, or a rule.
 """
 
-from checks import attribution, configuration, ledger, reconciliation, risk, standing_book, targets, validation
+from checks import (
+    attribution,
+    configuration,
+    ledger,
+    reconciliation,
+    risk,
+    standing_book,
+    target_limits,
+    targets,
+    validation,
+)
 
 CHECKS = [
     *validation.CHECKS,
@@ -12,6 +22,7 @@ CHECKS = [
     *ledger.CHECKS,
     *reconciliation.CHECKS,
     *targets.CHECKS,
+    *target_limits.CHECKS,
     *attribution.CHECKS,
     *configuration.CHECKS,
 ]

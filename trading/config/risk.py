@@ -142,6 +142,7 @@ class DecisionSettings(StrictSettings):
 
     keep_days: int = Field(400, ge=1, le=36_500, description="days that decisions are kept")
     fail_on_refusal: bool = Field(False, description="the order job's check fails where an order was refused")
+    fail_on_targets: bool = Field(False, description="a close fails whose targets, all held, pass a limit")
     halt_on: tuple[Name, ...] = Field(
         (), max_length=100, strict=False, description="rules whose breach by the standing book halts all but reducing"
     )
