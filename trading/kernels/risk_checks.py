@@ -38,8 +38,9 @@ MODE, HALT, HOLDING_COLUMNS = range(5, 8)
 # Scalars of totals. After them: sums of rows, gains along the common directions, gains and losses in the scenarios.
 (
     CAPITAL_BASE, EQUITY_BASE, TARGET_FRACTION, OWN_VARIANCE, NORMS, GROSS_RISK, NORMAL_TIMES, SHORTFALL_TIMES,
-    TAIL_DAYS, WORST, WORST_MEAN, HOLES, SCENARIO_HOLES, AT_DIRECTIONS, AT_GAINS, AT_LOSSES, AT_UNIT, SCALARS,
-) = range(18)  # fmt: skip
+    TAIL_DAYS, WORST, WORST_MEAN, HOLES, SCENARIO_HOLES, AT_DIRECTIONS, AT_GAINS, AT_LOSSES, AT_UNIT,
+    OWN_LOST, GROSS_LOST, SCALARS,
+) = range(20)  # fmt: skip
 ORDER, POSITION, GROSS, NET, LOSS, RISK, TAIL, STANDING = range(8)
 (
     R_FORM, R_MEASURE, R_AXIS, R_LIMIT, R_ELEMENT, R_SUMS, R_WEIGHT, R_CHANGE, R_PER, R_LEVEL, ROW_COLUMNS,
@@ -292,13 +293,33 @@ def _norm(legs: Floats, own: Floats, directions: Floats) -> float:
 
 
 @compiled
+def _added(total: tuple[float, float], term: float) -> tuple[float, float]:
+    """A sum and what rounding took from it, with one more term (Knuth's two-sum). A root is taken of what is left when
+    terms go away again, and would make 1e-8 of a rounding of 1e-16."""
+    found = total[0] + term
+    part = found - total[0]
+    return found, total[1] + ((total[0] - (found - part)) + (term - part))
+
+
+@compiled
+def _moved(
+    variance: tuple[float, float], gross: tuple[float, float], own: Floats, code: int, was: float, now: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Variance of instruments' own, and the sum of all sizes of risk, after a position has changed: what it was goes
+    away as it came, so that nothing stays of a position that is closed."""
+    variance = _added(_added(variance, own[REST, code] * (now * now)), -own[REST, code] * (was * was))
+    gross = _added(_added(gross, own[SIGMA, code] * abs(now)), -own[SIGMA, code] * abs(was))
+    return variance, gross
+
+
+@compiled
 def _risk_of(totals: Floats, own: Floats, directions: Floats, legs: Floats, concentrations: Floats) -> Floats:
     """Standard deviation of what is held, of that with the unit filled, and of all other units at work; and how the
     legs' instruments go with the book they lead to."""
     at, width = int(totals[AT_DIRECTIONS]), directions.shape[1]
     along = _gains(legs, directions)
-    held = whole = totals[OWN_VARIANCE]
-    gross = totals[GROSS_RISK]
+    held, whole = totals[OWN_VARIANCE] + totals[OWN_LOST], 0.0
+    variance, gross = (totals[OWN_VARIANCE], totals[OWN_LOST]), (totals[GROSS_RISK], totals[GROSS_LOST])
     for direction in range(width):
         gain = totals[at + direction]
         held += gain * gain
@@ -309,11 +330,11 @@ def _risk_of(totals: Floats, own: Floats, directions: Floats, legs: Floats, conc
     for leg in range(legs.shape[0]):
         code = int(legs[leg, L_INSTRUMENT])
         if _is_first(legs, leg):
-            was, contracts = own[HELD, code], own[SCRATCH, code]
-            whole += own[REST, code] * contracts * (2.0 * was + contracts)
-            gross += own[SIGMA, code] * (abs(was + contracts) - abs(was))
+            was = own[HELD, code]
+            variance, gross = _moved(variance, gross, own, code, was, was + own[SCRATCH, code])
+    whole += variance[0] + variance[1]
     for leg in range(legs.shape[0]):
-        concentrations[leg] = _concentration(own, directions, legs, leg, along, gross)
+        concentrations[leg] = _concentration(own, directions, legs, leg, along, gross[0] + gross[1])
     for leg in range(legs.shape[0]):
         own[SCRATCH, int(legs[leg, L_INSTRUMENT])] = 0.0
     return np.array([np.sqrt(max(0.0, held)), np.sqrt(max(0.0, whole)), totals[NORMS]])
@@ -1077,8 +1098,11 @@ def _move_risk(state: State, code: int, contracts: float, held: float) -> None:
         state.totals[at + direction] += contracts * state.directions[code, direction]
     for day in range(state.scenarios.shape[1]):
         state.totals[gains + day] += contracts * state.scenarios[code, day]
-    state.totals[OWN_VARIANCE] += state.own[REST, code] * contracts * (2.0 * held + contracts)
-    state.totals[GROSS_RISK] += state.own[SIGMA, code] * (abs(held + contracts) - abs(held))
+    variance = (state.totals[OWN_VARIANCE], state.totals[OWN_LOST])
+    gross = (state.totals[GROSS_RISK], state.totals[GROSS_LOST])
+    variance, gross = _moved(variance, gross, state.own, code, held, held + contracts)
+    state.totals[OWN_VARIANCE], state.totals[OWN_LOST] = variance
+    state.totals[GROSS_RISK], state.totals[GROSS_LOST] = gross
 
 
 # --- all of it again --------------------------------------------------------------------------------------------------
@@ -1090,7 +1114,7 @@ def recompute(state: State, line_codes: Integers, apart: Floats) -> int:
         return CLOSED
     state.totals[int(state.totals[AT_UNIT]) :] = 0.0
     apart[:] = state.totals
-    for place in (OWN_VARIANCE, NORMS, GROSS_RISK, HOLES, SCENARIO_HOLES):
+    for place in (OWN_VARIANCE, OWN_LOST, NORMS, GROSS_RISK, GROSS_LOST, HOLES, SCENARIO_HOLES):
         state.totals[place] = 0.0
     state.totals[SCALARS:] = 0.0
     held_lines, held_own = state.lines[HELD].copy(), state.own[HELD].copy()
@@ -1115,6 +1139,7 @@ def recompute(state: State, line_codes: Integers, apart: Floats) -> int:
                 _apply(state, legs, 1.0)
     _measure_tail(state.totals, state.scenarios.shape[1])
     apart[:] = np.abs(apart - state.totals) / (1.0 + np.abs(state.totals))
+    apart[OWN_LOST], apart[GROSS_LOST] = 0.0, 0.0  # another part of the same sums
     return int(state.counts[C_CHANGES])
 
 

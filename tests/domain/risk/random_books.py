@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol, TypeVar
@@ -166,12 +167,13 @@ def random_order(choices: Choices, market: Market, book: Book, name: str = "") -
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
+ALWAYS_MEASURED = ("gross_exposure", "instrument_exposure", "daily_loss")  # a setting limits them always
 LAX: dict[str, Any] = {
     "symbols": {"defaults": {"max_position_contracts": 1_000_000}},
     "trading": {"orders": {"max_per_session": 1_000_000}},
     "risk": {
         "max_gross_exposure_fraction": 1000.0, "max_daily_loss_fraction": 1.0,
-        "limits": [{"rule": name, "missing": "warn"} for name in ("gross_exposure", "instrument_exposure", "daily_loss")],
+        "limits": [{"rule": name, "missing": "warn"} for name in ALWAYS_MEASURED],
         "service": {"max_reservations": CAPACITY},
     },
 }  # fmt: skip
@@ -272,6 +274,10 @@ class Disagreement(AssertionError):
     """The engine says something else than its reference."""
 
 
+class Undecided(Exception):
+    """A value is so near to a level that rounding decided: what follows cannot be compared."""
+
+
 class Pair:
     """An engine and its reference that are told and asked the same."""
 
@@ -355,6 +361,8 @@ class Pair:
                 same([reason.code for reason in decision.reasons], [answer.code], decision.asked)
             return
         edge = self._same_rows(decision, answer.rows)
+        if edge and decision.granted_contracts != answer.granted:
+            raise Undecided
         if not edge:
             same((decision.outcome, decision.granted_contracts), (answer.outcome, answer.granted), decision.asked)
             same(sorted(reason.code for reason in decision.reasons), codes_of(answer), decision.asked)
@@ -403,7 +411,12 @@ def same(found: object, expected: object, what: object) -> None:
 
 # --- one random case --------------------------------------------------------------------------------------------------
 def random_case(choices: Choices, tally: Tally) -> None:
-    """A random book gets to work, then limits are drawn close around it, and orders are judged."""
+    """A random book gets to work, then limits are drawn close around it, and orders are judged. Raises Disagreement."""
+    with suppress(Undecided):
+        _random_case(choices, tally)
+
+
+def _random_case(choices: Choices, tally: Tally) -> None:
     codes = tuple(f"I{number}" for number in range(choices.integer(1, 8)))
     market = random_market(choices, codes)
     book = random_book(choices, market)
