@@ -17,7 +17,7 @@ COLOURS = {
     "reference": "#6b5b4b",
     "raw": "#8a6d3b", "clean": "#2a7f62", "continuous": "#1f6fb2", "analytics": "#7a4fa3", "signals": "#b0483c",
     "book": "#444c56", "reconciliation": "#ad6a00", "reports": "#0a7d8c", "backups": "#5f7a1f", "backtests": "#a33b77",
-    "quality": "#c2410c", "close": "#15803d",
+    "quality": "#c2410c", "close": "#15803d", "risk": "#9f1239",
 }  # fmt: skip
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#fff}.legend{fill:#57606a}"

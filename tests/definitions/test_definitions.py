@@ -27,7 +27,7 @@ BY_SESSION = {
     "multiple_prices", "roll_calendar", "roll_gaps", "roll_states", "daily_prices", "fx_rates", "adjusted_prices",
     "volatility", "correlation", "covariance", "forecasts", "optimal_positions",
     "targets", "orders", "fills", "positions", "pnl", "equity", "attribution", "breaks",
-    "data_quality", "daily_report", "signature",
+    "exposures", "value_at_risk", "stress_losses", "headroom", "data_quality", "daily_report", "signature",
     "collecting", "validated", "marked", "explained", "reconciled", "signed", "published",
 }  # fmt: skip
 
@@ -35,14 +35,15 @@ MEASURES = {"volatility", "correlation", "covariance", "forecasts", "optimal_pos
     "backtest_results", "sweep_results",
 }  # fmt: skip
 BOOK = {"orders", "fills", "positions", "pnl", "equity", "attribution"}
+RISK = {"exposures", "value_at_risk", "stress_losses", "headroom"}
 MADE = {"multiple_prices", "roll_calendar", "roll_gaps", "roll_states", "daily_prices", "fx_rates"}
 CLEAN = {"clean_bars", "clean_multiple_prices", "clean_fx_rates"}
 RAW = {"raw_bars", "raw_multiple_prices", "raw_adjusted_prices", "raw_fx_rates", "raw_roll_calendars"}
 BLOCKING = {
     "session_delivered": {"raw_bars", "raw_multiple_prices"},
     "skipped_sessions": {"daily_prices"},
-    "schema": RAW | CLEAN | MADE | MEASURES | BOOK | {"breaks"},
-    "unique_key": CLEAN | MADE | MEASURES | BOOK | {"breaks"},
+    "schema": RAW | CLEAN | MADE | MEASURES | BOOK | RISK | {"breaks"},
+    "unique_key": CLEAN | MADE | MEASURES | BOOK | RISK | {"breaks"},
     "finite": MEASURES | BOOK,
     "forecast_cap": {"forecasts", "optimal_positions", "targets"},
     "correlation_bounds": {"correlation"},

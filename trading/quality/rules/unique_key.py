@@ -9,7 +9,9 @@ from trading.quality.rule import RuleContext, datasets_in, found, rule
 # `violations` and `quarantine` are findings about data, not data.
 _CLEAN = tuple(
     name
-    for name in datasets_in("clean", "continuous", "analytics", "signals", "book", "reconciliation", "backtests")
+    for name in datasets_in(
+        "clean", "continuous", "analytics", "signals", "book", "reconciliation", "backtests", "risk"
+    )
     if name != "quarantine"
 )
 
