@@ -43,10 +43,15 @@ from trading.frames import (
     empty,
     to_table,
 )
-from trading.ports import Broker, FrameStore, Ledger, ReferenceStore, Span, Version
+from trading.ports import Broker, DecisionLog, FrameStore, Ledger, ReferenceStore, Span, Version
 from trading.reports import drawings
+from trading.risk.decision import Decision
+from trading.risk.halts import Halt, halts_of, in_force
+from trading.risk.kept import About, Wanted
+from trading.risk.pre_trade import unkept
 
 ACTOR = "close"
+ACTORS = (ACTOR, "orders")  # who decides a session's orders: each may do again what the other did
 DATASETS: tuple[Dataset, ...] = (TARGETS, ORDERS, FILLS, POSITIONS, PNL, EQUITY)
 _NEEDS: dict[str, tuple[Dataset, ...]] = {
     "targets": (OPTIMAL_POSITIONS, DAILY_PRICES, FX_RATES),
@@ -61,12 +66,13 @@ _KINDS = {"orders": ("delta", "sqlite"), "fills": ("delta", "sqlite"), "position
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What closing a session works with."""
+    """What closing a session works with. `decisions`: where those on orders are kept; None: nowhere."""
 
     ledger: Ledger
     broker: Broker
     settings: DeskSettings
     clock: Callable[[], datetime]
+    decisions: DecisionLog | None = None
 
 
 def close_range(
@@ -128,9 +134,9 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
         if over:
             desk.ledger.record(over)
         booked += over
-        decided = decide(
-            state, inputs, desk.settings, settled.loss_base, entry, recorded, locks_of(inputs.session, desk.ledger)
-        )
+        locks, halts = locks_of(inputs.session, desk.ledger), halts_now(desk.ledger, entry.at)
+        decided = decide(state, inputs, desk.settings, settled.loss_base, entry, recorded, locks, halts)
+        keep(decided.decisions, entry, desk)
         hand_over(decided.step, desk)
     events = [*recorded, *booked, *decided.step.events]
     return settled.rows | decision_rows(decided.targets, inputs, events)
@@ -139,6 +145,19 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
 def locks_of(session: date, ledger: Ledger) -> dict[str, str]:
     """Instruments that take no orders of a session: an open break says that it is not known what is held of them."""
     return locked(ledger.rows("breaks"), ledger.rows("overrides", {"scope": "instrument"}), session)
+
+
+def halts_now(ledger: Ledger, at: datetime) -> tuple[Halt, ...]:
+    """Halts in force at an instant: new orders of a session closed late are stopped too."""
+    return in_force(halts_of(ledger.rows("halts")), at)
+
+
+def keep(decisions: Sequence[Decision], entry: Entered, desk: Desk) -> None:
+    """Keeps what risk said of a session's orders, before any of them is handed over. What was kept when the session was
+    decided before is not kept again."""
+    if desk.decisions is not None and decisions:
+        earlier = desk.decisions.read(Wanted(sessions=(entry.session, entry.session), by=ACTORS))
+        desk.decisions.append(unkept(decisions, earlier), About(entry.at, entry.session, "reserve", by=entry.actor))
 
 
 def hand_over(step: Step, desk: Desk) -> None:
@@ -186,11 +205,12 @@ def book(
     reference: dg.ResourceParam[ReferenceStore],
     desk: dg.ResourceParam[DeskSettings],
     clock: dg.ResourceParam[Callable[[], datetime]],
+    decisions: dg.ResourceParam[DecisionLog],
 ):
     """Closes every session of the run's range, in order."""
     first, last = session_range(context)
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
-    rows = close_range(sessions, frames, reference, Desk(ledger, broker, desk, clock))
+    rows = close_range(sessions, frames, reference, Desk(ledger, broker, desk, clock, decisions))
     for name, (table, version) in write(frames, rows, Span(first, last)).items():
         more = pictures(name, rows[name], desk.capital.base_currency) if rows[name] else {}
         yield session_result(context, facts(table, version, more), name)

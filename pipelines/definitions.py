@@ -15,7 +15,7 @@ from assets import backtests
 from assets import quality as quality_data
 from assets import reference as reference_data
 from checks import CHECKS
-from pipelines import configuration_sensor, jobs, orders, quality, schedules, sensors, statements
+from pipelines import configuration_sensor, jobs, orders, quality, risk_limits, schedules, sensors, statements
 from pipelines.deployments import reference, resources
 from pipelines.progress import step_lines
 from pipelines.settings import place
@@ -31,7 +31,7 @@ defs = dg.Definitions(
     schedules=schedules.schedules(lambda: list(reference(PLACE).exchange_groups().values())),
     sensors=[
         *sensors.SENSORS,
-        orders.risk_limits,
+        risk_limits.risk_limits,
         statements.broker_statements,
         configuration_sensor.configuration_changed,
     ],

@@ -31,6 +31,7 @@ from pipelines.wiring import (
     LEDGER_FILE,
     address_name,
     closing_version,
+    decision_log,
     frame_store,
     ledger,
     notifier,
@@ -66,6 +67,7 @@ from trading.ports import (
     Broker,
     Cache,
     Configurations,
+    DecisionLog,
     FrameStore,
     Ledger,
     Notifier,
@@ -268,6 +270,23 @@ class SignerResource(HomeResource):
     def adapter(self) -> Signer:
         """The signer; a key is made when it first signs."""
         return signer(self.where())
+
+
+class DecisionsResource(HomeResource):
+    """Decisions on orders in this home."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[DecisionLog]:
+        """The log, for as long as a run needs it."""
+        log = self.adapter()
+        try:
+            yield log
+        finally:
+            log.close()
+
+    def adapter(self) -> DecisionLog:
+        """The log."""
+        return decision_log(self.where())
 
 
 class ConfigurationResource(HomeResource):
@@ -552,6 +571,7 @@ def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
         "signed": SignedBlobsResource(**own),
         "signer": SignerResource(**own),
         "configuration": ConfigurationResource(**own),
+        "decisions": DecisionsResource(**own),
         "code": dg.ResourceDefinition.hardcoded_resource(closing_version),
         "home": where.home,
         "clock": dg.ResourceDefinition.hardcoded_resource(utc_now),

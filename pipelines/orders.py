@@ -1,10 +1,10 @@
-"""The order job, and the sensor that watches the same limits between closes.
+"""The order job.
 
 Belongs here: deciding and placing one session's orders as a job of three ops, of which one is risk. Does not belong
-here: how orders are proposed, checked or entered (`trading/book/close.py`; the close runs the same functions).
+here: how orders are proposed, checked or entered (`trading/book/close.py`; the close runs the same functions), or
+watching limits between closes (`risk_limits.py`).
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.book import Desk, hand_over, locks_of
+from assets.book import Desk, halts_now, hand_over, keep, locks_of
 from assets.book_inputs import opening, session_inputs
 from assets.partitions import SESSIONS
 from trading.book.booking import Entered
@@ -25,12 +25,11 @@ from trading.book.orders import Order
 from trading.book.state import BookState, SessionInputs
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
-from trading.frames import EQUITY, PNL, POSITIONS
-from trading.ports import Broker, FrameStore, Ledger, Notice, Notifier, ReferenceStore
-from trading.risk.book_limits import limits_of
+from trading.frames import EQUITY
+from trading.ports import Broker, DecisionLog, FrameStore, Ledger, ReferenceStore
 from trading.risk.breach import Breach
-from trading.risk.exposure import Exposure
-from trading.risk.limits import breaches
+from trading.risk.decision import Decision
+from trading.risk.halts import Halt
 
 ACTOR = "orders"
 
@@ -53,6 +52,7 @@ class Draft:
     proposal: Proposed
     loss_base: float
     locks: Mapping[str, str] = field(default_factory=dict)
+    halts: tuple[Halt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class Checked:
     draft: Draft
     approved: tuple[Order, ...]
     refused: tuple[tuple[Order, Breach], ...]
+    decisions: tuple[Decision, ...] = ()
 
 
 def drafted(
@@ -78,8 +79,8 @@ def drafted(
     start.state.see(inputs)
     start.state.apply(event for event in recorded if event.kind in MOVEMENT_KINDS)
     proposal = proposed(start.state, inputs, desk, entry)
-    locks = locks_of(session, ledger)
-    return Draft(start.state, inputs, entry, recorded, rolled, proposal, _loss(frames, session), locks)
+    locks, halts = locks_of(session, ledger), halts_now(ledger, now)
+    return Draft(start.state, inputs, entry, recorded, rolled, proposal, _loss(frames, session), locks, halts)
 
 
 def _loss(frames: FrameStore, session: date) -> float:
@@ -108,10 +109,13 @@ def propose(
     return draft
 
 
-@dg.op(description="Position, gross exposure and daily loss limits.", tags={"daybook/step": "risk"})
+@dg.op(description="Every limit of the book, on each order.", tags={"daybook/step": "risk"})
 def check_risk(context: dg.OpExecutionContext, draft: Draft, desk: dg.ResourceParam[DeskSettings]) -> Checked:
     """What passes and what is refused; refusals are recorded by the next op, and fail nothing."""
-    approved, refused = checked(draft.proposal.orders, draft.state, draft.inputs, desk, draft.loss_base, draft.locks)
+    found = checked(
+        draft.proposal.orders, draft.state, draft.inputs, desk, draft.loss_base, draft.locks, draft.halts
+    )  # fmt: skip
+    approved, refused = found.approved, found.refused
     context.add_output_metadata(
         {
             "approved": len(approved),
@@ -120,7 +124,7 @@ def check_risk(context: dg.OpExecutionContext, draft: Draft, desk: dg.ResourcePa
             "refusals": dg.MetadataValue.md(_listed([breach for _, breach in refused])),
         }
     )
-    return Checked(draft, tuple(approved), tuple(refused))
+    return Checked(draft, tuple(approved), tuple(refused), tuple(found.decisions))
 
 
 @dg.op(description="Records the decision and hands the orders over.", tags={"daybook/step": "book"})
@@ -131,6 +135,7 @@ def place(
     broker: dg.ResourceParam[Broker],
     desk: dg.ResourceParam[DeskSettings],
     clock: dg.ResourceParam[Callable[[], datetime]],
+    decisions: dg.ResourceParam[DecisionLog],
 ) -> list[str]:
     """Ids of the orders now at work for the session. Placing the same decision again adds nothing."""
     draft = decided.draft
@@ -140,9 +145,17 @@ def place(
         (*draft.rolled.place, *step.place),
         tuple(sorted({*draft.state.withdrawn, *draft.rolled.cancel, *step.cancel})),
     )
-    before = ledger.sequence()
-    hand_over(steps, Desk(ledger, broker, desk, clock))
+    before, works = ledger.sequence(), Desk(ledger, broker, desk, clock, decisions)
+    keep(decided.decisions, draft.entry, works)
+    hand_over(steps, works)
     context.add_output_metadata({"placed": len(step.place), "new in the journal": ledger.sequence() - before})
+    if decided.refused and desk.risk.decisions.fail_on_refusal:
+        raise dg.Failure(
+            f"{len(decided.refused)} orders were refused, which fails the job by risk.decisions.fail_on_refusal. The "
+            "refusals are recorded and the other orders are placed: change limits or positions, and run it again.",
+            metadata={"refusals": dg.MetadataValue.md(_listed([breach for _, breach in decided.refused]))},
+            allow_retries=False,
+        )
     return [order.order_id for order in step.place]
 
 
@@ -154,59 +167,6 @@ def place(
 def orders() -> None:
     """propose, check_risk, place."""
     place(check_risk(propose()))
-
-
-# --- watching the limits ----------------------------------------------------------------------------------------------
-def standing_exposure(frames: FrameStore, desk: DeskSettings) -> tuple[date, Exposure] | None:
-    """The book after the newest closed session, or None where none is closed."""
-    if EQUITY.name not in frames.written():
-        return None
-    session = max((row["session"] for row in frames.latest(EQUITY, through=date.max).to_pylist()), default=None)
-    if session is None:
-        return None
-    contracts: dict[tuple[str, int], int] = {}
-    notionals: dict[tuple[str, int], float] = {}
-    for row in frames.history(POSITIONS, through=session, since=session).to_pylist():
-        key = (row["instrument"], row["contract"])
-        contracts[key] = contracts.get(key, 0) + row["quantity_contracts"]
-        notionals[key] = abs(row["notional_base"] / row["quantity_contracts"])
-    lost = -sum(frames.history(PNL, through=session, since=session)["total_base"].to_pylist())
-    return session, Exposure(contracts, notionals, desk.capital.capital_base, max(0.0, lost))
-
-
-def tell(session: date, found: list[Breach], told: list[str], notifier: Notifier) -> list[str]:
-    """Notifies of breaches not told yet; returns the keys of all told ones. One breach of a session is one notice; one
-    that the notifier did not take is tried again."""
-    keys = {f"{session}:{breach.rule}:{breach.item}": breach for breach in found}
-    now_told = [key for key, breach in keys.items() if key in told or notifier.notify(_notice(session, breach))]
-    return sorted(now_told)
-
-
-@dg.sensor(
-    description="Watches the limits of the order job on the book as it stands, and notifies once of each breach.",
-    minimum_interval_seconds=300,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-)
-def risk_limits(
-    context: dg.SensorEvaluationContext,
-    frames: dg.ResourceParam[FrameStore],
-    desk: dg.ResourceParam[DeskSettings],
-    notifier: dg.ResourceParam[Notifier],
-) -> dg.SkipReason:
-    """Starts no run: it only tells."""
-    standing = standing_exposure(frames, desk)
-    if standing is None:
-        return dg.SkipReason("no session is closed yet")
-    session, exposure = standing
-    found = breaches(exposure, limits_of(desk))
-    told = tell(session, found, json.loads(context.cursor or "[]"), notifier)
-    context.update_cursor(json.dumps(told))
-    return dg.SkipReason(f"{session}: {len(found)} limits passed, {len(told)} told")
-
-
-def _notice(session: date, breach: Breach) -> Notice:
-    facts: dict[str, str] = {"session": str(session), "rule": breach.rule, "item": breach.item}
-    return Notice("error", f"Risk limit passed: {breach.rule} of {breach.item}", breach.message, facts)
 
 
 def _listed(found: list[Any]) -> str:

@@ -7,8 +7,8 @@ them again (`risk_replay.py`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
-from itertools import islice
 from typing import Any
 
 from pipelines.settings import Place
@@ -25,9 +25,10 @@ def listed(
 ) -> dict[str, Any]:  # fmt: skip
     """Decisions of sessions as plain values, the newest first. `torn`: places that a writer was killed at."""
     wanted = Wanted(
-        strategy=strategy, instrument=instrument, outcomes=None if outcome is None else (outcome,), reason=reason  # type: ignore[arg-type]
+        strategy=strategy, instrument=instrument, outcomes=None if outcome is None else (outcome,), reason=reason,  # type: ignore[arg-type]
+        limit=limit,
     )  # fmt: skip
-    rows = [each.document() for each in islice(kept(where, span, wanted), limit)]
+    rows = [each.document() for each in kept(where, span, wanted)]
     torn = [place._asdict() for place in decision_log(where).torn()]
     return {"count": len(rows), "rows": rows, "torn": torn}
 
@@ -37,4 +38,4 @@ def kept(where: Place, span: Span, wanted: Wanted) -> Iterator[Kept]:
     first, last = span[0] or date.min, span[1] or date.max
     if last < first:
         raise UsageError(f"--until {last} is before --since {first}. Exchange the two.")
-    return (each for each in decision_log(where).read(wanted) if first <= each.about.session <= last)
+    return decision_log(where).read(replace(wanted, sessions=(first, last)))

@@ -196,10 +196,17 @@ class DecisionFiles:
                     gone += _emptied(folder)
         return gone
 
+    def _folders(self, wanted: Wanted) -> Iterator[Path]:
+        """Those of sessions that are wanted."""
+        for folder in self.folder.glob("*"):
+            session = _day(folder.name)
+            if session is not None and wanted.takes_session(session):
+                yield folder
+
     def _reading(self, wanted: Wanted) -> list[tuple[float, Path]]:
         """Segments that may hold what is wanted, with the latest instant of any decision in them, the latest first."""
         found = []
-        for file in self.folder.glob("*/*.log"):
+        for file in (file for folder in self._folders(wanted) for file in folder.glob("*.log")):
             try:
                 last = file.stat().st_mtime + _SLACK_S
             except FileNotFoundError:  # it was pruned just now
@@ -313,18 +320,18 @@ class _Reading:
         first, last = self.decisions[number]
         found = _Fields(*_unpacked(self.data[first:last])[1:])
         asked, outcome = Asked(*found.asked), _OUTCOMES[found.outcome]
-        at, action = _instant(found.at), _ACTIONS[found.action]
+        expires = None if found.expires is None else _instant(found.expires)
+        action = _ACTIONS[found.action]
+        about = About(_instant(found.at), self.session, action, expires, found.by, found.netted)
         reasons = tuple(Reason(*reason) for reason in found.reasons)
-        if not (wanted.takes(at, asked, outcome, action) and wanted.takes_reasons(reasons)):
+        if not (wanted.takes(about, asked, outcome) and wanted.takes_reasons(reasons)):
             return None
         name, market, configuration = self._contexts[found.context]
         values = np.frombuffer(found.values, np.float64)
         rules = self.layout(name).rules(found.leg, values, found.outcomes) if name else ()
-        expires = None if found.expires is None else _instant(found.expires)
         return Kept(
-            self.writer, found.number, found.call,
-            About(at, self.session, action, expires, found.by, found.netted), asked, outcome, found.granted, reasons,
-            rules, any(code & REDUCING for code in found.outcomes), Versions(found.book, market, configuration),
+            self.writer, found.number, found.call, about, asked, outcome, found.granted, reasons, rules,
+            any(code & REDUCING for code in found.outcomes), Versions(found.book, market, configuration),
             found.microseconds,
         )  # fmt: skip
 

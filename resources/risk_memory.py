@@ -48,7 +48,7 @@ class MemoryDecisionLog:
             held = sorted(self._kept, key=lambda one: (one.about.at, one.number), reverse=True)
         found = (
             one for one in held
-            if wanted.takes(one.about.at, one.asked, one.outcome, one.about.action)
+            if wanted.takes(one.about, one.asked, one.outcome)
             and wanted.takes_reasons(one.reasons)
         )  # fmt: skip
         return islice(found, wanted.limit)

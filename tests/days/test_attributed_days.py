@@ -21,6 +21,7 @@ from checks.examined import checks_of
 from resources.brokers.paper import PaperBroker
 from resources.brokers.quotes import DailyQuotes
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
+from resources.risk_memory import MemoryDecisionLog
 from trading.book.booking import Entered
 from trading.book.fills import fill_of
 from trading.book.journal import Event
@@ -136,7 +137,7 @@ class Desk:
         clock: Callable[[], datetime] = lambda: NOW  # noqa: E731
         served = {
             "frames": self.frames, "ledger": self.ledger, "broker": self.broker, "reference": self.reference,
-            "desk": self.settings, "clock": clock,
+            "desk": self.settings, "clock": clock, "decisions": MemoryDecisionLog(),
         }  # fmt: skip
         return dg.materialize(
             [*what, afterwards, pnl_explained, checks_of(ATTRIBUTION)],

@@ -21,6 +21,7 @@ from resources.brokers.paper import NO_FAULTS, PaperBroker, PaperFaults
 from resources.brokers.quotes import DailyQuotes
 from resources.frame_panels import FramePanels
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
+from resources.risk_memory import MemoryDecisionLog
 from trading.backtest.engine import bench_of, evaluate
 from trading.book.booking import Entered
 from trading.book.journal import Event
@@ -49,6 +50,7 @@ from trading.frames import (
 )
 from trading.market.instruments import Instrument
 from trading.ports import Correction, Span
+from trading.risk.halts import new_halt
 from trading.strategies.closing import sizing
 
 SESSIONS = [day.date() for day in pd.bdate_range("2022-01-03", "2022-03-11")]
@@ -134,6 +136,7 @@ class Desk:
 
     def __init__(self, settings: DeskSettings = DESK, faults: PaperFaults = NO_FAULTS) -> None:
         self.frames, self.ledger = stored(MemoryFrames()), MemoryLedger()
+        self.decisions = MemoryDecisionLog()
         self.reference = MemoryReference([GOLD, BUND])
         self.settings = settings
         self.broker = self.paper(faults)
@@ -156,7 +159,7 @@ class Desk:
                 "frames": _as_is(self.frames), "ledger": _as_is(ledger or self.ledger),
                 "broker": _as_is(broker or self.broker), "reference": _as_is(self.reference),
                 "panels": _as_is(FramePanels(self.frames, self.reference)), "desk": _as_is(self.settings),
-                "clock": _as_is(clock),
+                "clock": _as_is(clock), "decisions": _as_is(self.decisions),
             },
             tags={
                 "dagster/asset_partition_range_start": first.isoformat(),
@@ -700,3 +703,39 @@ def test_the_check_runs_with_the_book() -> None:
     result = desk.run(FIRST, LAST, checks=[agreement.targets_as_backtest])
     (found,) = result.get_asset_check_evaluations()
     assert (found.check_name, found.passed) == ("targets_as_backtest", True)
+
+
+# --- decisions ------------------------------------------------------------------------------------------------------
+def decided(desk: Desk) -> list[tuple[date, str, str, str]]:
+    """Decisions that were kept, the oldest first."""
+    kept = sorted(desk.decisions.read(), key=lambda each: each.number)
+    return [(each.about.session, each.asked.order_id, each.outcome, each.about.by) for each in kept]
+
+
+def test_what_risk_says_of_every_order_is_kept_once() -> None:
+    """Also where the days are closed again, and where a refused order is decided anew."""
+    desk = Desk()
+    desk.run(FIRST, LAST)
+    kept = decided(desk)
+    rows = desk.ledger.rows("orders", {"level": "contract", "reason": "target"})
+    orders = {row["order_id"]: row["status"] for row in rows}
+    judged = [name for _, name, *_ in kept]
+    assert len(judged) == len(set(judged)) > 3
+    assert set(orders) - set(judged) == {"2022-03-01:trend:GOLD:20220600:target"}  # a roll took it along
+    assert all((outcome == "refuse") == (orders[name] == "refused") for _, name, outcome, _ in kept)
+    assert {by for *_, by in kept} == {"close"}
+    desk.run(FIRST, LAST)
+    assert decided(desk) == kept
+
+
+def test_a_halt_refuses_what_the_close_would_send() -> None:
+    desk = Desk()
+    halt = new_halt("everything", "", "nothing", "anna", "a drill", datetime(2022, 2, 25, 22, tzinfo=UTC))
+    desk.ledger.record([halt.set_event(FIRST)])
+    desk.run(FIRST)
+    orders = [row for row in desk.ledger.rows("orders") if row["reason"] == "target"]
+    assert orders
+    assert {row["status"] for row in orders} == {"refused"}
+    assert all(str(row["refusal"]).startswith("halt of trend/") for row in orders if row["contract"] is not None)
+    (first, *_) = desk.decisions.read()
+    assert [reason.code for reason in first.reasons] == ["halt"]

@@ -49,7 +49,8 @@ def checked(
     marks = {key: Mark(price, FRI) for key, price in PRICES.items()}
     market = marked(FRI, keys, marks, {}, INSTRUMENTS | {"CORN": INSTRUMENTS["GOLD"]}, {"USD": 1.0})
     book = Book(CAPITAL, CAPITAL, held, held, 0.2, {WHOLE: Standing(loss)}, locks=locks or {}, strategies=("trend",))
-    return judged(orders, book, market, settings or desk())
+    found = judged(orders, book, market, settings or desk())
+    return found.approved, found.refused
 
 
 def refusals(orders: list[Order], positions: Mapping[tuple[str, int], int], loss: float = 0.0) -> dict[str, str]:

@@ -175,15 +175,15 @@ class _Run:
         ]  # fmt: skip
         if not orders:
             return []
-        approved, refused = judged(orders, self._book(), self._market(row, session), self.desk)
-        for order in approved:
+        found = judged(orders, self._book(), self._market(row, session), self.desk)
+        for order in found.approved:
             self.held[self.panel.instruments.index(order.instrument)] += order.quantity_contracts
         return [
             Refusal(
                 session, order.instrument, order.quantity_contracts, breach.rule, float(breach.value),
                 float(breach.limit),
             )
-            for order, breach in refused
+            for order, breach in found.refused
         ]  # fmt: skip
 
     def _book(self) -> Book:

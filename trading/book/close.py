@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 
 from trading.book.account import booked
@@ -31,8 +31,10 @@ from trading.book.valuation import Before, Row, equity_of, fill_rows, pnl_of, po
 from trading.config.models import DeskSettings
 from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.breach import Breach
+from trading.risk.decision import Decision
+from trading.risk.halts import Halt
 from trading.risk.marked import marked
-from trading.risk.pre_trade import judged
+from trading.risk.pre_trade import Verdict, judged
 from trading.strategies.targets import NOTHING_KNOWN, Candidate, TargetRow, closing_targets, held_by_instrument, targets
 
 NO_LOCKS: Mapping[str, str] = MappingProxyType({})
@@ -58,11 +60,13 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a session decided: the step to take, its targets, and refused orders with their breach."""
+    """What a session decided: the step to take, its targets, refused orders with their breach, and what risk said of
+    every order."""
 
     step: Step
     targets: list[TargetRow]
     refused: list[tuple[Order, Breach]]
+    decisions: list[Decision] = field(default_factory=list)
 
 
 # --- 1. rolls ---------------------------------------------------------------------------------------------------------
@@ -160,13 +164,15 @@ def decide(
     entry: Entered,
     recorded: Sequence[Event],
     locks: Mapping[str, str] = NO_LOCKS,
+    halts: Sequence[Halt] = (),
 ) -> Decided:
-    """Targets, orders and the risk decision on each; the state takes the step's events in. `locks` as `checked`."""
+    """Targets, orders and the risk decision on each; the state takes the step's events in. `locks` and `halts` as
+    `checked`."""
     proposal = proposed(state, inputs, desk, entry)
-    approved, refused = checked(proposal.orders, state, inputs, desk, loss_base, locks)
-    step = decision(proposal, approved, refused, inputs, entry, recorded)
+    found = checked(proposal.orders, state, inputs, desk, loss_base, locks, halts)
+    step = decision(proposal, found.approved, found.refused, inputs, entry, recorded)
     state.apply(step.events)
-    return Decided(step, proposal.targets, refused)
+    return Decided(step, proposal.targets, found.refused, found.decisions)
 
 
 def decision(
@@ -190,9 +196,10 @@ def checked(
     desk: DeskSettings,
     loss_base: float,
     locks: Mapping[str, str] = NO_LOCKS,
-) -> tuple[list[Order], list[tuple[Order, Breach]]]:
-    """What risk says of a session's orders, given the book and the orders already at work: approved, refused. `locks`
-    are instruments that take no new orders, each with the reason (`trading.book.breaks.locked`)."""
+    halts: Sequence[Halt] = (),
+) -> Verdict:
+    """What risk says of a session's orders, given the book and the orders already at work. `locks` are instruments that
+    take no new orders, each with the reason (`trading.book.breaks.locked`); `halts` those in force."""
     positions = dict(state.positions)
     for order in _earlier(state, inputs):
         key = (order.strategy, order.instrument, order.contract)
@@ -208,7 +215,7 @@ def checked(
         capital.volatility_target_percent / 100,
         {WHOLE: Standing(loss_base)}, locks=locks, strategies=tuple(names),
     )  # fmt: skip
-    return judged(orders, book, market, desk)
+    return judged(orders, book, market, desk, halts)
 
 
 def _contract(order: Order) -> Contract:

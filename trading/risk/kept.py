@@ -65,7 +65,8 @@ class Kept:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which decisions are asked for; what is None asks for nothing. `since` and `until` are instants in UTC, both
-    included; `reason` is a code of a reason; `limit` the most that are given, the newest first."""
+    included; `sessions` are the first and the last one; `by` are who asked; `reason` is a code of a reason; `limit` the
+    most that are given, the newest first."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -76,17 +77,25 @@ class Wanted:
     reason: str | None = None
     action: Action | None = None
     limit: int | None = None
+    sessions: tuple[date, date] | None = None
+    by: tuple[str, ...] | None = None
 
-    def takes(self, at: datetime, asked: Asked, outcome: Outcome, action: Action) -> bool:
+    def takes_session(self, session: date) -> bool:
+        """Whether decisions of a session may be among them."""
+        return self.sessions is None or self.sessions[0] <= session <= self.sessions[1]
+
+    def takes(self, about: About, asked: Asked, outcome: Outcome) -> bool:
         """Whether a decision is among them, by what is quickly known of it; its reasons apart."""
         return (
-            (self.since is None or at >= self.since)
-            and (self.until is None or at <= self.until)
+            self.takes_session(about.session)
+            and (self.by is None or about.by in self.by)
+            and (self.since is None or about.at >= self.since)
+            and (self.until is None or about.at <= self.until)
             and self.strategy in (None, asked.strategy)
             and self.instrument in (None, asked.instrument)
             and (self.outcomes is None or outcome in self.outcomes)
             and self.order_id in (None, asked.order_id)
-            and self.action in (None, action)
+            and self.action in (None, about.action)
         )
 
     def takes_reasons(self, reasons: tuple[Reason, ...]) -> bool:

@@ -6,43 +6,66 @@ Belongs here: applying the engine to a session's orders one after another. Does 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from trading.book.orders import Order
 from trading.config.models import DeskSettings
 from trading.risk.book import Book
 from trading.risk.breach import WHOLE_BOOK, Breach
 from trading.risk.decision import Asked, Decision
+from trading.risk.halts import Halt, modes
+from trading.risk.kept import Kept
 from trading.risk.market import Market
 
 if TYPE_CHECKING:
     from trading.risk.engine import RiskEngine
 
 
+class Verdict(NamedTuple):
+    """What risk says of a session's orders: those that pass, and those that are refused with the first breach of each,
+    both in order of id; and every decision, in the order they were made."""
+
+    approved: list[Order]
+    refused: list[tuple[Order, Breach]]
+    decisions: list[Decision]
+
+
 def judged(
-    orders: Sequence[Order], book: Book, market: Market, desk: DeskSettings
-) -> tuple[list[Order], list[tuple[Order, Breach]]]:
-    """Orders that pass, and orders refused with the first breach of each, both in order of id.
+    orders: Sequence[Order], book: Book, market: Market, desk: DeskSettings, halts: Sequence[Halt] = ()
+) -> Verdict:
+    """What becomes of a session's orders. `halts`: those in force.
 
     `book` counts orders already at work as filled. Orders that only reduce a contract month are judged first, and what
     passes counts as filled for those behind it, so that the room they make is there for the others. Raises ConfigError
     where limits mean nothing.
     """
     if not orders:
-        return [], []
+        return Verdict([], [], [])
     from trading.risk.engine import RiskEngine  # machine code, which settings and definitions need not wait for
 
     engine = RiskEngine(desk, market, book)
-    approved: list[Order] = []
-    refused: list[tuple[Order, Breach]] = []
-    for order in _reducing_first(orders, book):
-        decision = _decided(engine, order)
-        if decision.passed:
-            approved.append(order)
-        else:
-            refused.append((order, breach_of(decision)))
-    return sorted(approved, key=_id), sorted(refused, key=lambda pair: _id(pair[0]))
+    if halts:
+        engine.stop(modes(halts, engine.strategies, engine.instruments, max(halt.since for halt in halts)))
+    decided = [(order, _decided(engine, order)) for order in _reducing_first(orders, book)]
+    approved = [order for order, decision in decided if decision.passed]
+    refused = [(order, breach_of(decision)) for order, decision in decided if not decision.passed]
+    return Verdict(
+        sorted(approved, key=_id), sorted(refused, key=lambda pair: _id(pair[0])), [decision for _, decision in decided]
+    )
+
+
+def unkept(decisions: Iterable[Decision], kept: Iterable[Kept]) -> list[Decision]:
+    """Decisions that are not kept already: a close that is taken again decides the same again. The same is an order of
+    that id for as many contracts that came to the same by the same configuration; of each order its newest counts."""
+    known: dict[str, tuple[object, ...]] = {}
+    for each in kept:  # the newest first
+        known.setdefault(each.asked.order_id, _said(each))
+    return [each for each in decisions if known.get(each.asked.order_id) != _said(each)]
+
+
+def _said(found: Decision | Kept) -> tuple[object, ...]:
+    return found.asked.quantity_contracts, found.outcome, found.versions.configuration
 
 
 def asked_of(order: Order) -> Asked:
