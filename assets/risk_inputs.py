@@ -8,10 +8,10 @@ Positions are the fold of the journal. Frames give prices, roll gaps, exchange r
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -19,15 +19,16 @@ from trading.book.breaks import locked
 from trading.book.fills import MOVEMENT_KINDS, Blotter
 from trading.book.orders import Fill
 from trading.config.models import DeskSettings
-from trading.errors import DatasetNotFound
+from trading.errors import DatasetNotFound, StoreUnavailable
 from trading.frames import DAILY_PRICES, EQUITY, FX_RATES, PNL, ROLL_GAPS, Dataset, day, empty, to_pandas
 from trading.ports import FrameStore, Ledger, ReferenceStore
 from trading.risk.book import Book
 from trading.risk.market import Contract, Market
-from trading.risk.risk_model import GAP_SESSIONS, MARKED, Histories, Known, histories, market_of
+from trading.risk.risk_model import GAP_SESSIONS, MARKED, Histories, Known, aged, histories, market_of
 from trading.risk.standing import Curve, Held, book_of, held, held_through
 
 FACTS: tuple[Dataset, ...] = (DAILY_PRICES, ROLL_GAPS, FX_RATES)  # what a market is made of
+_MARKET = "risk facts of"  # how keys of markets begin
 Rows = list[dict[str, object]]
 
 
@@ -70,6 +71,49 @@ def facts_version(frames: FrameStore, reference: ReferenceStore, desk: DeskSetti
     newest = [f"{each.dataset} {each.number} {each.written_at.isoformat()}" for each in written]
     settings = desk.risk.model.model_dump_json() + desk.risk.inputs.model_dump_json() + desk.capital.base_currency
     return hashlib.sha256("\n".join([*newest, reference.content_hash(), settings]).encode()).hexdigest()
+
+
+class _Held(Protocol):
+    """A value as a cache has it."""
+
+    @property
+    def value(self) -> Any: ...
+
+
+class InputsCache(Protocol):
+    """Where facts are kept that were read: `resources/risk_inputs_cache.py`."""
+
+    def load(self, backend: str, key: str, version: Callable[[], str], read: Callable[[], Any]) -> _Held:
+        """What is kept, or read. Raises StoreUnavailable where neither can be had."""
+        ...
+
+    def latest(self, beginning: str) -> _Held | None:
+        """What was used last of the keys that begin so."""
+        ...
+
+
+def kept_market(
+    cache: InputsCache, frames: FrameStore, reference: ReferenceStore, desk: DeskSettings, session: date,
+    also: Sequence[Contract] = (),
+) -> Market:  # fmt: skip
+    """The facts of a session, read only where no cache has them: three reads, and none when warm. While the store does
+    not answer, those of an earlier session, so much older: what is older than `risk.inputs.max_age_sessions` is NaN.
+    Raises StoreUnavailable where there are none at all."""
+    contracts = sorted(set(also))
+    key = f"{_MARKET} {session} {hashlib.sha256(repr(contracts).encode()).hexdigest()[:12]}"
+
+    def read() -> Market:
+        return risk_facts(frames, reference, desk, session, session).market(session, contracts)
+
+    try:
+        found = cache.load("frames", key, lambda: facts_version(frames, reference, desk), read)
+    except StoreUnavailable:
+        earlier = cache.latest(_MARKET)
+        if earlier is None or earlier.value.session > session:
+            raise
+        return aged(earlier.value, session, desk.risk.inputs.max_age_sessions)
+    market: Market = found.value
+    return market
 
 
 def _frame(

@@ -10,16 +10,19 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class SingleFlight:
     """Calls in flight by key. Whoever asks while one is under way gets its answer, or its error."""
 
     def __init__(self) -> None:
-        self._flying: dict[str, Future[bytes]] = {}
+        self._flying: dict[str, Future[Any]] = {}
         self._lock = threading.Lock()
 
-    def do(self, key: str, call: Callable[[], bytes]) -> bytes:
+    def do(self, key: str, call: Callable[[], T]) -> T:
         """What `call` gives: called here, or by the thread that asked first and has no answer yet."""
         with self._lock:
             flight = self._flying.get(key)
@@ -28,9 +31,10 @@ class SingleFlight:
                 flight = self._flying[key] = Future()
         if first:
             self._fly(key, flight, call)
-        return flight.result()
+        answer: T = flight.result()
+        return answer
 
-    def _fly(self, key: str, flight: Future[bytes], call: Callable[[], bytes]) -> None:
+    def _fly(self, key: str, flight: Future[T], call: Callable[[], T]) -> None:
         try:
             flight.set_result(call())
         except BaseException as cause:
