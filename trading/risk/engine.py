@@ -394,6 +394,20 @@ class RiskEngine:
         return self._arrays.strategies
 
     @property
+    def capacity(self) -> int:
+        """Orders that can be at work at once."""
+        return len(self._arrays.state.orders)
+
+    @property
+    def session_orders(self) -> int:
+        """Orders of the session so far, but those that only reduced."""
+        return int(self._arrays.state.counts[k.C_SESSION])
+
+    @session_orders.setter
+    def session_orders(self, orders: int) -> None:
+        self._arrays.state.counts[k.C_SESSION] = orders
+
+    @property
     def versions(self) -> Versions:
         """What decisions are made from now."""
         return self._arrays.versions()

@@ -1,0 +1,409 @@
+"""A risk engine of many workers: each has a whole one, and a log says in which order they changed the book.
+
+Belongs here: following a log of reservations, deciding at a place of it, and what is answered while it cannot be
+reached. Does not belong here: deciding itself (`engine.py`), what entries change (`replica.py`), or keeping the log
+(adapters of `trading.risk.reservations.Log`).
+
+A worker decides on the book as its engine has it, which is the log up to some place, and adds the reservation if the
+log still ends there: one round trip. If it does not, it takes over what it missed and decides again. So every decision
+that holds headroom was made on all that was held before it, whoever granted that.
+
+Where the log cannot be reached nothing is granted. Questions that hold nothing are answered from what is known, whose
+age is `age`. A log that was lost (a Redis that lost its memory) is begun anew from what the first worker to notice
+knows; others that know more of it add that, and until they have had the time to, nothing is granted.
+
+Reservations of a worker take turns; questions take no lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from threading import RLock
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trading.config.models import DeskSettings
+from trading.errors import ConfigError, StoreBusy, StoreError, StoreUnavailable, UsageError
+from trading.risk.book import Book
+from trading.risk.decision import Asked, Decision, Judged, Mode, Reason, Versions
+from trading.risk.engine import FOREVER, Drift, RiskEngine, no_time
+from trading.risk.market import Market
+from trading.risk.replica import REMEMBERED, Replica, replica_of
+from trading.risk.reservations import Answer, Base, Booked, Entry, Filled, Log, LogLost, Place, Released, Reserved
+
+ATTEMPTS = 50
+WINDOW_S = 61.0  # what rates are counted over: a base is older than that
+UNREACHABLE, BUSY = "reservation_truth_unreachable", "reservation_truth_busy"
+FULL, DUPLICATE, BESIDE = "reservations_full", "duplicate_order", "list"
+
+
+class Following(NamedTuple):
+    """`grace_s`: how long nothing is granted after a log was begun, so that others can say what they know of the one
+    before; 0 where a log cannot be lost. `compact_at`: entries after which it is made shorter."""
+
+    grace_s: float = 2.0
+    compact_at: int = 20_000
+
+
+_FOLLOWING = Following()
+
+
+class SharedEngine:
+    """A RiskEngine that shares its book with others through `log`. It begins with what that holds; where there is none
+    yet, with `book`, and with `remembered(now)`: reservations that were written down elsewhere and may still hold.
+    `clock`: seconds since 1970, the same for all workers; `timer`: seconds of a clock that does not go back. Nothing is
+    asked of the log before the first call."""
+
+    def __init__(
+        self, desk: DeskSettings, market: Market, book: Book, log: Log, clock: Callable[[], float],
+        configuration: str = "", timer: Callable[[], float] = no_time, following: Following = _FOLLOWING,
+        remembered: Callable[[float], Iterable[Reserved]] = lambda now: (),
+    ) -> None:  # fmt: skip
+        self._desk, self._market, self._configuration = desk, market, configuration
+        self._log, self._clock, self._timer = log, clock, timer
+        self._following, self._remembered = following, remembered
+        self._lock = RLock()
+        self._own = book
+        self._modes: npt.NDArray[np.float64] | None = None
+        self._abandoned: set[str] = set()  # marks of reservations that were refused, and may have been added
+        self._older: tuple[float, Base, Place] | None = None  # what the log is to begin with, once it is old enough
+        self._connected, self._stuck, self._heard, self._length = False, "", -FOREVER, 0
+        self._replica = self._alone()
+
+    def _alone(self) -> Replica:
+        """As if there were nobody else."""
+        engine = self._engine(self._own)
+        replica = Replica(engine, Place("", 0, ""), self._market.session, self._own)
+        replica.positions.update(self._own.positions)
+        replica.traded.update(self._own.traded_contracts)
+        return replica
+
+    def _engine(self, book: Book) -> RiskEngine:
+        engine = RiskEngine(self._desk, self._market, book, self._configuration, self._timer)
+        if self._modes is not None and self._modes.shape == (len(engine.strategies), len(engine.instruments)):
+            engine.stop(self._modes)
+        return engine
+
+    # --- questions ----------------------------------------------------------------------------------------------------
+    def check(self, asked: Asked, now: float = 0.0) -> Decision:
+        """As the engine, on the book as it is known here."""
+        return self._replica.engine.check(asked, now)
+
+    def check_list(
+        self, orders: Sequence[Asked], mode: Mode = "all", netted: bool = False, now: float = 0.0
+    ) -> list[Decision]:
+        """As the engine, on the book as it is known here."""
+        return self._replica.engine.check_list(orders, mode, netted, now)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the log was last heard of; infinite where it never was."""
+        return self._timer() - self._heard
+
+    @property
+    def place(self) -> Place:
+        """How far the log is known here."""
+        return self._replica.place
+
+    @property
+    def book(self) -> Book:
+        """The book as it is known here, with all fills."""
+        return self._replica.book_now()
+
+    def working(self) -> dict[str, Asked]:
+        """As the engine."""
+        return self._replica.engine.working()
+
+    def standing(self, now: float = 0.0) -> tuple[Judged, ...]:
+        """As the engine."""
+        return self._replica.engine.standing(now)
+
+    def recompute(self) -> Drift:
+        """As the engine."""
+        return self._replica.engine.recompute()
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """As the engine."""
+        return self._replica.engine.instruments
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """As the engine."""
+        return self._replica.engine.strategies
+
+    @property
+    def versions(self) -> Versions:
+        """As the engine."""
+        return self._replica.engine.versions
+
+    # --- reservations -------------------------------------------------------------------------------------------------
+    def reserve(self, asked: Asked, now: float = 0.0, expires: float = FOREVER) -> Decision:
+        """As the engine: headroom is held in the book of all workers when this returns. Where the log cannot be reached
+        the order is refused as `reservation_truth_unreachable`; where others are faster each time, as
+        `reservation_truth_busy`."""
+        return self.reserve_list((asked,), now=now, expires=expires)[0]
+
+    def reserve_list(
+        self, orders: Sequence[Asked], mode: Mode = "all", netted: bool = False, now: float = 0.0,
+        expires: float = FOREVER,
+    ) -> list[Decision]:  # fmt: skip
+        """As `reserve`, of a list."""
+        with self._lock:
+            try:
+                for _ in range(ATTEMPTS):
+                    found = self._reserved(tuple(orders), mode, netted, now, expires)
+                    if found is not None:
+                        return found
+            except StoreError as cause:
+                code = BUSY if isinstance(cause, StoreBusy) else UNREACHABLE
+                return self._all_refused(orders, Reason(code, str(cause)))
+            return self._all_refused(orders, Reason(BUSY, _FASTER))
+
+    def _reserved(
+        self, orders: tuple[Asked, ...], mode: Mode, netted: bool, now: float, expires: float
+    ) -> list[Decision] | None:
+        """Decides where the log is known up to, and adds it; None where the log went on meanwhile."""
+        self._connect()
+        self._require_ready()
+        wrong, engine = self._wrong(orders), self._replica.engine
+        if wrong:
+            found = self._refused(orders, wrong)
+        elif len(orders) == 1 and mode == "all":
+            found = [engine.check(orders[0], now)]
+        else:
+            found = engine.check_list(orders, mode, netted, now)
+        granted = tuple(
+            each.asked._replace(quantity_contracts=each.granted_contracts) for each in found if each.granted_contracts
+        )
+        if self._replica.held + len(granted) > engine.capacity:
+            found, granted = self._all_refused(orders, _FULL), ()
+        if not granted:  # a refusal is of the book as it is, too
+            return found if self._caught_up() else None
+        return found if self._added(Reserved(self._log.mark(), granted, netted, now, expires)) else None
+
+    def _wrong(self, orders: Sequence[Asked]) -> dict[int, Reason]:
+        """Orders whose id is at work, or is not theirs alone, by number."""
+        seen: set[str] = set()
+        wrong = {}
+        for number, order in enumerate(orders):
+            name = order.order_id
+            if not name:
+                raise UsageError("an order without order_id cannot be held headroom for. Give it one of its own.")
+            if name in self._replica.unit_of or name in seen:
+                said = f"order {name} is at work already. Give every order an id of its own."
+                wrong[number] = Reason(DUPLICATE, said)
+            seen.add(name)
+        return wrong
+
+    def _refused(self, orders: Sequence[Asked], wrong: Mapping[int, Reason]) -> list[Decision]:
+        beside = Reason(BESIDE, "another order of the list is refused. Mend that, or ask for a part of the list.")
+        versions = self.versions
+        return [_refusal(order, wrong.get(number, beside), versions) for number, order in enumerate(orders)]
+
+    def _all_refused(self, orders: Sequence[Asked], reason: Reason) -> list[Decision]:
+        return self._refused(orders, dict.fromkeys(range(len(orders)), reason))
+
+    # --- what becomes of orders ---------------------------------------------------------------------------------------
+    def fill(self, asked: Asked, now: float = 0.0, fill_id: str = "") -> int:
+        """As the engine, in the book of all workers. Raises StoreUnavailable where the log cannot be reached: tell the
+        fill again, with the same `fill_id`, by which it counts once. Raises UsageError on what is not known."""
+        with self._lock:
+            for _ in range(ATTEMPTS):
+                self._connect()
+                if fill_id and fill_id in self._replica.fills:
+                    return self._replica.left(asked.order_id)
+                unseen = self._replica.engine.check(asked, now)
+                if unseen.measured is None:
+                    raise UsageError(f"a fill cannot be booked: {unseen.reasons[0].message}")
+                if self._added(Filled(self._log.mark(), asked, now, fill_id)):
+                    return self._replica.left(asked.order_id)
+        raise StoreBusy(f"the fill was not booked: {_FASTER}")
+
+    def release(self, order_id: str) -> int:
+        """As the engine, in the book of all workers. Raises StoreUnavailable where the log cannot be reached."""
+        with self._lock:
+            for _ in range(ATTEMPTS):
+                self._connect()
+                left = self._replica.left(order_id)
+                if left == 0:
+                    if self._caught_up():
+                        return 0
+                elif self._added(Released(self._log.mark(), (order_id,))):
+                    return left
+        raise StoreBusy(f"order {order_id} was not released: {_FASTER}")
+
+    def expire(self, now: float) -> list[str]:
+        """Takes over what other workers did, gives back what orders hold whose time is over, and says which those are;
+        keeps the log short. Called several times a second. Raises StoreUnavailable, StoreBusy: nothing is granted
+        then."""
+        with self._lock:
+            self._connect()
+            self._caught_up()
+            for _ in range(ATTEMPTS):
+                names = self._replica.over(now)
+                if not names or self._added(Released(self._log.mark(), names, expired=True)):
+                    break
+            self._shorten(now)
+            return sorted(names)
+
+    # --- what changes meanwhile ---------------------------------------------------------------------------------------
+    def limit(self, desk: DeskSettings, configuration: str = "") -> None:
+        """As the engine, of this worker."""
+        with self._lock:
+            self._replica.engine.limit(desk, configuration)
+            self._desk, self._configuration = desk, configuration
+
+    def stop(self, modes: npt.NDArray[np.float64]) -> None:
+        """As the engine, of this worker."""
+        with self._lock:
+            self._replica.engine.stop(modes)
+            self._modes = modes
+
+    def load(self, market: Market, book: Book) -> None:
+        """Other facts for this worker; and where they are of a later session than the log's, this book for all. `book`
+        is as the ledger has it, with every fill that was told here. Of the same session the log's stays, with the fills
+        since. Raises ConfigError, StoreUnavailable."""
+        with self._lock:
+            self._own, self._market = book, market
+            if self._stuck or not self._connected:
+                self._connected, self._stuck = False, ""
+                self._replica = self._alone()
+                self._connect()
+                return
+            for _ in range(ATTEMPTS):
+                if market.session <= self._replica.session:
+                    self._replica.engine.load(market, self._replica.book_now())
+                    return
+                if self._added(Booked(self._log.mark(), market.session, book)):
+                    return
+        raise StoreBusy(f"the book was not loaded: {_FASTER}")
+
+    # --- following the log --------------------------------------------------------------------------------------------
+    def _connect(self) -> None:
+        """Takes over all there is, the first time. Raises StoreUnavailable while this worker knows less than others."""
+        if self._stuck:
+            raise StoreUnavailable(self._stuck)
+        while not self._connected:
+            self._heed(self._recovered(lambda: self._log.since(None)))
+            if self._market.session <= self._replica.session:
+                self._connected = True
+            else:
+                self._connected = self._added(Booked(self._log.mark(), self._market.session, self._own))
+
+    def _require_ready(self) -> None:
+        left = self._replica.ready - self._clock()
+        if left > 0.0:
+            raise StoreUnavailable(
+                f"the log of reservations was begun anew, and is put together for {left:.1f} s more, so that nothing "
+                "that is held is forgotten. Ask again then."
+            )
+
+    def _caught_up(self) -> bool:
+        """Takes over what was missed; whether nothing was."""
+        answer = self._recovered(lambda: self._log.since(self._replica.place))
+        self._heed(answer)
+        return not answer.missed and answer.base is None
+
+    def _added(self, entry: Entry) -> bool:
+        """Adds an entry at the place that was decided at, and follows it; else takes over what was missed."""
+        try:
+            answer = self._recovered(lambda: self._log.append(entry, self._replica.place))
+        except StoreUnavailable:
+            if isinstance(entry, Reserved) and len(self._abandoned) < REMEMBERED:
+                self._abandoned.add(entry.mark)
+            raise
+        self._heed(replace(answer, missed=(entry,)) if answer.added and answer.base is None else answer)
+        return entry.mark in self._replica.marks  # it may have been added by a call whose answer was lost
+
+    def _recovered(self, ask: Callable[[], Answer]) -> Answer:
+        """What the log says; where it is lost, what a new one does."""
+        try:
+            return ask()
+        except LogLost:
+            return self._begun()
+
+    def _begun(self) -> Answer:
+        """A log that begins with what is known here, unless somebody was faster."""
+        known = self._replica.place
+        try:
+            there: Answer | None = self._log.since(None)
+        except LogLost:
+            there = None
+        if there is not None and there.end.epoch != known.epoch:
+            return there
+        now, base = self._clock(), self._replica.base(self._log.mark())
+        names = set(self._replica.names)
+        more = [one for one in self._remembered(now) if not names & {order.order_id for order in one.orders}]
+        lost = known if known.epoch else None
+        base = replace(base, units=(*base.units, *more), lost=lost, ready=now + self._following.grace_s)
+        return self._log.begin(base, None if there is None else there.end)
+
+    def _heed(self, answer: Answer) -> None:
+        """Takes over what the log said, and gives back what it holds for orders that were refused."""
+        before = self._replica
+        try:
+            if answer.base is not None:
+                place = Place(answer.end.epoch, answer.end.number - len(answer.missed), answer.base.mark)
+                self._replica = replica_of(answer.base, place, self._engine)
+            for entry in answer.missed:
+                self._replica.take(entry, self._market)
+        except (KeyError, UsageError, ConfigError) as cause:
+            self._stuck, self._connected = _BEHIND.format(cause=cause), False
+            raise StoreUnavailable(self._stuck) from cause
+        self._replica.place = answer.end
+        self._length, self._heard = answer.length, self._timer()
+        lost = None if answer.base is None else answer.base.lost
+        if lost is not None and lost.epoch == before.place.epoch:
+            self._contribute([entry for number, entry in before.tail if number > lost.number])
+        self._disown()
+
+    def _contribute(self, entries: Sequence[Entry]) -> None:
+        """Adds what is known here of a lost log, and was not known to who began it anew."""
+        for entry in entries:
+            while entry.mark not in self._replica.marks:
+                answer = self._log.append(entry, self._replica.place)
+                for missed in (entry,) if answer.added else answer.missed:
+                    self._replica.take(missed, self._market)
+                self._replica.place = answer.end
+
+    def _disown(self) -> None:
+        """Gives back headroom of reservations that were added although their answer was lost: they were refused."""
+        for mark in sorted(self._abandoned):
+            while names := self._replica.of_mark(mark):
+                if self._added(Released(self._log.mark(), names)):
+                    self._abandoned.discard(mark)
+
+    def _shorten(self, now: float) -> None:
+        """Has a long log begin with what it came to a minute ago, at least: what rates are counted from stays. One that
+        is far too long begins with what it comes to now."""
+        if self._length < self._following.compact_at:
+            return
+        here = self._replica.place
+        if self._older is None or self._older[2].epoch != here.epoch:
+            self._older = (now, self._replica.base(self._log.mark()), here)
+        if self._length > 10 * self._following.compact_at:
+            self._older = (-FOREVER, self._replica.base(self._log.mark()), here)
+        if now - self._older[0] > WINDOW_S:
+            _, base, place = self._older
+            self._older = None
+            self._log.compact(base, place)
+
+
+_FASTER = f"other workers were faster {ATTEMPTS} times in a row. Ask again."
+_BEHIND = (
+    "this worker's facts do not know what other workers hold ({cause}). Nothing is granted here until it has loaded "
+    "facts that do."
+)
+_FULL = Reason(
+    FULL,
+    "as many orders are at work as there may be. Wait for some of them to be filled or cancelled, or raise "
+    "risk.service.max_reservations.",
+)
+
+
+def _refusal(asked: Asked, reason: Reason, versions: Versions) -> Decision:
+    return Decision(asked, "refuse", 0, versions, 0.0, lambda: ((reason,), ()))
