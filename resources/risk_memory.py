@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from itertools import islice
 
+from resources.reservation_entries import new_mark
 from trading.risk.decision import Decision
 from trading.risk.kept import About, Kept, Torn, Wanted
 from trading.risk.layout import REDUCING
+from trading.risk.reservations import Answer, Base, Entry, LogLost, Place
 
 
 class MemoryDecisionLog:
@@ -70,3 +72,72 @@ class MemoryDecisionLog:
 
     def close(self) -> None:
         """As the port: nothing is open."""
+
+
+class MemoryReservations:
+    """ReservationLog in a list, for engines of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._epoch, self._base, self._first, self._mark = "", None, 0, ""  # type: str, Base | None, int, str
+        self._entries: list[Entry] = []
+
+    def mark(self) -> str:
+        """As the port."""
+        return new_mark()
+
+    def append(self, entry: Entry, at: Place) -> Answer:
+        """As the port."""
+        with self._lock:
+            missed = self._since(at)
+            if missed.missed or missed.base is not None:
+                return missed
+            self._entries.append(entry)
+            return Answer(True, self._end(), len(self._entries))
+
+    def since(self, at: Place | None) -> Answer:
+        """As the port."""
+        with self._lock:
+            return self._since(at)
+
+    def begin(self, base: Base, instead: Place | None) -> Answer:
+        """As the port."""
+        with self._lock:
+            if instead == (None if self._base is None else self._end()):
+                self._epoch, self._base, self._first, self._mark = new_mark(), base, 0, base.mark
+                self._entries = []
+            return self._since(None)
+
+    def compact(self, base: Base, at: Place) -> bool:
+        """As the port."""
+        with self._lock:
+            gone = at.number - self._first
+            if at.epoch != self._epoch or gone <= 0 or self._mark_at(at.number) != at.mark:
+                return False
+            self._base, self._first, self._mark = base, at.number, at.mark
+            self._entries = self._entries[gone:]
+            return True
+
+    def close(self) -> None:
+        """As the port: nothing is open."""
+
+    def _end(self) -> Place:
+        mark = self._entries[-1].mark if self._entries else self._mark
+        return Place(self._epoch, self._first + len(self._entries), mark)
+
+    def _mark_at(self, number: int) -> str | None:
+        behind = number - self._first
+        if not 0 <= behind <= len(self._entries):
+            return None
+        return self._entries[behind - 1].mark if behind else self._mark
+
+    def _since(self, at: Place | None) -> Answer:
+        if self._base is None:
+            raise LogLost("there is no log of reservations.")
+        if at is not None and (at.epoch != self._epoch or at.number > self._first + len(self._entries)):
+            raise LogLost("the log of reservations is not the one that was known.")
+        if at is None or at.number < self._first:
+            return Answer(False, self._end(), len(self._entries), tuple(self._entries), self._base)
+        if self._mark_at(at.number) != at.mark:
+            raise LogLost("the log of reservations went on otherwise.")
+        return Answer(False, self._end(), len(self._entries), tuple(self._entries[at.number - self._first :]))

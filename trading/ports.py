@@ -27,6 +27,7 @@ from trading.market.instruments import ExchangeGroup, FxPair, Instrument, RollPa
 from trading.market.sessions import SessionCalendar
 from trading.risk.decision import Decision
 from trading.risk.kept import About, Kept, Torn, Wanted
+from trading.risk.reservations import Log
 
 if TYPE_CHECKING:
     from trading.config.drift import Named
@@ -533,6 +534,15 @@ class DecisionLog(Protocol):
 
     def close(self) -> None:
         """Flushes, and lets go of what is open."""
+        ...
+
+
+@runtime_checkable
+class ReservationLog(Log, Protocol):
+    """What workers tell each other of the book they share, in one order for all (trading.risk.reservations.Log)."""
+
+    def close(self) -> None:
+        """Lets go of what is open."""
         ...
 
 

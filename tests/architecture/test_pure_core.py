@@ -18,6 +18,7 @@ ALLOWED_IN = {
     ("trading/config/settings.py", "pathlib"): "paths of settings, as PurePosixPath",
     ("trading/config/in_force.py", "threading"): "writers of one reference exclude each other; readers take nothing",
     ("trading/risk/engine.py", "threading"): "who replaces arrays excludes others that do; who judges takes no lock",
+    ("trading/risk/shared.py", "threading"): "reservations of a worker take turns; questions take no lock",
     ("trading/kernels/compiled.py", "numba"): "makes machine code of the loops, here only",
     ("trading/kernels/compiled.py", "sys"): "keeps numba from looking for what no kernel uses; names a record of arrays",
     ("trading/config/live.py", "cryptography"): "checks a signature, a calculation on bytes",

@@ -37,6 +37,7 @@ SHARED = {
     "resources.mongo_schema": "what MongoDB stores: part of one adapter, in a file of its own",
     "resources.postgres_connections": "connections to PostgreSQL: part of one adapter, in a file of its own",
     "resources.postgres_schema": "what PostgreSQL stores: part of one adapter, in a file of its own",
+    "resources.reservation_entries": "entries as bytes, the same wherever workers share them",
     "resources.session_files": "sessions kept once worked out",
     "resources.single_flight": "one load at a time, the same in every cache",
     "resources.source_hash": "the version of the code that makes panels, for every reader of them",
