@@ -347,9 +347,9 @@ EXPOSURES = Dataset(
     pa.schema([column("axis", TEXT, "portfolio, sector, asset_class, country, currency, exchange_group, instrument, "
                       "factor or component", required=True),
                column("element", TEXT, "which of them", required=True), SESSION,
-               column("gross_base", REAL, "sum of |contracts| x worth of one; null of factors"),
+               column("gross_base", REAL, "sum of sizes, contracts x worth of one; null of factors"),
                column("net_base", REAL, "sum of contracts x worth of one; null of factors"),
-               column("gross_volatility_base", REAL, "sum of |contracts| x volatility of one, of a year"),
+               column("gross_volatility_base", REAL, "sum of sizes, contracts x volatility of one, of a year"),
                column("net_volatility_base", REAL, "sum of contracts x volatility of one, of a year"),
                column("one_deviation_base", REAL, "gain for one standard deviation of the factor, a day")]),
     ("axis", "element"),
