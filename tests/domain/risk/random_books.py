@@ -435,7 +435,8 @@ def _random_case(choices: Choices, tally: Tally) -> None:
     for order in asked:
         pair.ask([order], now=now)
     expires = pick(choices, (None, math.inf))
-    pair.ask(asked, pick(choices, ("all", "prefix", "scale")), choices.chance(40), now, expires)
+    mode = "scale" if choices.chance(8) else pick(choices, ("all", "prefix"))  # scaling asks a hundred times
+    pair.ask(asked, mode, choices.chance(40), now, expires)
     pair.settled()
     pair.ask(asked[:1], now=now) if expires is None else None
 

@@ -96,6 +96,7 @@ class Reference:
                  confidence: float = 0.99, exit_fraction: float = 0.1, capacity: int = 65_536) -> None:  # fmt: skip
         self.confidence, self.exit_fraction, self.capacity = confidence, exit_fraction, capacity
         self.units: list[Unit] = []
+        self._seen: dict[tuple[Level, bool], dict[Element, float]] = {}
         self.halts: dict[tuple[str, str], int] = {}
         self.order_times: list[tuple[int, str]] = []
         self.fill_times: list[tuple[int, str]] = []
@@ -369,6 +370,7 @@ class Reference:
     def book_values(self, leg: Leg, units: list[Unit], unit: Unit) -> dict[Key, Measured]:
         """What the book comes to with `units` and this unit at work, by rule and element of the leg."""
         working = [*units, unit] if unit else units
+        self._seen = {}
         found = self._positions(leg, working) | self._exposures(leg, working) | self._exposed(leg, working)
         return found | self._risks(leg, units, unit) | self._tails(units, unit)
 
@@ -394,7 +396,13 @@ class Reference:
         return found
 
     def _worst(self, level: Level, units: list[Unit], change: bool = False) -> dict[Element, float]:
-        """The largest size by element, whichever units are filled; `level` names the element of a position."""
+        """The largest size by element, whichever units are filled; `level` names the element of a position. Kept for
+        the other rules of the same question."""
+        if (level, change) not in self._seen:
+            self._seen[level, change] = self._worst_anew(level, units, change)
+        return self._seen[level, change]
+
+    def _worst_anew(self, level: Level, units: list[Unit], change: bool) -> dict[Element, float]:
         held: dict[Element, int] = {}
         buys: dict[Element, int] = {}
         sells: dict[Element, int] = {}
@@ -411,14 +419,17 @@ class Reference:
             key: float(max(abs(size + buys.get(key, 0)), abs(size - sells.get(key, 0)))) for key, size in held.items()
         }
 
-    def _of_group(self, axis: str, instrument: str, leg: Leg) -> bool:
-        """Whether an instrument is in the same group as the leg's."""
+    def _members(self, axis: str, leg: Leg) -> frozenset[str]:
+        """Instruments in the same group as the leg's."""
+        names = self.market.instruments
         if axis in ("portfolio", "factor", "component", "scenario"):
-            return True
+            return frozenset(names)
         if axis == "instrument":
-            return instrument == leg.instrument
-        codes, names = self.market.groups[axis].codes, self.market.instruments
-        return bool(codes[names.index(instrument)] == codes[names.index(leg.instrument)])
+            return frozenset([leg.instrument])
+        codes = self.market.groups[axis].codes
+        return frozenset(
+            name for name, code in zip(names, codes, strict=True) if code == codes[names.index(leg.instrument)]
+        )
 
     def _element(self, axis: str, leg: Leg) -> str:
         if axis in DIMENSIONS:
@@ -426,35 +437,25 @@ class Reference:
             return held.names[int(held.codes[self.market.instruments.index(leg.instrument)])]
         return {"portfolio": "book", "instrument": leg.instrument}[axis]
 
-    def _gross(self, axis: str, leg: Leg, units: list[Unit], level: Level, weights: Mapping[Any, float]
-               ) -> float:  # fmt: skip
-        total = 0.0
-        for element, size in self._worst(level, units).items():
-            if size > 0 and self._of_group(axis, str(element[0]), leg):
-                total += size * _known(weights[element])
-        return total
+    def _gross(self, axis: str, leg: Leg, units: list[Unit], level: Level, weights: Mapping[Any, float]) -> float:
+        members = self._members(axis, leg)
+        sizes = self._worst(level, units).items()
+        return sum(size * _known(weights[key]) for key, size in sizes if size > 0 and key[0] in members)
 
     def _signed(
         self, axis: str, leg: Leg, units: list[Unit], level: Level, weights: Mapping[Any, float]
     ) -> tuple[float, float, float, float]:  # fmt: skip
         """N, U, D and the size of all that was added up. NaN where the weight of anything that counts is missing."""
-        missing, scale = 0.0, 0.0
-        for element, size in self._worst(level, units).items():
-            if size > 0 and self._of_group(axis, str(element[0]), leg):
-                missing += 0.0 * _known(weights[element])
-                scale += size * abs(weights[element])
-        net = sum(
-            size * _counted(weights[level(*key)])
-            for key, size in self.positions.items()
-            if self._of_group(axis, key[1], leg)
-        )
+        members = self._members(axis, leg)
+        counted = {key: size for key, size in self._worst(level, units).items() if size > 0 and key[0] in members}
+        missing = sum(0.0 * _known(weights[key]) for key in counted)
+        scale = sum(size * abs(weights[key]) for key, size in counted.items())
+        held = ((level(*key), size) for key, size in self.positions.items() if key[1] in members)
+        net = sum(size * _counted(weights[key]) for key, size in held)
         up = down = 0.0
         for unit in units:
-            effect = sum(
-                size * _counted(weights[element])
-                for element, size in _net(unit, level).items()
-                if self._of_group(axis, str(element[0]), leg)
-            )
+            own = [(key, size) for key, size in _net(unit, level).items() if key[0] in members]
+            effect = sum(size * _counted(weights[key]) for key, size in own)
             up, down = up + max(0.0, effect), down + max(0.0, -effect)
         return net + missing, up, down, scale
 
@@ -627,8 +628,9 @@ def _counted(weight: float) -> float:
 
 def _ratio(value: float, by: float) -> float:
     """A quotient as IEEE has it: infinite over nothing."""
-    with np.errstate(all="ignore"):
-        return float(np.float64(value) / np.float64(by))
+    if by != 0:
+        return value / by
+    return math.nan if value == 0 or math.isnan(value) else math.copysign(math.inf, value)
 
 
 def _over(value: float, money: float) -> float:
