@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.settings import Place, project_folder, read_section, revealed
@@ -16,7 +17,17 @@ from trading.config.data import DataSettings, LedgerSettings
 from trading.config.operations import NotifierSettings
 from trading.config.settings import Secret
 from trading.errors import ConfigError
-from trading.ports import BlobStore, Cluster, DecisionLog, FrameStore, Ledger, Notifier, ReferenceStore, Signer
+from trading.ports import (
+    BlobStore,
+    Cluster,
+    DecisionLog,
+    FrameStore,
+    Ledger,
+    Notifier,
+    ReferenceStore,
+    ReservationLog,
+    Signer,
+)
 
 if TYPE_CHECKING:
     from resources.compiled_files import CompiledFiles
@@ -221,6 +232,26 @@ def decision_log(where: Place) -> DecisionLog:
     from resources.decision_log import DecisionFiles
 
     return DecisionFiles(where.home / "risk" / "decisions")
+
+
+def reservation_log(where: Place, truth: str) -> ReservationLog:
+    """What workers of the risk service tell each other, in memory, a file of the home, or Redis: there under a name
+    made of the home's path, so that hosts share it who have the desk in the same folder. Raises ConfigError where
+    REDIS_URL is not set."""
+    from resources.reservation_file import FileReservations
+    from resources.reservation_redis import RedisReservations
+    from resources.risk_memory import MemoryReservations
+
+    if truth == "memory":
+        return MemoryReservations()
+    if truth == "file":
+        return FileReservations(where.home / "risk" / "reservations.log")
+    if not where.redis_url:
+        raise ConfigError(
+            "risk.service.truth is 'redis', and REDIS_URL is not set. Set it, like redis://host:6379/0, or choose "
+            "'file' where all workers are on one machine."
+        )
+    return RedisReservations(where.redis_url, f"daybook:{sha256(str(where.home).encode()).hexdigest()[:12]}")
 
 
 def compiled_files(where: Place) -> CompiledFiles:

@@ -32,13 +32,14 @@ from pipelines.risk_service.upkeep import Nothing, Sources, Upkeep, lifespan
 from pipelines.risk_service.worker import answer, warm
 from pipelines.wiring import utc_now
 from resources.decision_log import DecisionFiles
+from resources.risk_memory import MemoryReservations
 from resources.risk_metrics import RiskMetrics
 from resources.sqlite_ledger import SqliteLedger
 from trading.config.models import DeskSettings
 from trading.config.settings import Secret
 from trading.risk.book import Book
-from trading.risk.engine import RiskEngine
 from trading.risk.market import DIMENSIONS, Market, group
+from trading.risk.shared import Following, SharedEngine
 
 SESSION, CONTRACT = date(2026, 11, 20), 202612
 TOKENS = {  # name: token, scopes, strategies
@@ -112,8 +113,9 @@ def made_served(
 ) -> Served:  # fmt: skip
     """A service's values for a made-up desk: decisions and halts under `folder`."""
     desk, market = desk_of(risk), made_market(count)
-    book = made_book(count, strategies)
-    engine = given.pop("engine", None) or RiskEngine(desk, market, book, "made", time.perf_counter)
+    log, book = given.pop("log", None) or MemoryReservations(), made_book(count, strategies)
+    following = Following(grace_s=given.pop("grace_s", 0.0))
+    engine = SharedEngine(desk, market, book, log, time.time, "made", time.perf_counter, following)
     metrics = RiskMetrics(name, time.time, folder / "figures")
     kept = journal or SqliteLedger(folder / "ledger.sqlite")
     decisions = DecisionFiles(folder / "decisions", f"worker_{name}_{time.time_ns():x}")

@@ -86,6 +86,7 @@ class FillOrder(Body):
     contract: Contract
     quantity_contracts: Quantity
     order_id: OrderId | None = None
+    fill_id: OrderId | None = Field(None, description="an id of its own: told again with it, the fill counts once")
 
     def asked(self) -> Asked:
         """As the engine takes it."""

@@ -53,6 +53,7 @@ class Crew:
         self._command, self._socket, self._say = command, listening, say
         self._workers = [_Worker(str(number + 1)) for number in range(count)]
         self._failed: int | None = None
+        self._steady = False  # whether any worker ever was
 
     def serve(self, asked: threading.Event | None = None) -> int:
         """Runs until it is told to end, by a signal or by `asked`. 0 then; the exit code of a worker that cannot begin,
@@ -86,7 +87,8 @@ class Crew:
         steady = now - worker.began >= STEADY_S
         worker.wait_s = 0.0 if steady else min(max(2.0 * worker.wait_s, 0.25), LONGEST_WAIT_S)
         worker.process, worker.due = None, now + worker.wait_s
-        if code == CANNOT:
+        self._steady = self._steady or steady
+        if code == CANNOT and not self._steady:
             self._failed = code
             return
         why = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

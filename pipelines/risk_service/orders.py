@@ -18,9 +18,9 @@ from pipelines.risk_service.answers import Answers
 from pipelines.risk_service.batches import Outcome
 from pipelines.risk_service.bodies import problems
 from pipelines.risk_service.door import KEY, Asking
-from pipelines.risk_service.problems import UNREACHABLE, Problem
+from pipelines.risk_service.problems import BUSY, UNREACHABLE, Problem
 from pipelines.risk_service.served import Served
-from trading.errors import UsageError
+from trading.errors import StoreError, UsageError
 from trading.risk.decision import Asked, Decision, Mode, Reason
 from trading.risk.kept import About
 
@@ -103,10 +103,13 @@ class Orders:
     async def fills(self, body: bodies.Fills, who: Who) -> Response:
         """Fills move the book; orders at work hold so much less. Each is booked by itself."""
         _allowed(who, [fill.strategy for fill in body.fills])
-        orders = [fill.asked() for fill in body.fills]
+        told = [(fill.asked(), fill.fill_id or "") for fill in body.fills]
 
         def do() -> Outcome:
-            return Outcome([self._filled(asked) for asked in orders])
+            found = [self._filled(*each) for each in told]
+            if all(each["problem"] and each["problem"]["code"] == UNREACHABLE for each in found):
+                raise Problem(503, UNREACHABLE, found[0]["problem"]["message"], {"Retry-After": "1"})
+            return Outcome(found)
 
         return self._answers.plain({"fills": await self._served.holds.ask(do, who.until)})
 
@@ -115,8 +118,11 @@ class Orders:
 
         def do() -> Outcome:
             self._require_theirs(who, body.order_ids)
-            engine = self._served.engine
-            return Outcome([{"order_id": name, "released_contracts": engine.release(name)} for name in body.order_ids])
+            try:
+                released = [(name, self._served.engine.release(name)) for name in body.order_ids]
+            except StoreError as error:
+                raise Problem(503, UNREACHABLE, str(error), {"Retry-After": "1"}) from error
+            return Outcome([{"order_id": name, "released_contracts": held} for name, held in released])
 
         return self._answers.plain({"releases": await self._served.holds.ask(do, who.until)})
 
@@ -165,10 +171,14 @@ class Orders:
         _allowed(who, {order.strategy for order in orders})
         return [order.asked() for order in orders]
 
-    def _filled(self, asked: Asked) -> dict[str, Any]:
+    def _filled(self, asked: Asked, fill_id: str) -> dict[str, Any]:
         named = asked.order_id or None
         try:
-            left = self._served.engine.fill(asked, self._served.clocks.seconds())
+            left = self._served.engine.fill(asked, self._served.clocks.seconds(), fill_id)
+        except StoreError as error:
+            return {
+                "order_id": named, "left_contracts": None, "problem": {"code": UNREACHABLE, "message": str(error)}
+            }  # fmt: skip
         except UsageError as error:
             return {
                 "order_id": named, "left_contracts": None, "problem": {"code": "not_booked", "message": str(error)}
@@ -199,8 +209,8 @@ def _reached(found: Sequence[Decision]) -> Sequence[Decision]:
     for decision in found:
         if decision.outcome == "refuse" and decision.measured is None:
             for reason in decision.reasons:
-                if reason.code == UNREACHABLE:
-                    raise Problem(503, UNREACHABLE, reason.message, {"Retry-After": "1"})
+                if reason.code in (UNREACHABLE, BUSY):
+                    raise Problem(503, reason.code, reason.message, {"Retry-After": "1"})
     return found
 
 

@@ -27,7 +27,7 @@ STATUSES: Mapping[int, str] = {
     503: "Something that is needed cannot be reached.",
     504: "The deadline passed first.",
 }
-UNREACHABLE = "reservation_truth_unreachable"
+UNREACHABLE, BUSY = "reservation_truth_unreachable", "reservation_truth_busy"
 
 
 class Problem(Exception):

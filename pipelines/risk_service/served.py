@@ -32,7 +32,7 @@ from trading.risk.market import Market
 
 
 class Judges(Protocol):
-    """An engine: `trading.risk.engine.RiskEngine` alone, or one over a truth that is shared (`shared.py`)."""
+    """An engine over a truth of reservations: `trading.risk.shared.SharedEngine`."""
 
     def check(self, asked: Asked, now: float = 0.0) -> Decision:
         """As the engine."""
@@ -54,7 +54,7 @@ class Judges(Protocol):
         """As the engine."""
         ...
 
-    def fill(self, asked: Asked, now: float = 0.0) -> int:
+    def fill(self, asked: Asked, now: float = 0.0, fill_id: str = "") -> int:
         """As the engine."""
         ...
 

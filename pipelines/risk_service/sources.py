@@ -7,8 +7,9 @@ session was closed. Does not belong here: what is done with either (`upkeep.py`)
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -17,18 +18,26 @@ from pipelines.in_force import compiled_files
 from pipelines.risk_desk import RiskDesk, newest_price, risk_desk
 from pipelines.risk_service.application import application
 from pipelines.risk_service.callers import Callers, callers_of
-from pipelines.risk_service.served import Clocks, Judges, Served, served_by
+from pipelines.risk_service.served import Clocks, Served, served_by
 from pipelines.risk_service.serving import FIGURES
 from pipelines.risk_service.traces import tracing
 from pipelines.risk_service.upkeep import InForceNow, Upkeep, lifespan
 from pipelines.risk_service.worker import warm
 from pipelines.settings import Place, read_settings, revealed
-from pipelines.wiring import decision_log, ledger, utc_now
+from pipelines.wiring import decision_log, ledger, reservation_log, utc_now
+from resources.risk_inputs_cache import RiskInputsCache
 from resources.risk_metrics import RiskMetrics
 from trading.config.models import DeskSettings
+from trading.config.risk import RiskInputSettings
 from trading.errors import ConfigError, StoreUnavailable
+from trading.ports import DecisionLog
 from trading.risk.book import Book
+from trading.risk.kept import Wanted
 from trading.risk.market import Market
+from trading.risk.reservations import Reserved
+from trading.risk.shared import Following, SharedEngine
+
+DAY_S = 86_400.0
 
 if TYPE_CHECKING:
     from resources.compiled_files import Follower
@@ -38,8 +47,8 @@ class DeskSources:
     """Settings and facts of a desk. The pointer to the configuration in force is followed; in development, where files
     are in force, they are read again when one is applied."""
 
-    def __init__(self, where: Place) -> None:
-        self._where = where
+    def __init__(self, where: Place, inputs: RiskInputSettings, name: str) -> None:
+        self._where, self._cache, self._counted = where, RiskInputsCache(inputs, name), (0, 0)
         self._follower: Follower | None = None
         self._seen = self._told()
 
@@ -59,13 +68,23 @@ class DeskSources:
             self._seen = told
 
     def facts(self, known: Market) -> tuple[Market, Book] | None:
-        """As the port."""
-        from pipelines.desk import Desk
+        """As the port. Raises StoreUnavailable where the store does not say whether there is anything newer."""
+        found = self._cache.load("stores", "desk", self._newest, lambda: risk_desk(self._where))
+        if found.stale:
+            raise StoreUnavailable(
+                f"the desk's stores do not answer, so facts of {known.session} are used. Look at `daybook doctor`."
+            )
+        desk: RiskDesk = found.value
+        return (desk.market, desk.book) if desk.session > known.session else None
 
-        if newest_price(Desk.open(self._where)) <= known.session:
-            return None
-        found = risk_desk(self._where)
-        return found.market, found.book
+    def tell(self, metrics: RiskMetrics) -> None:
+        """As the port."""
+        found = self._cache.statistics()
+        hits, misses = found.hits + found.unchanged, found.reads + found.failures
+        metrics.reads(hits - self._counted[0], misses - self._counted[1])
+        self._counted = (hits, misses)
+        for backend, state in found.breakers.items():
+            metrics.breaker(backend, state)
 
     def aged(self, known: Market, most: int) -> str:
         """As the port: weekdays since the session count, and the one under way is none."""
@@ -76,6 +95,11 @@ class DeskSources:
             f"facts are of {known.session}, and {missing} sessions were closed since, {most} at most. Load prices and "
             "run the close, or raise risk.inputs.max_age_sessions."
         )
+
+    def _newest(self) -> str:
+        from pipelines.desk import Desk
+
+        return newest_price(Desk.open(self._where)).isoformat()
 
     def _told(self) -> int:
         if self._follower is None:
@@ -88,13 +112,13 @@ class DeskSources:
 
 def desk_application(where: Place, name: str) -> FastAPI:
     """The service of a desk, for a worker of this name. Raises as `risk_desk` and `callers`."""
-    sources = DeskSources(where)
     found = risk_desk(where)
+    sources = DeskSources(where, found.settings.risk.inputs, name)
     served = _served(where, found, name, sources)
     warm(found.settings, found.market, found.book)
     upkeep = Upkeep(served, sources, early=(int(name) % 8) / 8.0 if name.isdecimal() else 0.0)
-    upkeep.load()
-    upkeep.halt()
+    for part in (upkeep.load, upkeep.halt):
+        part()
     return application(served, lifespan(upkeep, served.close))
 
 
@@ -106,18 +130,41 @@ def callers(desk: DeskSettings, where: Place) -> Callers:
 
 
 def _served(where: Place, found: RiskDesk, name: str, sources: DeskSources) -> Served:
-    clocks = Clocks(utc_now, time.time, time.perf_counter)
-    desk = found.settings
+    clocks, desk, kept = Clocks(utc_now, time.time, time.perf_counter), found.settings, decision_log(where)
     return served_by(
-        judging(where, found), desk, found.market, callers(desk, where), decision_log(where), ledger(where),
+        judging(where, found, kept), desk, found.market, callers(desk, where), kept, ledger(where),
         RiskMetrics(name, time.time, where.home / FIGURES), clocks, shared=desk.risk.service.truth != "memory",
         pending=sources.pending, span=tracing(),
     )  # fmt: skip
 
 
-def judging(where: Place, found: RiskDesk) -> Judges:
+def judging(where: Place, found: RiskDesk, kept: DecisionLog) -> SharedEngine:
     """The engine over the truth of reservations that the settings name."""
-    return found.engine()
+    truth, settings = found.settings.risk.service.truth, found.settings
+    log = reservation_log(where, truth)
+    grace = Following().grace_s if truth == "redis" else 0.0
+    return SharedEngine(
+        settings, found.market, found.book, log, time.time, settings.content_hash(), time.perf_counter,
+        Following(grace_s=grace), lambda now: remembered(found, kept, now, log.mark),
+    )  # fmt: skip
+
+
+def remembered(
+    found: RiskDesk, kept: DecisionLog, now: float, mark: Callable[[], str]
+) -> Iterator[Reserved]:  # fmt: skip
+    """What may still be held though no log says so: the desk's own orders at work, for a day, and what was granted and
+    whose time is not over. Some of that was filled or released meanwhile; it is held until its time is over."""
+    known = set()
+    if found.working:
+        known = {order.order_id for order in found.working}
+        yield Reserved(mark(), found.working, False, now, now + DAY_S)
+    since = datetime.fromtimestamp(now - found.settings.risk.service.reservation_seconds, UTC)
+    for each in kept.read(Wanted(since=since, action="reserve", outcomes=("pass", "warn"))):
+        until = each.about.expires
+        if until is None or (until.timestamp() > now and each.granted_contracts and each.asked.order_id not in known):
+            known.add(each.asked.order_id)
+            order = each.asked._replace(quantity_contracts=each.granted_contracts)
+            yield Reserved(mark(), (order,), False, now, now + DAY_S if until is None else until.timestamp())
 
 
 def _weekdays_between(session: date, today: date) -> int:

@@ -3,7 +3,8 @@
 Belongs here: when it is done, in threads off the path of decisions, and what is said where it fails. Does not belong
 here: where settings and facts come from (`sources.py`), or answering.
 
-What fails is tried again, twice as late each time up to half a minute, and readiness says why meanwhile.
+What fails is tried again, twice as late each time: up to half a minute for facts, to a second for all else. Readiness
+says why meanwhile.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from fastapi import FastAPI
 from pipelines.risk_service.callers import Callers
 from pipelines.risk_service.served import Served
 from pipelines.risk_service.stops import brought_to_engine
+from resources.risk_metrics import RiskMetrics
 from trading.config.models import DeskSettings
-from trading.errors import DaybookError
+from trading.errors import DaybookError, StoreError
 from trading.risk.book import Book
 from trading.risk.market import Market
 
 EXPIRY_S, HALTS_S, FACTS_S, FIGURES_S, RECOMPUTE_S, LOOK_S = 0.2, 0.25, 30.0, 1.0, 60.0, 0.05
-LONGEST_WAIT_S = 30.0
+LONGEST_WAIT_S, SOON_S = 30.0, 1.0
 
 
 class InForceNow(NamedTuple):
@@ -54,6 +56,10 @@ class Sources(Protocol):
         """Why facts are too old to be relied on, more than `most` sessions; empty where they are not."""
         ...
 
+    def tell(self, metrics: RiskMetrics) -> None:
+        """How often facts were read, and where breakers stand."""
+        ...
+
 
 class Nothing:
     """Sources of a service that is made of values: nothing ever changes."""
@@ -73,6 +79,9 @@ class Nothing:
     def aged(self, known: Market, most: int) -> str:
         """Never."""
         return ""
+
+    def tell(self, metrics: RiskMetrics) -> None:
+        """Nothing."""
 
 
 class Upkeep:
@@ -105,7 +114,8 @@ class Upkeep:
         wait = seconds
         while True:
             await asyncio.sleep(wait)
-            wait = seconds if await self._done(part, do) else min(2.0 * max(wait, 0.1), LONGEST_WAIT_S)
+            longest = LONGEST_WAIT_S if part == "facts" else SOON_S
+            wait = seconds if await self._done(part, do) else max(seconds, min(2.0 * max(wait, 0.1), longest))
 
     async def _done(self, part: str, do: Callable[[], None]) -> bool:
         try:
@@ -132,7 +142,12 @@ class Upkeep:
     def expire(self) -> None:
         """Reservations whose time is over give back what they hold."""
         served = self._served
-        served.metrics.expired(len(served.engine.expire(served.clocks.seconds())))
+        try:
+            served.metrics.expired(len(served.engine.expire(served.clocks.seconds())))
+        except StoreError:
+            served.metrics.breaker("reservations", "open")
+            raise
+        served.metrics.breaker("reservations", "closed")
         served.well("reservations")
 
     def halt(self) -> None:
@@ -164,6 +179,7 @@ class Upkeep:
         served.metrics.reservations(len(served.engine.working()))
         served.metrics.versions(served.engine.versions)
         served.metrics.ready(not served.faults)
+        self._sources.tell(served.metrics)
         served.metrics.leave()
 
 

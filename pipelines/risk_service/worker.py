@@ -23,7 +23,6 @@ from fastapi import FastAPI
 
 from pipelines.risk_service.crew import CANNOT, GRACE_S
 from trading.config.models import DeskSettings
-from trading.errors import DaybookError
 from trading.risk.book import Book
 from trading.risk.decision import Asked
 from trading.risk.engine import RiskEngine
@@ -70,14 +69,16 @@ def _ends_with(parent: int) -> None:
 
 def main() -> int:
     """A worker of a desk."""
+    from pipelines.mishaps import explained
     from pipelines.risk_service.sources import desk_application
     from pipelines.settings import place
 
     home, deployment, number, name = sys.argv[1:5]
+    where = place(home, deployment)
     try:
-        app = desk_application(place(home, deployment), name)
-    except DaybookError as error:
-        print(f"daybook: {error}", file=sys.stderr)  # noqa: T201 -- a process of its own
+        app = desk_application(where, name)
+    except Exception as error:  # said in a sentence, whatever it is
+        print(f"daybook: {explained(error, where)}", file=sys.stderr)  # noqa: T201 -- a process of its own
         return CANNOT
     answer(app, socket.socket(fileno=int(number)))
     return 0
