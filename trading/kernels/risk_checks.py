@@ -257,14 +257,20 @@ def _gains(legs: Floats, by_instrument: Floats) -> Floats:
 @compiled
 def _unit_losses(totals: Floats, legs: Floats, scenarios: Floats) -> None:
     """What a unit may lose in each scenario, never positive, into its scratch place."""
-    at, days = int(totals[AT_UNIT]), scenarios.shape[1]
-    totals[at : at + days] = 0.0
-    for leg in range(legs.shape[0]):
-        code, contracts = int(legs[leg, L_INSTRUMENT]), legs[leg, L_CONTRACTS]
+    days = scenarios.shape[1]
+    unit = totals[int(totals[AT_UNIT]) : int(totals[AT_UNIT]) + days]
+    if legs.shape[0] == 1:
+        gains, contracts = scenarios[int(legs[0, L_INSTRUMENT])], legs[0, L_CONTRACTS]
         for day in range(days):
-            totals[at + day] += contracts * scenarios[code, day]
+            unit[day] = min(0.0, contracts * gains[day])
+        return
+    unit[:] = 0.0
+    for leg in range(legs.shape[0]):
+        gains, contracts = scenarios[int(legs[leg, L_INSTRUMENT])], legs[leg, L_CONTRACTS]
+        for day in range(days):
+            unit[day] += contracts * gains[day]
     for day in range(days):
-        totals[at + day] = min(0.0, totals[at + day])
+        unit[day] = min(0.0, unit[day])
 
 
 @compiled
@@ -357,21 +363,27 @@ def _concentration(own: Floats, directions: Floats, legs: Floats, leg: int, alon
 @compiled
 def _tail(totals: Floats, days: int) -> tuple[float, float]:
     """The loss that is passed on as few days as the confidence says, and the mean of those days, at their worst and
-    with what the unit in the scratch place may lose."""
-    gains, losses, unit = int(totals[AT_GAINS]), int(totals[AT_LOSSES]), int(totals[AT_UNIT])
+    with what the unit in the scratch place may lose; that place is used up."""
     most = int(totals[TAIL_DAYS])
     if days == 0:
         return np.nan, np.nan
-    largest = np.full(most, -np.inf)  # ascending
+    gains = totals[int(totals[AT_GAINS]) : int(totals[AT_GAINS]) + days]
+    losses = totals[int(totals[AT_LOSSES]) : int(totals[AT_LOSSES]) + days]
+    unit = totals[int(totals[AT_UNIT]) : int(totals[AT_UNIT]) + days]
     for day in range(days):
-        loss = -(totals[gains + day] + totals[losses + day] + totals[unit + day])
-        if loss > largest[0]:
+        unit[day] = -(gains[day] + losses[day] + unit[day])
+    largest = np.full(most, -np.inf)  # ascending
+    least = -np.inf
+    for day in range(days):
+        loss = unit[day]
+        if loss > least:
             place = 1
             while place < most and largest[place] < loss:
                 largest[place - 1] = largest[place]
                 place += 1
             largest[place - 1] = loss
-    return float(largest[0]), float(largest.sum() / most)
+            least = largest[0]
+    return float(least), float(largest.sum() / most)
 
 
 @compiled
@@ -1140,6 +1152,7 @@ def recompute(state: State, line_codes: Integers, apart: Floats) -> int:
     _measure_tail(state.totals, state.scenarios.shape[1])
     apart[:] = np.abs(apart - state.totals) / (1.0 + np.abs(state.totals))
     apart[OWN_LOST], apart[GROSS_LOST] = 0.0, 0.0  # another part of the same sums
+    apart[int(state.totals[AT_UNIT]) :] = 0.0  # a scratch place
     return int(state.counts[C_CHANGES])
 
 
