@@ -6,11 +6,14 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from pipelines.orders import orders, risk_limits
+from pipelines.orders import orders
+from pipelines.risk_limits import risk_limits
 from resources.memory import MemoryBroker, MemoryFrames, MemoryLedger, MemoryNotifier, MemoryReference
+from resources.risk_memory import MemoryDecisionLog
 from trading.book.booking import Entered
 from trading.book.orders import Fill
 from trading.config.models import DeskSettings
+from trading.config.risk import DecisionSettings, RiskLimit, RiskSettings
 from trading.config.strategies import RuleSettings, StrategySettings
 from trading.config.symbols import SymbolDefaults, SymbolsSettings
 from trading.config.trading import Capital, TradingSettings
@@ -21,12 +24,12 @@ from trading.frames import (
     FX_RATES,
     OPTIMAL_POSITIONS,
     PNL,
-    POSITIONS,
     Dataset,
     to_table,
 )
 from trading.market.instruments import Instrument
 from trading.ports import Span
+from trading.risk.halts import halts_of
 
 FRI, JUN = date(2022, 2, 25), 20220600
 GOLD = Instrument("GOLD", "Gold", "COMEX", "USD", 100.0, 0.1, "metals", "precious", "US")
@@ -45,6 +48,7 @@ def stores() -> dict:
         "broker": MemoryBroker(fill=lambda _: None),
         "desk": DESK,
         "clock": lambda: datetime(2022, 2, 25, 22, tzinfo=UTC),
+        "decisions": MemoryDecisionLog(),
     }
     row = {"instrument": "GOLD", "session": FRI, "strategy": "trend"}
     put(found, DAILY_PRICES, row | {"stamp": pd.Timestamp("2022-02-25 23:00"), "price": 1800.0, "price_contract": JUN})
@@ -96,7 +100,7 @@ def test_a_refused_order_is_recorded_and_fails_nothing(stores: dict) -> None:
     assert stores["broker"].working == []
     row, parent = stores["ledger"].rows("orders")
     assert (row["status"], row["quantity_contracts"]) == (parent["status"], 30) == ("refused", 30)
-    assert "30 contracts pass the limit of 29" in row["refusal"]
+    assert "30 contracts passes the limit of 29" in row["refusal"]
     outputs = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
     shown = {event.step_key: event.event_specific_data.metadata for event in outputs}
     assert shown["check_risk"]["refused"].value == 1
@@ -108,7 +112,7 @@ def test_a_losing_session_stops_new_orders(stores: dict) -> None:
     put(stores, EQUITY, lost)  # 5 % of 1,600,000 is 80,000
     launch(stores)
     assert stores["ledger"].rows("orders")[0]["status"] == "refused"
-    assert "lost 80,001" in stores["ledger"].rows("orders")[0]["refusal"]
+    assert "(80,001 of 80,000)" in stores["ledger"].rows("orders")[0]["refusal"]
 
 
 def test_a_session_that_is_none_or_is_history_is_refused(stores: dict) -> None:
@@ -119,30 +123,83 @@ def test_a_session_that_is_none_or_is_history_is_refused(stores: dict) -> None:
         launch(stores, "2022-02-24")
 
 
-def tick(stores: dict, notifier: MemoryNotifier, cursor: str | None) -> str | None:
-    resources = {"frames": stores["frames"], "desk": stores["desk"], "notifier": notifier}
+def test_a_refusal_fails_the_job_where_that_is_asked_for(stores: dict) -> None:
+    risk = RiskSettings(decisions=DecisionSettings(fail_on_refusal=True))
+    symbols = SymbolsSettings(defaults=SymbolDefaults(max_position_contracts=29))
+    with pytest.raises(dg.Failure, match="1 orders were refused"):
+        launch(stores, desk=DESK.model_copy(update={"symbols": symbols, "risk": risk}))
+    assert {row["status"] for row in stores["ledger"].rows("orders")} == {"refused"}, "recorded all the same"
+    assert launch(stores, desk=DESK.model_copy(update={"risk": risk})).success
+
+
+# --- the sensor -------------------------------------------------------------------------------------------------------
+def tick(stores: dict, notifier: MemoryNotifier, cursor: str | None) -> tuple[str | None, str]:
+    """The cursor after a look, and what it said."""
+    names = ("frames", "ledger", "reference", "desk", "clock")
+    resources = {name: stores[name] for name in names} | {"notifier": notifier}
     answer = risk_limits.evaluate_tick(dg.build_sensor_context(cursor=cursor, resources=resources))
     assert not answer.run_requests
-    assert answer.skip_message
-    return answer.cursor
+    return answer.cursor, str(answer.skip_message)
+
+
+def held_at_a_loss(stores: dict, contracts: int = 501, lost: float = 80_001.0) -> None:
+    """A closed session that holds gold and lost money, of a desk of 1,600,000."""
+    entry = Entered(FRI, datetime(2022, 2, 25, 22, tzinfo=UTC), "test")
+    stores["ledger"].record([entry.filled(Fill("f", "o", "trend", "GOLD", JUN, FRI, contracts, 1800.0))])
+    put(stores, EQUITY, {"currency": "USD", "session": FRI, "value_local": 0.0, "change_local": 0.0, "rate": 1.0,
+                         "change_base": 0.0, "booked_base": 0.0, "account_base": 1_600_000.0 - lost})  # fmt: skip
+    row = {"strategy": "trend", "instrument": "GOLD", "contract": JUN, "session": FRI}
+    put(stores, PNL, row | {"asset_class": "metals", "currency": "USD", "held_base": -lost, "traded_base": 0.0,
+                            "commission_base": 0.0, "total_base": -lost})  # fmt: skip
 
 
 def test_the_sensor_tells_each_breach_once_and_again_what_was_not_taken(stores: dict) -> None:
     notifier = MemoryNotifier()
-    assert tick(stores, notifier, None) is None  # nothing closed yet
-    row = {"strategy": "trend", "instrument": "GOLD", "contract": JUN, "session": FRI}
-    put(stores, EQUITY, {"currency": "USD", "session": FRI, "value_local": 0.0, "change_local": 0.0, "rate": 1.0,
-                         "change_base": 0.0, "booked_base": 0.0, "account_base": 1.0})  # fmt: skip
-    put(stores, POSITIONS, row | {"quantity_contracts": 501, "notional_base": 501 * 1000.0})
-    put(stores, PNL, row | {"asset_class": "metals", "currency": "USD", "held_base": -80_001.0, "traded_base": 0.0,
-                            "commission_base": 0.0, "total_base": -80_001.0})  # fmt: skip
+    assert tick(stores, notifier, None) == (None, "no session is closed yet")
+    held_at_a_loss(stores)
     notifier.broken = True
-    cursor = tick(stores, notifier, None)
+    cursor, _ = tick(stores, notifier, None)
     notifier.broken = False
-    cursor = tick(stores, notifier, cursor)
-    assert [notice.facts["rule"] for notice in notifier.told] == ["daily_loss", "position_size"]
-    tick(stores, notifier, cursor)
-    assert len(notifier.told) == 2
+    cursor, _ = tick(stores, notifier, cursor)
+    # 501 contracts of 180,000 are 56 times the capital, 20 is the limit; 80,001 is more than 5 % of 1,600,000.
+    assert {notice.facts["rule"] for notice in notifier.told} == {"daily_loss", "gross_exposure", "position_size"}
+    (loss,) = (notice for notice in notifier.told if notice.facts["rule"] == "daily_loss")
+    assert (loss.level, "(80,001 of 80,000)" in loss.text) == ("error", True)
+    assert tick(stores, notifier, cursor)[1] == "nothing changed since the last look"
+    assert len(notifier.told) == 3
+    assert stores["ledger"].rows("halts") == [], "nobody asked for halts"
+
+
+def test_a_warning_level_is_told_as_a_warning(stores: dict) -> None:
+    stores["desk"] = DESK.model_copy(
+        update={"risk": RiskSettings(limits=(RiskLimit(rule="gross_exposure", warn=1.0),))}
+    )
+    held_at_a_loss(stores, contracts=10, lost=0.0)  # 1.8 million are 1.125 times the capital
+    notifier = MemoryNotifier()
+    tick(stores, notifier, None)
+    (notice,) = notifier.told
+    assert (notice.level, notice.facts["rule"], notice.facts["value"]) == ("warning", "gross_exposure", "1.125")
+
+
+def test_a_breach_halts_all_but_reducing_orders_where_that_is_asked_for(stores: dict) -> None:
+    risk = RiskSettings(decisions=DecisionSettings(halt_on=("daily_loss", "position_size")))
+    stores["desk"] = DESK.model_copy(update={"risk": risk})
+    held_at_a_loss(stores)
+    notifier = MemoryNotifier()
+    cursor, said = tick(stores, notifier, None)
+    assert said.endswith("3 told, 2 halts set")
+    halts = {(row["scope"], row["item"]): row for row in stores["ledger"].rows("halts")}
+    assert set(halts) == {("everything", ""), ("instrument", "GOLD")}
+    assert {(row["mode"], row["actor"]) for row in halts.values()} == {("reduce_only", "risk_limits")}
+    assert "daily_loss of book is 0.0500006" in str(halts["everything", ""]["reason"])
+    cursor, said = tick(stores, notifier, cursor)
+    assert said.endswith("0 halts set"), "they are in force"
+    now = datetime(2022, 2, 25, 23, tzinfo=UTC)
+    stores["clock"] = lambda: now
+    held = [halt for halt in halts_of(stores["ledger"].rows("halts")) if halt.scope == "everything"]
+    stores["ledger"].record([held[0].cleared_event("ann", "decided by hand", FRI, now)])
+    assert tick(stores, notifier, cursor)[1].endswith("0 halts set"), "what somebody resumed stays resumed"
+    assert len(notifier.told) == 3
 
 
 def test_a_cancel_that_the_broker_never_heard_of_is_told_again(stores: dict) -> None:

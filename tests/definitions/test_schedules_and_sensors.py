@@ -17,7 +17,7 @@ from pipelines import sensors
 from pipelines.dead_runs import PID_TAG
 from pipelines.definitions import defs
 from pipelines.deployments import reference
-from pipelines.orders import risk_limits
+from pipelines.risk_limits import risk_limits
 from pipelines.schedules import AFTER_CLOSE, Tick, close_schedule, last_to_close, overhang
 from pipelines.settings import place
 from resources.memory import MemoryFrames, MemoryLedger, MemoryNotifier
@@ -263,6 +263,12 @@ def test_every_job_that_works_unwatched_tells_when_it_fails() -> None:
 
 def test_limits_are_not_watched_before_a_session_is_closed() -> None:
     found = risk_limits(
-        dg.build_sensor_context(), frames=MemoryFrames(), desk=DeskSettings(), notifier=MemoryNotifier()
+        dg.build_sensor_context(),
+        frames=MemoryFrames(),
+        ledger=MemoryLedger(),
+        reference=REFERENCE,
+        desk=DeskSettings(),
+        notifier=MemoryNotifier(),
+        clock=lambda: datetime(2024, 3, 8, tzinfo=UTC),
     )
     assert found.skip_message == "no session is closed yet"
