@@ -422,7 +422,7 @@ class RiskEngine:
             market, book, table, modes, service.max_reservations, model.confidence, model.exit_fraction
         )
         axes = axes_of(market, book.strategies)
-        wording = Wording(slots, state.rows, state.groups, axes, table, dict(book.locks))
+        wording = Wording(slots, state.rows, state.groups, axes, table, dict(book.locks), book.capital_base)
         codes = np.ascontiguousarray(market.contract_instrument, dtype=np.int64)
         handle = handle_of(state)
         if recomputed:

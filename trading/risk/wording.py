@@ -38,6 +38,7 @@ class Wording:
     axes: Axes
     table: LimitTable
     locks: Mapping[str, str]
+    capital_base: float
 
     def explained(self, leg: Sequence[float], values: Floats, outcomes: Bytes, row: int) -> Explained:
         """Reasons and rules of one order out of its row of values and outcomes. `leg`: as the kernel takes it."""
@@ -64,14 +65,15 @@ class Wording:
         """A reason and its place among others: refusals first."""
         rule, place = slot.rule, 0 if found.outcome == "refuse" else 1
         if math.isnan(found.value):
-            return place, Reason(f"missing:{rule.name}", sentence(rule, found))
+            return place, Reason(f"missing:{rule.name}", sentence(rule, found, self.capital_base))
         if rule.name == "instrument_lock" and found.element in self.locks:
             return place, Reason(rule.name, self.locks[found.element])
-        return place, Reason(rule.name, sentence(rule, found))
+        return place, Reason(rule.name, sentence(rule, found, self.capital_base))
 
 
-def sentence(rule: RiskRule, found: Judged) -> str:
-    """What a value that is not let through, or warned of, comes to, and what to do."""
+def sentence(rule: RiskRule, found: Judged, capital_base: float) -> str:
+    """What a value that is not let through, or warned of, comes to, and what to do. Fractions of capital are told in
+    money too."""
     what = "the book" if found.axis == "portfolio" else found.element
     if math.isnan(found.value):
         return (
@@ -81,4 +83,5 @@ def sentence(rule: RiskRule, found: Judged) -> str:
     level = found.limit if found.value > found.limit else found.warn
     limit = "the limit" if found.value > found.limit else "the warning level"
     unit = f" {rule.unit}" if rule.unit else ""
-    return f"{rule.name} of {what}: {found.value:,.6g}{unit} passes {limit} of {level:,.6g}. {rule.cure}"
+    money = f" ({found.value * capital_base:,.0f} of {level * capital_base:,.0f})" if rule.per == "capital" else ""
+    return f"{rule.name} of {what}: {found.value:,.6g}{unit} passes {limit} of {level:,.6g}{money}. {rule.cure}"
