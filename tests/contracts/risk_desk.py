@@ -7,27 +7,38 @@ tests.
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import sys
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from resources.decision_log import DecisionFiles
+from resources.reservation_file import FileReservations
+from resources.reservation_redis import RedisReservations
 from trading.config.models import DeskSettings
+from trading.errors import StoreError
 from trading.risk.book import Book
 from trading.risk.decision import Asked
 from trading.risk.engine import RiskEngine
 from trading.risk.kept import About
 from trading.risk.market import DIMENSIONS, Market, group
+from trading.risk.shared import Following, SharedEngine
 
 SESSION = date(2024, 2, 23)
 AT = datetime(2024, 2, 23, 15, 0, tzinfo=UTC)
 CODES = ("CORN", "GOLD", "US10")
 JUN = 20240600
+_PAUSE = threading.Event()  # never set
 LIMITS = [
     {"rule": "contract_position", "refuse": 10, "warn": 8},
     {"rule": "gross_exposure", "by": "sector", "sector": "grain", "refuse": 0.5},
@@ -82,5 +93,78 @@ def keep(folder: str, count: str, together: str) -> None:
     sys.stdin.read()
 
 
+def shared(address: str) -> SharedEngine:
+    """A worker whose book is shared at a Redis, or in a file."""
+    log = RedisReservations(address, timeout_s=1.0) if "://" in address else FileReservations(Path(address))
+    following = Following(1.0 if "://" in address else 0.0)
+    return SharedEngine(desk(), market(), book(), log, time.time, "settings", time.monotonic, following)
+
+
+def hold(address: str) -> None:
+    """Is granted headroom for ever and gives it back, and says of each that it was granted, after it was."""
+    worker, number = shared(address), 0
+    while True:
+        name = f"h{number}"
+        if worker.reserve(asked(1, order_id=name), time.time()).passed:
+            os.write(1, f"{name}\n".encode())
+            worker.release(name)
+            number += 1
+
+
+def trade(address: str, seconds: str, name: str) -> None:
+    """Four threads that reserve, fill and cancel for so long; says what was filled, and what became of orders."""
+    worker = shared(address)
+    tally = {"granted": 0, "refused": 0, "unreachable": 0, "after": 0}
+    filled: dict[str, int] = {}
+    lock, until = threading.Lock(), time.time() + float(seconds)
+
+    def one(thread: int) -> None:
+        drawn, number = random.Random(f"{name}{thread}"), 0
+        while time.time() < until:
+            number += 1
+            step(worker, drawn, f"{name}-{thread}-{number}", tally, filled, lock)
+
+    threads = [threading.Thread(target=one, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.write(1, f"{json.dumps({'filled': filled, 'counts': tally})}\n".encode())
+
+
+def step(
+    worker: SharedEngine, drawn: random.Random, name: str, tally: dict[str, int], filled: dict[str, int], lock: Any
+) -> None:
+    """One order, and what becomes of it."""
+    code = drawn.choice(CODES[:2])
+    order = asked(drawn.choice((-5, -3, -2, -1, 1, 2, 3, 5)), code, drawn.choice(("carry", "trend")), name)
+    decision = worker.reserve(order, time.time(), time.time() + 5.0)
+    unreachable = any(reason.code == "reservation_truth_unreachable" for reason in decision.reasons)
+    with lock:
+        tally["granted" if decision.passed else "unreachable" if unreachable else "refused"] += 1
+        tally["after"] += bool(decision.passed and tally["unreachable"])
+    if unreachable:
+        _PAUSE.wait(0.05)
+    if not decision.passed:
+        return
+    part = drawn.choice((0, 1, abs(int(order.quantity_contracts))))
+    if part:
+        done = order._replace(quantity_contracts=part if order.quantity_contracts > 0 else -part)
+        persist(lambda: worker.fill(done, time.time(), f"fill-{name}"))
+        with lock:
+            filled[code] = filled.get(code, 0) + int(done.quantity_contracts)
+    persist(lambda: worker.release(name))
+
+
+def persist(act: Callable[[], object]) -> None:
+    """Does it until it is done."""
+    while True:
+        try:
+            act()
+            return
+        except StoreError:
+            _PAUSE.wait(0.05)
+
+
 if __name__ == "__main__":
-    {"keep": keep}[sys.argv[1]](*sys.argv[2:])
+    {"keep": keep, "hold": hold, "trade": trade}[sys.argv[1]](*sys.argv[2:])
