@@ -14,7 +14,7 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from pipelines.risk_service.upkeep import Nothing, Sources, Upkeep, lifespan
 from pipelines.risk_service.worker import answer, warm
 from pipelines.wiring import utc_now
 from resources.decision_log import DecisionFiles
+from resources.reservation_file import FileReservations
+from resources.reservation_redis import RedisReservations
 from resources.risk_memory import MemoryReservations
 from resources.risk_metrics import RiskMetrics
 from resources.sqlite_ledger import SqliteLedger
@@ -39,6 +41,7 @@ from trading.config.models import DeskSettings
 from trading.config.settings import Secret
 from trading.risk.book import Book
 from trading.risk.market import DIMENSIONS, Market, group
+from trading.risk.reservations import Log
 from trading.risk.shared import Following, SharedEngine
 
 SESSION, CONTRACT = date(2026, 11, 20), 202612
@@ -118,7 +121,8 @@ def made_served(
     engine = SharedEngine(desk, market, book, log, time.time, "made", time.perf_counter, following)
     metrics = RiskMetrics(name, time.time, folder / "figures")
     kept = journal or SqliteLedger(folder / "ledger.sqlite")
-    decisions = DecisionFiles(folder / "decisions", f"worker_{name}_{time.time_ns():x}")
+    named = f"worker_{name}_{time.time_ns():x}"
+    decisions = given.pop("decisions", None) or DecisionFiles(folder / "decisions", named)
     return served_by(engine, desk, market, made_callers(desk), decisions, kept, metrics, clocks(), **given)
 
 
@@ -128,12 +132,37 @@ def made_application(served: Served, sources: Sources | None = None) -> FastAPI:
     return application(served, lifespan(upkeep, served.close))
 
 
+def truth(said: Mapping[str, Any], folder: Path) -> tuple[Log, float]:
+    """The log of reservations that a worker is told, and how long it is waited for what others know of it."""
+    if "redis" in said:
+        return RedisReservations(said["redis"], "made", timeout_s=0.25), 1.0
+    return FileReservations(folder / "reservations.log"), 0.0
+
+
+def command(folder: Path, said: Mapping[str, Any]) -> Callable[[int, str], list[str]]:
+    """What a crew runs for each worker."""
+    return lambda number, name: [
+        sys.executable,
+        "-W",
+        "ignore",
+        __file__,
+        str(number),
+        name,
+        str(folder),
+        json.dumps(said),
+    ]
+
+
 def main() -> None:
     """A worker of a made-up desk."""
     number, name, folder, settings = sys.argv[1:5]
     said = json.loads(settings)
     strategies = [f"s{each}" for each in range(said.get("strategies", 2))]
-    served = made_served(Path(folder), said.get("risk", {}), said.get("instruments", 20), strategies, name=name)
+    log, grace_s = truth(said, Path(folder))
+    given = {"log": log, "grace_s": grace_s, "shared": True}
+    served = made_served(
+        Path(folder), said.get("risk", {}), said.get("instruments", 20), strategies, name=name, **given
+    )
     warm(served.desk, served.market, made_book(len(served.market.instruments), strategies))
     answer(made_application(served), socket.socket(fileno=int(number)))
 

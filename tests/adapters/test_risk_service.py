@@ -1,0 +1,496 @@
+"""The risk service in this process: who may ask, what is answered, and what is refused before it is looked at.
+
+Belongs here: requests against an application made of values. Does not belong here: processes
+(`test_risk_service_processes.py`), the published schema (`test_risk_service_schema.py`), or judging (`tests/domain`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from benchmarks.desks.served_desk import ALL, CONTRACT, TOKENS, desk_of, made_application, made_callers, made_served
+from pipelines.risk_service.door import RIGHTS
+from pipelines.risk_service.served import Served
+from pipelines.risk_service.upkeep import InForceNow, Nothing, Upkeep
+from resources.memory import MemoryLedger
+from resources.risk_memory import MemoryDecisionLog, MemoryReservations
+from trading.errors import StoreUnavailable
+from trading.risk.kept import Wanted
+
+ONE = "I00001"
+ORDER = {"strategy": "s0", "instrument": ONE, "contract": CONTRACT, "quantity_contracts": 5}
+SERVICE = {"max_requests_per_second": 1e6}
+Ask = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Served:
+    """A service without limits but those every desk has."""
+    return made_served(tmp_path, {"service": SERVICE}, journal=MemoryLedger())
+
+
+@pytest.fixture
+def ask(served: Served) -> Iterator[Ask]:
+    """Asks the service."""
+    with asking(served) as found:
+        yield found
+
+
+class asking:
+    """Requests one after another against an application, without a network."""
+
+    def __init__(self, served: Served) -> None:
+        self._app, self._loop = made_application(served), asyncio.new_event_loop()
+
+    def __enter__(self) -> Ask:
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://risk")
+        return self._ask
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.run_until_complete(self._http.aclose())
+        self._loop.close()
+
+    def _ask(self, method: str, path: str, body: Any = None, token: str = ALL, **given: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"} | given.pop("headers", {})
+        sent = {"content": body} if isinstance(body, bytes) else {} if body is None else {"json": body}
+        request = self._http.request(method, path, headers=headers, **sent, **given)
+        return self._loop.run_until_complete(request)
+
+
+def limited(served: Served, **levels: float) -> None:
+    """Puts limits in force: a rule and what it refuses at."""
+    limits = [{"rule": rule, "refuse": level} for rule, level in levels.items()]
+    served.desk = desk_of({"limits": limits, "service": SERVICE})
+    served.engine.limit(served.desk, "limited")
+
+
+def codes(answer: httpx.Response) -> list[str]:
+    """Codes of an answer's reasons."""
+    return [reason["code"] for reason in answer.json()["reasons"]]
+
+
+# --- who may ask ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("authorization", ["", "Bearer ", "Bearer nobody-knows-this-0", f"Basic {ALL}", ALL])
+def test_without_a_known_token_nothing_is_answered(ask: Ask, authorization: str) -> None:
+    for method, path in RIGHTS:
+        answer = ask(method, path, headers={"Authorization": authorization})
+        assert answer.status_code == 401, path
+        assert answer.json()["code"] == "token_unknown"
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("name", ["looker", "asker"])
+def test_a_token_may_do_what_its_scopes_say_and_nothing_else(ask: Ask, name: str) -> None:
+    token, scopes, _ = TOKENS[name]
+    for (method, path), right in RIGHTS.items():
+        answer = ask(method, path.replace("{halt_id}", "x"), {}, token)
+        assert (answer.status_code == 403) == (right not in scopes), path
+        if right not in scopes:
+            assert answer.json()["code"] == "scope_missing"
+            assert right in answer.json()["message"]
+
+
+def test_a_token_of_one_strategy_asks_for_no_other(ask: Ask) -> None:
+    token, _, (own,) = TOKENS["mine"]
+    other = ORDER | {"strategy": "s1"}
+    held = ask("POST", "/v1/reserve", other | {"order_id": "theirs"}).json()
+    assert held["granted_contracts"] == 5
+    headroom = {"strategy": "s1", "instrument": ONE, "contract": CONTRACT}
+    refused = [
+        ask("POST", "/v1/check", other, token),
+        ask("POST", "/v1/check-list", {"orders": [ORDER, other]}, token),
+        ask("POST", "/v1/reserve", other | {"order_id": "a"}, token),
+        ask("POST", "/v1/fills", {"fills": [other]}, token),
+        ask("POST", "/v1/releases", {"order_ids": ["theirs"]}, token),
+        ask("GET", "/v1/headroom", None, token, params=headroom),
+        ask("GET", "/v1/decisions", None, token, params={"strategy": "s1"}),
+        ask("POST", "/v1/halts", {"scope": "everything", "mode": "nothing", "who": "me", "why": "x"}, token),
+    ]
+    assert [answer.status_code for answer in refused] == [403] * len(refused)
+    assert {answer.json()["code"] for answer in refused} == {"strategy_not_yours"}
+    assert ask("POST", "/v1/check", ORDER | {"strategy": own}, token).status_code == 200
+    seen = ask("GET", "/v1/decisions", None, token).json()["decisions"]
+    assert {each["strategy"] for each in seen} == {"s0"}
+
+
+def test_who_asks_too_often_waits(tmp_path: Path) -> None:
+    served = made_served(tmp_path, {"service": {"max_requests_per_second": 3}}, journal=MemoryLedger())
+    with asking(served) as ask:
+        answers = [ask("POST", "/v1/check", ORDER) for _ in range(5)]
+    assert [answer.status_code for answer in answers[:4]] == [200, 200, 200, 429]
+    assert answers[3].json()["code"] == "too_many_requests"
+    assert answers[3].headers["retry-after"] == "1"
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+def test_an_order_at_its_limit_passes_and_one_above_it_is_refused(ask: Ask, served: Served) -> None:
+    notional = float(served.market.notional_base[1]) / 1e8  # of a contract, times capital
+    limited(served, order_notional=10.5 * notional)
+    passed = ask("POST", "/v1/check", ORDER | {"quantity_contracts": 10}).json()
+    assert (passed["decision"], passed["granted_contracts"], passed["reasons"]) == ("pass", 10, [])
+    refused = ask("POST", "/v1/check", ORDER | {"quantity_contracts": -11})
+    assert refused.status_code == 200
+    assert (refused.json()["decision"], refused.json()["granted_contracts"]) == ("refuse", 0)
+    assert codes(refused) == ["order_notional"]
+    rule = next(each for each in refused.json()["rules"] if each["rule"] == "order_notional")
+    assert rule["value"] == pytest.approx(11 * notional, rel=1e-12)
+    assert rule["headroom"] == pytest.approx(-0.5 * notional, rel=1e-9)
+    assert refused.json()["versions"] == {"book": 0, "market": "made 20 0", "configuration": "limited"}
+
+
+def test_which_rules_are_told_is_asked_for(ask: Ask, served: Served) -> None:
+    limited(served, order_notional=1.0)
+    told = {
+        shown: ask("POST", f"/v1/check?rules={shown}", ORDER).json()["rules"] for shown in ("all", "limited", "none")
+    }
+    assert told["none"] == []
+    assert {"order_notional", "halt"} <= {rule["rule"] for rule in told["limited"]}
+    assert all(rule["limit"] is not None or rule["warn"] is not None for rule in told["limited"])
+    assert len(told["all"]) > len(told["limited"])
+
+
+def test_two_orders_do_not_both_take_the_last_headroom(ask: Ask, served: Served) -> None:
+    limited(served, portfolio_position=8)
+    first = ask("POST", "/v1/reserve", ORDER | {"order_id": "first"})
+    second = ask("POST", "/v1/reserve", ORDER | {"order_id": "second"})
+    assert (first.json()["decision"], second.json()["decision"]) == ("pass", "refuse")
+    assert codes(second) == ["portfolio_position"]
+    assert ask("POST", "/v1/releases", {"order_ids": ["first", "never"]}).json()["releases"] == [
+        {"order_id": "first", "released_contracts": 5}, {"order_id": "never", "released_contracts": 0}
+    ]  # fmt: skip
+    assert ask("POST", "/v1/reserve", ORDER | {"order_id": "second"}).json()["decision"] == "pass"
+
+
+def test_asking_again_with_the_same_id_holds_nothing_twice(ask: Ask, served: Served) -> None:
+    limited(served, portfolio_position=8)
+    body = ORDER | {"order_id": "once"}
+    assert ask("POST", "/v1/reserve", body).json()["decision"] == "pass"
+    again = ask("POST", "/v1/reserve", body)
+    assert (again.json()["decision"], again.json()["granted_contracts"]) == ("pass", 5)
+    assert codes(again) == ["held_already"]
+    other = ask("POST", "/v1/reserve", body | {"quantity_contracts": 3})
+    assert (other.json()["decision"], codes(other)) == ("refuse", ["duplicate_order"])
+    assert (
+        ask("POST", "/v1/reserve", ORDER | {"quantity_contracts": 3, "order_id": "rest"}).json()["decision"] == "pass"
+    )
+
+
+def test_lists_are_all_or_nothing_a_prefix_or_scaled_and_netted_as_asked(ask: Ask, served: Served) -> None:
+    limited(served, portfolio_position=8)
+    orders = [ORDER | {"order_id": name} for name in ("a", "b")]
+
+    def granted(mode: str, orders: Sequence[dict[str, Any]] = orders, netted: bool = False) -> list[int]:
+        body = {"orders": orders, "mode": mode, "netted": netted}
+        answer = ask("POST", "/v1/check-list", body | {"orders": [_without_id(order) for order in orders]})
+        return [each["granted_contracts"] for each in answer.json()["decisions"]]
+
+    assert granted("all") == [0, 0]
+    assert granted("prefix") == [5, 0]
+    assert granted("scale") == [4, 4]
+    opposite = [orders[0] | {"quantity_contracts": 20}, orders[1] | {"quantity_contracts": -16}]
+    assert granted("all", opposite) == [0, 0]
+    assert granted("all", opposite, netted=True) == [20, -16]
+    held = ask("POST", "/v1/reserve-list", {"orders": orders, "mode": "prefix"}).json()["decisions"]
+    assert [each["granted_contracts"] for each in held] == [5, 0]
+    assert set(served.engine.working()) == {"a"}
+
+
+def _without_id(order: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in order.items() if name != "order_id"}
+
+
+def test_a_fill_told_twice_counts_once(ask: Ask, served: Served) -> None:
+    limited(served, portfolio_position=8)
+    ask("POST", "/v1/reserve", ORDER | {"order_id": "a"})
+    fill = ORDER | {"quantity_contracts": 2, "order_id": "a", "fill_id": "f1"}
+    for _ in range(2):
+        assert ask("POST", "/v1/fills", {"fills": [fill]}).json()["fills"][0]["left_contracts"] == 3
+    wrong = ask("POST", "/v1/fills", {"fills": [fill | {"instrument": "NONE", "fill_id": "f2"}]}).json()["fills"][0]
+    assert wrong["left_contracts"] is None
+    assert wrong["problem"]["code"] == "not_booked"
+    headroom = ask("GET", "/v1/headroom", params={"strategy": "s1", "instrument": ONE, "contract": CONTRACT}).json()
+    assert headroom["buy_contracts"] == 3  # 8, less 2 held and 3 at work
+    assert headroom["sell_contracts"] == 10  # down to -8 from 2
+
+
+# --- what is refused before it is looked at ---------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"quantity_contracts": "5"}, "quantity_contracts"),
+        ({"quantity_contracts": None}, "quantity_contracts"),
+        ({"contract": 1.5}, "contract"),
+        ({"contract": 0}, "contract"),
+        ({"instrument": ""}, "instrument"),
+        ({"strategy": "x" * 101}, "strategy"),
+        ({"limit_points": "market"}, "limit_points"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said(ask: Ask, change: dict[str, Any], word: str) -> None:
+    answer = ask("POST", "/v1/check", ORDER | change)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "request_wrong"
+    assert word in answer.json()["message"]
+    assert answer.json()["message"].endswith("Correct it and send it again.")
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b"[1,2", b"\xff\xfe", b"[" * 100_000, b'{"a":' + b"9" * 5_000 + b"}"])
+def test_what_is_no_json_is_said(ask: Ask, body: bytes) -> None:
+    answer = ask("POST", "/v1/check", body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert set(answer.json()) == {"code", "message"}
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_none_are_refused(ask: Ask, word: str) -> None:
+    text = json.dumps(ORDER).replace(": 5", f": {word}").encode()
+    answer = ask("POST", "/v1/check", text, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert "quantity_contracts" in answer.json()["message"]
+
+
+def test_a_body_that_is_too_large_is_not_read(ask: Ask, served: Served) -> None:
+    read: list[int] = []
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(1_000):
+            read.append(1)
+            yield b" " * 10_000
+
+    for body in (b" " * 262_145, parts()):
+        sent = {"content": body}
+        answer = ask("POST", "/v1/check", None, headers={"Content-Type": "application/json"}, **sent)
+        assert answer.status_code == 413
+        assert answer.json()["code"] == "body_too_large"
+
+
+def test_a_list_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    served = made_served(tmp_path, {"service": SERVICE | {"max_orders": 2}}, journal=MemoryLedger())
+    with asking(served) as ask:
+        answer = ask("POST", "/v1/check-list", {"orders": [ORDER] * 3})
+    assert (answer.status_code, answer.json()["code"]) == (422, "too_many_orders")
+
+
+def test_paths_and_methods_that_are_none_get_a_sentence(ask: Ask) -> None:
+    for method, path, status in (("GET", "/v2", 404), ("GET", "/v1/check", 405), ("PUT", "/health", 405)):
+        answer = ask(method, path)
+        assert answer.status_code == status
+        assert set(answer.json()) == {"code", "message"}
+
+
+# --- deadlines, and what cannot be reached ----------------------------------------------------------------------------
+def test_a_request_whose_deadline_passed_is_not_decided(ask: Ask, served: Served) -> None:
+    body = ORDER | {"order_id": "late"}
+    answer = ask("POST", "/v1/reserve", body, headers={"X-Deadline-Ms": "0.001"})
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_passed")
+    assert served.engine.working() == {}
+    assert list(served.decisions.read()) == []
+    assert ask("POST", "/v1/reserve", body, headers={"X-Deadline-Ms": "60000"}).status_code == 200
+
+
+@pytest.mark.parametrize("deadline", ["soon", "0", "-1", "nan", "inf"])
+def test_a_deadline_that_is_none_is_refused(ask: Ask, deadline: str) -> None:
+    answer = ask("POST", "/v1/check", ORDER, headers={"X-Deadline-Ms": deadline})
+    assert (answer.status_code, answer.json()["code"]) == (422, "deadline_wrong")
+
+
+class Unreachable(MemoryReservations):
+    """A log of reservations that does not answer while it is `away`."""
+
+    away = False
+
+    def append(self, entry: Any, at: Any) -> Any:
+        """As the port."""
+        if self.away:
+            raise StoreUnavailable("the log of reservations does not answer. Start it.")
+        return super().append(entry, at)
+
+    def since(self, at: Any) -> Any:
+        """As the port."""
+        if self.away:
+            raise StoreUnavailable("the log of reservations does not answer. Start it.")
+        return super().since(at)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_without_the_truth_nothing_is_granted_and_questions_are_answered(tmp_path: Path, shared: bool) -> None:
+    log = Unreachable()
+    served = made_served(tmp_path, {"service": SERVICE}, journal=MemoryLedger(), log=log, shared=shared)
+    with asking(served) as ask:
+        assert ask("POST", "/v1/reserve", ORDER | {"order_id": "before"}).status_code == 200
+        log.away = True
+        fill = ORDER | {"order_id": "before", "fill_id": "f"}
+        for path, body in (
+            ("/v1/reserve", ORDER | {"order_id": "a"}),
+            ("/v1/reserve-list", {"orders": [ORDER | {"order_id": "a"}]}),
+            ("/v1/fills", {"fills": [fill]}),
+            ("/v1/releases", {"order_ids": ["before"]}),
+        ):
+            answer = ask("POST", path, body)
+            assert (answer.status_code, answer.json()["code"]) == (503, "reservation_truth_unreachable"), path
+            assert "does not answer" in answer.json()["message"]
+        assert ask("POST", "/v1/check", ORDER).status_code == 200
+        log.away = False
+        assert ask("POST", "/v1/reserve", ORDER | {"order_id": "a"}).json()["decision"] == "pass"
+    refused = list(served.decisions.read(Wanted(outcomes=("refuse",))))
+    assert {reason.code for each in refused for reason in each.reasons} == {"reservation_truth_unreachable"}
+
+
+class FullDisk(MemoryDecisionLog):
+    """A log of decisions whose disk is full."""
+
+    def append(self, decisions: Any, about: Any) -> int:
+        """As the port."""
+        raise StoreUnavailable("the disk is full. Free it.")
+
+
+def test_a_decision_that_cannot_be_kept_is_none(tmp_path: Path) -> None:
+    served = made_served(tmp_path, {"service": SERVICE}, journal=MemoryLedger(), decisions=FullDisk())
+    with asking(served) as ask:
+        for path, body in (("/v1/check", ORDER), ("/v1/reserve", ORDER | {"order_id": "a"})):
+            answer = ask("POST", path, body)
+            assert (answer.status_code, answer.json()["code"]) == (503, "decisions_not_kept")
+            assert "the disk is full" in answer.json()["message"]
+    assert served.engine.working() == {}
+
+
+# --- what is looked at ------------------------------------------------------------------------------------------------
+def test_decisions_are_found_again_the_newest_first(ask: Ask) -> None:
+    ask("POST", "/v1/check", ORDER)
+    ask("POST", "/v1/reserve", ORDER | {"order_id": "a", "strategy": "s1"})
+    found = ask("GET", "/v1/decisions").json()["decisions"]
+    assert [(each["action"], each["strategy"], each["by"]) for each in found] == [
+        ("reserve", "s1", "all"), ("check", "s0", "all")
+    ]  # fmt: skip
+    assert len(ask("GET", "/v1/decisions", params={"limit": 1}).json()["decisions"]) == 1
+    assert ask("GET", "/v1/decisions", params={"outcome": "refuse"}).json()["decisions"] == []
+    assert ask("GET", "/v1/decisions", params={"since": "2026-01-01T00:00:00"}).json()["code"] == "no_zone"
+
+
+def test_limits_in_force_are_listed(ask: Ask, served: Served) -> None:
+    limited(served, portfolio_position=8, stress=0.25)
+    found = ask("GET", "/v1/limits", params={"rule": "stress"}).json()
+    assert found["configuration"] == "limited"
+    assert [(each["element"], each["refuse"]) for each in found["limits"]] == [("crash", 0.25), ("rally", 0.25)]
+    assert ask("GET", "/v1/limits", params={"limit": 1}).json()["total"] > 1
+
+
+def test_a_halt_stops_at_once_and_resuming_needs_a_name_and_a_reason(ask: Ask) -> None:
+    body = {"scope": "strategy", "item": "s0", "mode": "nothing", "who": "Ann", "why": "its prices look wrong"}
+    made = ask("POST", "/v1/halts", body)
+    assert made.status_code == 201
+    assert codes(ask("POST", "/v1/check", ORDER)) == ["halt"]
+    assert ask("POST", "/v1/check", ORDER | {"strategy": "s1"}).json()["decision"] == "pass"
+    listed = ask("GET", "/v1/halts").json()["halts"]
+    assert [(each["who"], each["why"]) for each in listed] == [("Ann", "its prices look wrong")]
+    path = f"/v1/halts/{made.json()['halt_id']}"
+    assert ask("DELETE", path, {"who": "", "why": "fine"}).status_code == 422
+    assert ask("DELETE", path, {"who": "Bob", "why": "prices are right"}).status_code == 200
+    assert ask("DELETE", path, {"who": "Bob", "why": "prices are right"}).json()["code"] == "no_such_halt"
+    assert ask("POST", "/v1/check", ORDER).json()["decision"] == "pass"
+
+
+@pytest.mark.parametrize(
+    "change", [{"item": ""}, {"scope": "everything"}, {"mode": "some"}, {"until": "2020-01-01T00:00:00Z"}, {"why": " "}]
+)
+def test_what_is_no_halt_is_refused(ask: Ask, change: dict[str, str]) -> None:
+    body = {"scope": "strategy", "item": "s0", "mode": "nothing", "who": "Ann", "why": "x"} | change
+    assert ask("POST", "/v1/halts", body).status_code == 422
+    assert ask("GET", "/v1/halts").json() == {"halts": []}
+
+
+def test_readiness_says_what_is_not_well(ask: Ask, served: Served) -> None:
+    assert ask("GET", "/ready", token="").json()["ready"] is True
+    served.unwell("facts", "facts are of 2020-01-01. Load prices.")
+    answer = ask("GET", "/ready", token="")
+    assert answer.status_code == 503
+    assert answer.json()["parts"]["facts"] == "facts are of 2020-01-01. Load prices."
+    assert ask("GET", "/health", token="").json() == {"alive": True}
+
+
+def test_figures_count_what_was_decided_and_refused(ask: Ask, served: Served) -> None:
+    limited(served, portfolio_position=8)
+    for quantity in (5, 5, 20):
+        ask("POST", "/v1/check", ORDER | {"quantity_contracts": quantity})
+    ask("POST", "/v1/check", {})
+    text = ask("GET", "/metrics", token="").text
+    for line in (
+        'daybook_risk_decisions_total{outcome="pass",worker="1"} 2.0',
+        'daybook_risk_decisions_total{outcome="refuse",worker="1"} 1.0',
+        'daybook_risk_refusals_total{reason="portfolio_position",worker="1"} 1.0',
+        'daybook_risk_problems_total{code="request_wrong",worker="1"} 1.0',
+        'daybook_risk_request_seconds_count{route="/v1/check",status="200",worker="1"} 3.0',
+    ):
+        assert line in text
+
+
+def test_figures_of_other_workers_are_told_too(tmp_path: Path) -> None:
+    first, second = (made_served(tmp_path, {}, journal=MemoryLedger(), name=name) for name in "12")
+    with asking(first) as ask:
+        ask("POST", "/v1/check", ORDER)
+    first.metrics.leave()
+    with asking(second) as ask:
+        text = ask("GET", "/metrics").text
+    assert 'daybook_risk_decisions_total{outcome="pass",worker="1"} 1.0' in text
+    assert text.count("# TYPE daybook_risk_decisions_total counter") == 1
+
+
+# --- beside answering -------------------------------------------------------------------------------------------------
+class Changing(Nothing):
+    """Settings that changed, and are given when they are asked for."""
+
+    def __init__(self, served: Served) -> None:
+        self._served, self.new = served, True
+
+    def pending(self) -> bool:
+        """As the port."""
+        return self.new
+
+    def settings(self) -> InForceNow | None:
+        """As the port."""
+        self.new = False
+        desk = desk_of({"limits": [{"rule": "portfolio_position", "refuse": 3}], "service": SERVICE})
+        return InForceNow(desk, "changed", made_callers(desk))
+
+
+def test_no_order_is_decided_under_limits_that_are_not_in_force_any_more(tmp_path: Path) -> None:
+    sources: list[Changing] = []
+    served = made_served(
+        tmp_path, {"service": SERVICE}, journal=MemoryLedger(), pending=lambda: bool(sources) and sources[0].new
+    )
+    upkeep = Upkeep(served, Changing(served))
+    with asking(served) as ask:
+        assert ask("POST", "/v1/check", ORDER).json()["decision"] == "pass"
+        sources.append(upkeep._sources)  # type: ignore[arg-type]
+        found = _meanwhile(ask, upkeep)
+    assert found.json()["versions"]["configuration"] == "changed"
+    assert codes(found) == ["portfolio_position"]
+
+
+def _meanwhile(ask: Ask, upkeep: Upkeep) -> httpx.Response:
+    """Asks, and has the settings taken over a moment after the request came."""
+    loop = ask.__self__._loop  # type: ignore[attr-defined]
+    loop.call_later(0.05, upkeep.configure)
+    return ask("POST", "/v1/check", ORDER)
+
+
+def test_reservations_whose_time_is_over_are_given_back(tmp_path: Path) -> None:
+    service = SERVICE | {"reservation_seconds": 0.1}
+    served = made_served(tmp_path, {"service": service}, journal=MemoryLedger())
+    upkeep = Upkeep(served, Nothing())
+    with asking(served) as ask:
+        ask("POST", "/v1/reserve", ORDER | {"order_id": "a"})
+        assert set(served.engine.working()) == {"a"}
+        ask("GET", "/health")
+        asyncio.run(asyncio.sleep(0.15))
+        upkeep.expire()
+    assert served.engine.working() == {}
