@@ -211,6 +211,7 @@ def book(
     first, last = session_range(context)
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
     rows = close_range(sessions, frames, reference, Desk(ledger, broker, desk, clock, decisions))
+    decisions.prune(desk.risk.decisions.keep_days, last)
     for name, (table, version) in write(frames, rows, Span(first, last)).items():
         more = pictures(name, rows[name], desk.capital.base_currency) if rows[name] else {}
         yield session_result(context, facts(table, version, more), name)

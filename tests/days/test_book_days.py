@@ -27,6 +27,7 @@ from trading.book.booking import Entered
 from trading.book.journal import Event
 from trading.book.orders import Ended, Order
 from trading.config.models import DeskSettings
+from trading.config.risk import DecisionSettings, RiskSettings
 from trading.config.strategies import CostSettings, PortfolioSettings, RuleSettings, StrategySettings
 from trading.config.symbols import SymbolDefaults, SymbolsSettings
 from trading.config.trading import Capital, TradingSettings
@@ -726,6 +727,12 @@ def test_what_risk_says_of_every_order_is_kept_once() -> None:
     assert {by for *_, by in kept} == {"close"}
     desk.run(FIRST, LAST)
     assert decided(desk) == kept
+
+
+def test_decisions_of_sessions_long_past_are_forgotten() -> None:
+    desk = Desk(DESK.model_copy(update={"risk": RiskSettings(decisions=DecisionSettings(keep_days=2))}))
+    desk.run(FIRST, LAST)
+    assert {session for session, *_ in decided(desk)} == {date(2022, 3, 7), date(2022, 3, 8), date(2022, 3, 9)}
 
 
 def test_a_halt_refuses_what_the_close_would_send() -> None:
