@@ -48,7 +48,7 @@ class Turned(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Other limits of one session, by element."""
+    """Other limits of one session, by element. What reference data do not know any more stays as it was."""
 
     found: Mapping[Place, Level]
 
@@ -57,15 +57,12 @@ class Levels:
         worst: Outcome = "pass"
         because = []
         for row in kept.rules:
-            level = self.found.get((row.rule, row.axis, row.element), NO_LEVEL)
-            outcome = _outcome(row, level, kept.reduces)
+            level = self.found.get((row.rule, row.axis, row.element))
+            outcome = row.outcome if level is None else _outcome(row, level, kept.reduces)
             worst = max(worst, outcome, key=WORST.__getitem__)
-            if outcome != row.outcome:
+            if level is not None and outcome != row.outcome:
                 because.append(_said(row, level, outcome))
         return worst, tuple(because)
-
-
-NO_LEVEL = Level(math.inf, math.inf, judges=False, lenient=False)
 
 
 def levels_of(
