@@ -93,6 +93,7 @@ class RiskEngine:
         self._timer = timer
         self._working: dict[str, Working] = {}
         self._named: dict[int, str] = {}  # orders at work by birth
+        self._gone: set[int] = set()  # births that were over before they had a name here
         self._writers = Lock()  # of who replaces arrays; nobody who judges takes it
         self._desk, self._configuration = desk, configuration
         self._arrays = self._compiled(desk, market, book, configuration)
@@ -167,8 +168,7 @@ class RiskEngine:
         if worst == k.FULL:
             return self._unseen((asked,), {0: _FULL}, arrays, begun)[0]
         if claimed and birth:
-            self._named[birth] = asked.order_id
-            self._working[asked.order_id] = Working(place, birth, asked)
+            self._name(Working(place, birth, asked))
             claimed.clear()
         explain = Measured(arrays.wording, leg, values, outcomes, 0)
         granted = 0 if worst == k.REFUSE else int(asked.quantity_contracts)
@@ -222,9 +222,15 @@ class RiskEngine:
         for number in range(count):
             asked = orders[int(found.chosen[number])]
             place, birth = int(found.places[number, 0]), int(found.places[number, 1])
-            self._named[birth] = asked.order_id
-            self._working[asked.order_id] = Working(place, birth, asked)
+            self._name(Working(place, birth, asked))
             claimed.remove(asked.order_id)
+
+    def _name(self, working: Working) -> None:
+        """An order that was brought to work is known by its id from now on, unless its time was over before that."""
+        self._working[working.asked.order_id] = working
+        self._named[working.birth] = working.asked.order_id
+        if working.birth in self._gone:
+            self._forget(working.asked.order_id, working.birth)
 
     def _unseen(
         self, orders: Sequence[Asked], wrong: Mapping[int, Reason], arrays: _Arrays, begun: float
@@ -306,9 +312,12 @@ class RiskEngine:
                 arrays.published.wait(WAIT_S)
                 continue
             for birth in births[:count].tolist():
-                name = self._named.get(birth, "")
-                names.append(name)
-                self._forget(name, birth)
+                if birth not in self._named:
+                    self._gone.add(birth)  # who is just bringing it to work sees this, or is seen here
+                name = self._named.get(birth)
+                if name is not None:
+                    names.append(name)
+                    self._forget(name, birth)
             if count < len(births):
                 return sorted(names)
 
@@ -318,6 +327,7 @@ class RiskEngine:
 
     def _forget(self, order_id: str, birth: int) -> None:
         self._named.pop(birth, None)
+        self._gone.discard(birth)
         held = self._working.get(order_id)
         if held is not None and held.birth == birth:
             self._working.pop(order_id, None)
