@@ -42,7 +42,7 @@ from trading.risk.kept import About, Action, Kept, Torn, Wanted
 from trading.risk.layout import REDUCING, Layout, layout_of, layout_read
 
 FORM = 1
-SEGMENT_BYTES = 64 << 20
+SEGMENT_BYTES = 16 << 20
 _BEGIN, _LAYOUT, _CONTEXT, _DECISION = range(4)  # kinds of frames
 _OUTCOMES: tuple[Outcome, ...] = ("pass", "warn", "refuse")
 _ACTIONS: tuple[Action, ...] = ("check", "reserve")

@@ -101,7 +101,7 @@ class RedisReservations:
         prefix: str = "daybook",
         timeout_s: float = 0.5,
         pause_s: float = 0.1,
-        longest_pause_s: float = 1.0,
+        longest_pause_s: float = 0.5,
         max_connections: int = 4,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

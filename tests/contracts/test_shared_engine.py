@@ -268,6 +268,25 @@ def test_a_worker_that_does_not_know_what_others_hold_grants_nothing(log: Memory
     assert same(one, other)
 
 
+def test_what_is_over_and_not_known_any_more_keeps_nobody_from_beginning(log: MemoryReservations, time: Time) -> None:
+    """A contract that expired since: orders and fills of it are history, and its position is not in the later book."""
+    one = worker(log, time)
+    one.fill(asked(2, order_id="f"), 1_000.0, "f1")
+    one.reserve(asked(1, order_id="a"), 1_000.0)
+    one.release("a")
+    one.reserve(asked(1, order_id="b"), 1_000.0, 1_060.0)
+    one.reserve(asked(1, "CORN", order_id="c"), 1_000.0)
+    later = replace(_without_gold(), session=SESSION + timedelta(days=1))
+    other = SharedEngine(desk(), later, book({("carry", "CORN", JUN): 9}), log, time, "", time, Following(0.0))
+    assert code(other.reserve(asked(1, "US10", order_id="d"))) == "reservation_truth_unreachable"  # b is at work
+    time.now = 1_060.0
+    assert other.reserve(asked(1, "US10", order_id="d")).passed
+    assert (set(other.working()), other.book.positions) == ({"c", "d"}, {("carry", "CORN", JUN): 9})
+    assert other.fill(asked(1, "CORN", order_id="c"), 1_060.0, "f1") == 1  # told before
+    assert one.expire(1_060.0) == ["b"]
+    assert one.book.positions == other.book.positions
+
+
 def _without_gold() -> Market:
     full, keep = market(), [0, 2]
     cut = {

@@ -11,13 +11,38 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from trading.errors import ConfigError, UsageError
 from trading.risk.book import Book, Holding
+from trading.risk.decision import Asked
 from trading.risk.engine import FOREVER, RiskEngine
 from trading.risk.market import Market
 from trading.risk.reservations import Base, Booked, Entry, Filled, Place, Released, Reserved
 
 REMEMBERED = 100_000  # marks of entries, fills and ids of orders that are known again
 TAIL = 20_000  # entries kept for a log that is lost
+
+
+UNKNOWN = (KeyError, UsageError, ConfigError)  # what engines raise of orders and positions they do not know
+
+
+class Deaf:
+    """In the place of an engine, where only what entries come to is asked for: it hears nothing of them."""
+
+    session_orders = 0
+
+    def adopt(self, orders: Sequence[Asked], netted: bool, now: float, expires: float) -> None:
+        """Nothing."""
+
+    def fill(self, asked: Asked, now: float) -> int:
+        """Nothing."""
+        return 0
+
+    def release(self, order_id: str) -> int:
+        """Nothing."""
+        return 0
+
+    def load(self, market: Market, book: Book) -> None:
+        """Nothing."""
 
 
 @dataclass(slots=True)
@@ -86,8 +111,8 @@ class Replica:
 
     # --- what changes it ----------------------------------------------------------------------------------------------
     def take(self, entry: Entry, market: Market) -> None:
-        """Follows the next entry; one that was followed already changes nothing but the place. Raises KeyError,
-        UsageError and ConfigError on what the engine does not know."""
+        """Follows the next entry; one that was followed already changes nothing but the place. Raises UNKNOWN on what
+        the engine does not know."""
         if entry.mark not in self.marks:
             if isinstance(entry, Reserved):
                 self.hold(entry)
@@ -100,6 +125,11 @@ class Replica:
             remember(self.marks, entry.mark)
         self.place = Place(self.place.epoch, self.place.number + 1, entry.mark)
         self.tail.append((self.place.number, entry))
+
+    def take_all(self, entries: Sequence[Entry], market: Market) -> None:
+        """Follows entries. Raises as `take`."""
+        for entry in entries:
+            self.take(entry, market)
 
     def hold(self, entry: Reserved) -> None:
         """Orders that were granted hold headroom here."""
@@ -154,8 +184,7 @@ class Replica:
 
 
 def replica_of(base: Base, place: Place, made: Callable[[Book], RiskEngine]) -> Replica:
-    """What a base says, at its place; `made` gives an engine on a book. Raises KeyError, UsageError and ConfigError on
-    what that does not know."""
+    """What a base says, at its place; `made` gives an engine on a book. Raises UNKNOWN on what that does not know."""
     engine = made(base.book)
     replica = Replica(engine, place, base.session, base.book, base.ready)
     replica.positions.update(base.book.positions)

@@ -20,21 +20,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from trading.config.models import DeskSettings
-from trading.errors import ConfigError, StoreBusy, StoreError, StoreUnavailable, UsageError
+from trading.errors import StoreBusy, StoreError, StoreUnavailable, UsageError
 from trading.risk.book import Book
 from trading.risk.decision import Asked, Decision, Judged, Mode, Reason, Versions
 from trading.risk.engine import FOREVER, Drift, RiskEngine, no_time
 from trading.risk.market import Market
-from trading.risk.replica import REMEMBERED, Replica, replica_of
+from trading.risk.replica import REMEMBERED, UNKNOWN, Deaf, Replica, replica_of
 from trading.risk.reservations import Answer, Base, Booked, Entry, Filled, Log, LogLost, Place, Released, Reserved
 
 ATTEMPTS = 50
+STUCK_S = 5.0  # a worker that does not know what others hold looks again
 WINDOW_S = 61.0  # what rates are counted over: a base is older than that
 UNREACHABLE, BUSY = "reservation_truth_unreachable", "reservation_truth_busy"
 FULL, DUPLICATE, BESIDE = "reservations_full", "duplicate_order", "list"
@@ -44,7 +45,7 @@ class Following(NamedTuple):
     """`grace_s`: how long nothing is granted after a log was begun, so that others can say what they know of the one
     before; 0 where a log cannot be lost. `compact_at`: entries after which it is made shorter."""
 
-    grace_s: float = 2.0
+    grace_s: float = 3.0
     compact_at: int = 20_000
 
 
@@ -70,7 +71,8 @@ class SharedEngine:
         self._modes: npt.NDArray[np.float64] | None = None
         self._abandoned: set[str] = set()  # marks of reservations that were refused, and may have been added
         self._older: tuple[float, Base, Place] | None = None  # what the log is to begin with, once it is old enough
-        self._connected, self._stuck, self._heard, self._length = False, "", -FOREVER, 0
+        self._connected, self._heard, self._length = False, -FOREVER, 0
+        self._stuck, self._stuck_until = "", -FOREVER
         self._replica = self._alone()
 
     def _alone(self) -> Replica:
@@ -285,14 +287,13 @@ class SharedEngine:
     # --- following the log --------------------------------------------------------------------------------------------
     def _connect(self) -> None:
         """Takes over all there is, the first time. Raises StoreUnavailable while this worker knows less than others."""
-        if self._stuck:
+        if self._stuck and self._timer() < self._stuck_until:
             raise StoreUnavailable(self._stuck)
         while not self._connected:
             self._heed(self._recovered(lambda: self._log.since(None)))
-            if self._market.session <= self._replica.session:
-                self._connected = True
-            else:
-                self._connected = self._added(Booked(self._log.mark(), self._market.session, self._own))
+            later = self._market.session > self._replica.session
+            if not later or self._added(Booked(self._log.mark(), self._market.session, self._own)):
+                self._connected, self._stuck = True, ""
 
     def _require_ready(self) -> None:
         left = self._replica.ready - self._clock()
@@ -347,12 +348,12 @@ class SharedEngine:
         before = self._replica
         try:
             if answer.base is not None:
-                place = Place(answer.end.epoch, answer.end.number - len(answer.missed), answer.base.mark)
-                self._replica = replica_of(answer.base, place, self._engine)
-            for entry in answer.missed:
-                self._replica.take(entry, self._market)
-        except (KeyError, UsageError, ConfigError) as cause:
+                self._replica = self._based(answer.base, answer)
+            else:
+                self._replica.take_all(answer.missed, self._market)
+        except UNKNOWN as cause:
             self._stuck, self._connected = _BEHIND.format(cause=cause), False
+            self._stuck_until = self._timer() + STUCK_S
             raise StoreUnavailable(self._stuck) from cause
         self._replica.place = answer.end
         self._length, self._heard = answer.length, self._timer()
@@ -361,13 +362,30 @@ class SharedEngine:
             self._contribute([entry for number, entry in before.tail if number > lost.number])
         self._disown()
 
+    def _based(self, base: Base, answer: Answer) -> Replica:
+        """What a log comes to. Where some of it was of what these facts do not know any more, only what still counts is
+        looked at: rates of the last minute are those of orders at work, then."""
+        place = Place(answer.end.epoch, answer.end.number - len(answer.missed), base.mark)
+        try:
+            replica = replica_of(base, place, self._engine)
+            replica.take_all(answer.missed, self._market)
+        except UNKNOWN:
+            ended = replica_of(base, place, lambda _: cast(RiskEngine, Deaf()))
+            ended.take_all(answer.missed, self._market)
+            whole, now = ended.base(base.mark), self._clock()
+            book = self._own if self._market.session > ended.session else whole.book  # which takes its place next
+            units = tuple(unit for unit in whole.units if unit.expires > now)
+            replica = replica_of(replace(whole, book=book, units=units), answer.end, self._engine)
+            replica.ready = base.ready
+            replica.marks, replica.names, replica.tail = ended.marks, ended.names, ended.tail
+        return replica
+
     def _contribute(self, entries: Sequence[Entry]) -> None:
         """Adds what is known here of a lost log, and was not known to who began it anew."""
         for entry in entries:
             while entry.mark not in self._replica.marks:
                 answer = self._log.append(entry, self._replica.place)
-                for missed in (entry,) if answer.added else answer.missed:
-                    self._replica.take(missed, self._market)
+                self._replica.take_all((entry,) if answer.added else answer.missed, self._market)
                 self._replica.place = answer.end
 
     def _disown(self) -> None:
