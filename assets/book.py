@@ -16,13 +16,13 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from assets.book_inputs import Opening, opening, revalued, session_inputs
+from assets.book_inputs import Opening, earned_before, opening, revalued, session_inputs
 from assets.materialized import by_session, described, facts, session_result
 from assets.partitions import session_range
 from assets.pictures import image
 from trading.book.booking import Entered
 from trading.book.breaks import locked
-from trading.book.close import Decided, all_fills, decide, decision_rows, ended, replay, roll, settle, wanted
+from trading.book.close import Decided, Settled, all_fills, decide, decision_rows, ended, replay, roll, settle, wanted
 from trading.book.entries import Step
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Row, before
@@ -45,6 +45,7 @@ from trading.frames import (
 )
 from trading.ports import Broker, DecisionLog, FrameStore, Ledger, ReferenceStore, Span, Version
 from trading.reports import drawings
+from trading.risk.book import WHOLE, Standing
 from trading.risk.decision import Decision
 from trading.risk.halts import Halt, halts_of, in_force
 from trading.risk.kept import About, Wanted
@@ -102,6 +103,7 @@ def close_range(
             f" worth something else now ({', '.join(changed)}). {again}"
         )
     collected: dict[str, list[Row]] = {dataset.name: [] for dataset in DATASETS}
+    start.earned = earned_before(frames, desk.settings, sessions[0])
     for inputs in session_inputs(frames, reference, desk.settings, sessions, start.closed):
         for name, rows in close_one(start, inputs, desk).items():
             collected[name] += rows
@@ -135,11 +137,23 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
             desk.ledger.record(over)
         booked += over
         locks, halts = locks_of(inputs.session, desk.ledger), halts_now(desk.ledger, entry.at)
-        decided = decide(state, inputs, desk.settings, settled.loss_base, entry, recorded, locks, halts)
+        standing = standing_of(start, settled, inputs.session)
+        decided = decide(state, inputs, desk.settings, standing, entry, recorded, locks, halts)
         keep(decided.decisions, entry, desk)
         hand_over(decided.step, desk)
     events = [*recorded, *booked, *decided.step.events]
     return settled.rows | decision_rows(decided.targets, inputs, events)
+
+
+def standing_of(start: Opening, settled: Settled, session: date) -> dict[str, Standing]:
+    """What was lost so far, as limits need it: in the session, and where a limit looks further, in its week, from the
+    peak, and by strategy."""
+    if start.earned is None:
+        return {WHOLE: Standing(settled.loss_base)}
+    gained: dict[str, float] = {}
+    for row in settled.rows[PNL.name]:
+        gained[row["strategy"]] = gained.get(row["strategy"], 0.0) + row["total_base"]
+    return start.earned.after(session, start.state.account_base, gained)
 
 
 def locks_of(session: date, ledger: Ledger) -> dict[str, str]:

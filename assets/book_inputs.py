@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
+from assets.risk_inputs import earned, risk_facts
 from trading.book.account import ZERO, booked, to_base, value_local, valued
 from trading.book.booking import BOOK_KINDS, ORDER_KINDS
 from trading.book.fills import MOVEMENT_KINDS
@@ -21,6 +22,8 @@ from trading.book.state import BookState, SessionInputs
 from trading.config.models import DeskSettings
 from trading.frames import DAILY_PRICES, EQUITY, FX_RATES, OPTIMAL_POSITIONS, POSITIONS, ROLL_GAPS, Dataset
 from trading.ports import FrameStore, Ledger, ReferenceStore
+from trading.risk.limit_table import needs_facts, needs_history
+from trading.risk.standing import Curves
 from trading.strategies.targets import Wanted
 
 # How far back prices are read for marks. A contract not quoted for longer keeps the mark it was last valued at.
@@ -34,8 +37,8 @@ CLOSING = frozenset({*ORDER_KINDS, "fill"})  # what only a close, or the order j
 class Opening:
     """Where a range of sessions starts: the last session closed before it, the account's value then by currency and the
     contracts then held as they were written, the state then, the journal's events of each session from the first on,
-    earlier sessions whose fills or cash in the journal were never valued, and the newest session that has orders or
-    fills."""
+    earlier sessions whose fills or cash in the journal were never valued, the newest session that has orders or fills,
+    and what was earned before, where a limit looks at that."""
 
     closed: date | None
     values_local: dict[str, float]
@@ -44,6 +47,7 @@ class Opening:
     recorded: dict[date, list[Event]]
     unvalued: list[date]
     newest: date | None = None
+    earned: Curves | None = None
 
     def has_later(self, session: date) -> bool:
         """Whether the journal knows a later session that was closed: then the orders of this one are history. What a
@@ -77,6 +81,14 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
     held = {(row["strategy"], row["instrument"], row["contract"]): row["quantity_contracts"]
             for row in _rows_of(frames, POSITIONS, closed)}  # fmt: skip
     return Opening(closed, values, held, state, recorded, unvalued, newest)
+
+
+def earned_before(frames: FrameStore, desk: DeskSettings, first: date) -> Curves | None:
+    """What the account came to and strategies gained by session, before `first`; None where no limit asks."""
+    if not needs_history(desk):
+        return None
+    account, gains, _ = earned(frames, first - DAY)
+    return Curves(desk.capital.capital_base, list(account), {name: list(curve) for name, curve in gains.items()})
 
 
 def _unbooked(paid: Mapping[date, list[Event]], frames: FrameStore) -> set[date]:
@@ -128,6 +140,7 @@ def session_inputs(
         for dataset in (DAILY_PRICES, ROLL_GAPS, OPTIMAL_POSITIONS, FX_RATES)
     )
     rates = _carry({desk.capital.base_currency: 1.0}, _latest(frames, FX_RATES, first - DAY))
+    facts = risk_facts(frames, reference, desk, first, last) if needs_facts(desk) else None
     for session in sessions:
         days = [since + i * DAY for i in range((session - since).days + 1)]
         seen = [row for day in days for row in prices.get(day, [])]
@@ -140,6 +153,7 @@ def session_inputs(
             reference.instruments(session),
             tuple(_roll(row) for day in days for row in gaps.get(day, [])),
             desk.capital.base_currency,
+            facts and facts.market(session),
         )
         since = session + DAY
 

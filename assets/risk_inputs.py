@@ -166,16 +166,22 @@ class RiskBooks:
 
 def risk_books(frames: FrameStore, ledger: Ledger, desk: DeskSettings, last: date) -> RiskBooks:
     """Two reads of frames, and the journal, through a session."""
+    account, gains, of_held = earned(frames, last)
+    movements, sent = _told(ledger, last)
+    return RiskBooks(
+        desk, movements, sent, account, gains, of_held,
+        ledger.rows("breaks"), ledger.rows("overrides", {"scope": "instrument"}),
+    )  # fmt: skip
+
+
+def earned(frames: FrameStore, last: date) -> tuple[Curve, dict[str, Curve], dict[date, float]]:
+    """What the account came to by session, what each strategy gained, and what was held into the session: two reads."""
     profits = _frame(frames, PNL, last, columns=["strategy", "session", "held_base", "total_base"])
     account = _frame(frames, EQUITY, last, columns=["currency", "session", "account_base"])
-    movements, sent = _told(ledger, last)
     by_strategy = profits.groupby(["strategy", "session"])["total_base"].sum()
     gains = {str(name): _curve(rows.droplevel(0)) for name, rows in by_strategy.groupby(level=0)}
     of_held = dict(_curve(profits.groupby("session")["held_base"].sum()))
-    return RiskBooks(
-        desk, movements, sent, _curve(account.groupby("session")["account_base"].last()), gains, of_held,
-        ledger.rows("breaks"), ledger.rows("overrides", {"scope": "instrument"}),
-    )  # fmt: skip
+    return _curve(account.groupby("session")["account_base"].last()), gains, of_held
 
 
 def _told(ledger: Ledger, last: date) -> tuple[list[Fill], dict[date, int]]:

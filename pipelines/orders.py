@@ -5,7 +5,6 @@ here: how orders are proposed, checked or entered (`trading/book/close.py`; the 
 watching limits between closes (`risk_limits.py`).
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -16,6 +15,7 @@ import dagster as dg
 from assets.book import Desk, halts_now, hand_over, keep, locks_of
 from assets.book_inputs import opening, session_inputs
 from assets.partitions import SESSIONS
+from assets.risk_inputs import earned
 from trading.book.booking import Entered
 from trading.book.close import Proposed, checked, decision, proposed, roll
 from trading.book.entries import Step
@@ -25,11 +25,12 @@ from trading.book.orders import Order
 from trading.book.state import BookState, SessionInputs
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
-from trading.frames import EQUITY
 from trading.ports import Broker, DecisionLog, FrameStore, Ledger, ReferenceStore
+from trading.risk.book import WHOLE, Standing
 from trading.risk.breach import Breach
 from trading.risk.decision import Decision
 from trading.risk.halts import Halt
+from trading.risk.standing import standings
 
 ACTOR = "orders"
 
@@ -50,7 +51,7 @@ class Draft:
     recorded: tuple[Event, ...]
     rolled: Step
     proposal: Proposed
-    loss_base: float
+    standing: Mapping[str, Standing]
     locks: Mapping[str, str] = field(default_factory=dict)
     halts: tuple[Halt, ...] = ()
 
@@ -80,15 +81,13 @@ def drafted(
     start.state.apply(event for event in recorded if event.kind in MOVEMENT_KINDS)
     proposal = proposed(start.state, inputs, desk, entry)
     locks, halts = locks_of(session, ledger), halts_now(ledger, now)
-    return Draft(start.state, inputs, entry, recorded, rolled, proposal, _loss(frames, session), locks, halts)
+    return Draft(start.state, inputs, entry, recorded, rolled, proposal, _standing(frames, session, desk), locks, halts)
 
 
-def _loss(frames: FrameStore, session: date) -> float:
-    """What the session lost (positive), base currency, interest and fees included; 0 where it is not valued yet."""
-    if EQUITY.name not in frames.written():
-        return 0.0
-    rows = frames.history(EQUITY, through=session, since=session)
-    return max(0.0, -math.fsum(rows["change_base"].to_pylist() + rows["booked_base"].to_pylist()))
+def _standing(frames: FrameStore, session: date, desk: DeskSettings) -> dict[str, Standing]:
+    """What was lost so far, base currency, interest and fees included; nothing in a session that is not valued yet."""
+    account, gains, _ = earned(frames, session)
+    return standings(account, gains, session, desk.capital.capital_base)
 
 
 @dg.op(description="Targets of the session against what is held and at work, as orders.", tags={"daybook/step": "book"})
@@ -113,14 +112,14 @@ def propose(
 def check_risk(context: dg.OpExecutionContext, draft: Draft, desk: dg.ResourceParam[DeskSettings]) -> Checked:
     """What passes and what is refused; refusals are recorded by the next op, and fail nothing."""
     found = checked(
-        draft.proposal.orders, draft.state, draft.inputs, desk, draft.loss_base, draft.locks, draft.halts
+        draft.proposal.orders, draft.state, draft.inputs, desk, draft.standing, draft.locks, draft.halts
     )  # fmt: skip
     approved, refused = found.approved, found.refused
     context.add_output_metadata(
         {
             "approved": len(approved),
             "refused": len(refused),
-            "session loss, base currency": draft.loss_base,
+            "session loss, base currency": draft.standing[WHOLE].day_base,
             "refusals": dg.MetadataValue.md(_listed([breach for _, breach in refused])),
         }
     )

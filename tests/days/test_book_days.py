@@ -496,6 +496,49 @@ def test_orders_over_a_limit_are_refused_and_recorded() -> None:
     assert {row["status"] for row in desk.ledger.rows("orders")} == {"refused"}
 
 
+def limited(*limits: dict[str, object]) -> DeskSettings:
+    risk = DeskSettings.model_validate({"risk": {"limits": list(limits)}}).risk
+    return DESK.model_copy(update={"risk": risk})
+
+
+def test_the_close_measures_volatility_from_returns_through_its_session() -> None:
+    """The same limit refuses everything or nothing, and never because something could not be measured."""
+    tight = Desk(limited({"rule": "portfolio_volatility", "refuse": 0.0001}))
+    tight.run(FIRST)
+    refused = tight.rows(ORDERS, FIRST).query("status == 'refused'")
+    assert len(refused) == 2
+    assert refused["refusal"].str.contains("times the volatility target passes the limit of 0.0001").all()
+    wide = Desk(limited({"rule": "portfolio_volatility", "refuse": 1000.0}))
+    wide.run(FIRST)
+    assert wide.rows(ORDERS, FIRST)["status"].tolist() == ["sent", "sent"]
+
+
+def test_a_fall_from_the_peak_counts_over_sessions_and_stops_new_orders() -> None:
+    free = Desk()
+    free.run(FIRST, LAST)
+    worth = free.rows(EQUITY).groupby("session")["account_base"].last()
+    peak = worth.cummax().clip(lower=5_000_000.0)
+    falls = 1.0 - worth / peak
+    stopped = falls[falls > 0.0].index[0]
+    desk = Desk(limited({"rule": "drawdown", "refuse": float(falls[stopped]) / 2}))
+    desk.run(FIRST, LAST)
+    refused = desk.rows(ORDERS).query("status == 'refused'")
+    assert len(refused) > 0
+    assert refused["refusal"].str.startswith("drawdown of the book").all()
+    assert pd.Timestamp(refused["session"].min()) >= pd.Timestamp(stopped), "not before it fell so far"
+
+
+def test_a_strategy_that_lost_too_much_in_a_week_is_stopped_by_name() -> None:
+    desk = Desk(limited({"rule": "weekly_loss", "by": "strategy", "strategy": "trend", "refuse": 0.0}))
+    free = Desk()
+    for each in (desk, free):
+        each.run(FIRST, LAST)
+    week = free.rows(PNL).groupby("session")["total_base"].sum()
+    assert week.min() < 0.0, "it lost in some session"
+    refused = desk.rows(ORDERS).query("status == 'refused'")
+    assert refused["refusal"].str.startswith("weekly_loss of trend").any()
+
+
 def test_a_correction_before_the_fill_replaces_the_order_and_after_it_does_not() -> None:
     desk = Desk()
     desk.run(FIRST)

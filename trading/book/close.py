@@ -29,7 +29,7 @@ from trading.book.rolls import roll_orders
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Before, Row, equity_of, fill_rows, pnl_of, positions_of
 from trading.config.models import DeskSettings
-from trading.risk.book import WHOLE, Book, Standing
+from trading.risk.book import Book, Standing
 from trading.risk.breach import Breach
 from trading.risk.decision import Decision
 from trading.risk.halts import Halt
@@ -38,6 +38,7 @@ from trading.risk.pre_trade import Verdict, judged
 from trading.strategies.targets import NOTHING_KNOWN, Candidate, TargetRow, closing_targets, held_by_instrument, targets
 
 NO_LOCKS: Mapping[str, str] = MappingProxyType({})
+Standings = Mapping[str, Standing]  # of the whole book (WHOLE) and of strategies
 ENDED_KINDS = ("order_cancelled", "order_expired", "order_rejected")
 
 
@@ -160,7 +161,7 @@ def decide(
     state: BookState,
     inputs: SessionInputs,
     desk: DeskSettings,
-    loss_base: float,
+    standing: Standings,
     entry: Entered,
     recorded: Sequence[Event],
     locks: Mapping[str, str] = NO_LOCKS,
@@ -169,7 +170,7 @@ def decide(
     """Targets, orders and the risk decision on each; the state takes the step's events in. `locks` and `halts` as
     `checked`."""
     proposal = proposed(state, inputs, desk, entry)
-    found = checked(proposal.orders, state, inputs, desk, loss_base, locks, halts)
+    found = checked(proposal.orders, state, inputs, desk, standing, locks, halts)
     step = decision(proposal, found.approved, found.refused, inputs, entry, recorded)
     state.apply(step.events)
     return Decided(step, proposal.targets, found.refused, found.decisions)
@@ -194,12 +195,13 @@ def checked(
     state: BookState,
     inputs: SessionInputs,
     desk: DeskSettings,
-    loss_base: float,
+    standing: Standings,
     locks: Mapping[str, str] = NO_LOCKS,
     halts: Sequence[Halt] = (),
 ) -> Verdict:
     """What risk says of a session's orders, given the book and the orders already at work. `locks` are instruments that
-    take no new orders, each with the reason (`trading.book.breaks.locked`); `halts` those in force."""
+    take no new orders, each with the reason (`trading.book.breaks.locked`); `halts` those in force; `standing` what was
+    lost so far."""
     positions = dict(state.positions)
     for order in _earlier(state, inputs):
         key = (order.strategy, order.instrument, order.contract)
@@ -213,7 +215,7 @@ def checked(
     book = Book(
         capital.capital_base, state.account_base, positions, dict(state.positions),
         capital.volatility_target_percent / 100,
-        {WHOLE: Standing(loss_base)}, locks=locks, strategies=tuple(names),
+        standing, locks=locks, strategies=tuple(names),
     )  # fmt: skip
     return judged(orders, book, market, desk, halts)
 

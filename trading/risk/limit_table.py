@@ -231,6 +231,30 @@ def _axis(entry: RiskLimit, rule: RiskRule) -> str:
     return named[0] if named and rule.axes[0] == "portfolio" else rule.axes[0]
 
 
+# --- what limits need -------------------------------------------------------------------------------------------------
+FACTS = frozenset({
+    "volatility", "margin", "factor", "component", "stress", "marginal", "concentration", "value_at_risk",
+    "expected_shortfall", "participation", "low_participation", "exit",
+})  # fmt: skip
+HISTORY = ("week", "drawdown")
+
+
+def needs_facts(desk: DeskSettings) -> bool:
+    """Whether a limit of a desk is measured by more than marks: by returns or volumes."""
+    measures = {rule.name: rule.measure for rule in rules()}
+    return any(measures.get(entry.rule) in FACTS for entry in desk.risk.limits)
+
+
+def needs_history(desk: DeskSettings) -> bool:
+    """Whether a limit of a desk looks at what was earned before the session, or by single strategies."""
+    losses = {rule.name: rule for rule in rules() if rule.form == "STANDING"}
+    return any(
+        entry.rule in losses
+        and (losses[entry.rule].measure in HISTORY or _axis(entry, losses[entry.rule]) != "portfolio")
+        for entry in desk.risk.limits
+    )
+
+
 # --- what is wrong ----------------------------------------------------------------------------------------------------
 def nowhere(path: Path) -> str | None:
     """The place of a setting, for who has no files."""

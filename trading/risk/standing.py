@@ -92,6 +92,22 @@ def _cumulated(gains: Curve, begun_base: float) -> list[tuple[date, float]]:
     return found
 
 
+@dataclass(slots=True)
+class Curves:
+    """What the account and each strategy came to, session after session."""
+
+    capital_base: float
+    account: list[tuple[date, float]] = field(default_factory=list)
+    gains: dict[str, list[tuple[date, float]]] = field(default_factory=dict)
+
+    def after(self, session: date, account_base: float, gained: Mapping[str, float]) -> dict[str, Standing]:
+        """Where all of them stand after one more session: what the account is worth, and what strategies gained."""
+        self.account.append((session, account_base))
+        for name, gain in gained.items():
+            self.gains.setdefault(name, []).append((session, gain))
+        return standings(self.account, self.gains, session, self.capital_base)
+
+
 def book_of(
     desk: DeskSettings,
     session: date,
