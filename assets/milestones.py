@@ -46,7 +46,8 @@ WHAT: Mapping[str, str] = {
     COLLECTING: "The close of the session has begun: limits in force are recorded, data is taken in.",
     VALIDATED: "The session's prices, rates, measures and signals are there and passed their checks.",
     MARKED: "The book of the session is traded, booked and valued, and passed its checks.",
-    EXPLAINED: "The session's profit and loss is explained by cause, with no residual beyond tolerance.",
+    EXPLAINED: "The session's profit and loss is explained by cause, with no residual beyond tolerance; the risk of "
+    "what is held is measured.",
     RECONCILED: "The session's book agrees with the broker's statement, or every break is accounted for.",
     SIGNED: "The session's numbers are signed.",
     PUBLISHED: "The session's report is out: its close is done.",

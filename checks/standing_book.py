@@ -1,7 +1,7 @@
 """Checks of the book as it stands: that it is within its limits, and that its value at risk is to be believed.
 
 Belongs here: reading what the risk assets left, and what Dagster shows. Does not belong here: measuring any of it
-(`trading/risk/`), or limits on orders.
+(`trading/risk/`), or limits on orders. They say nothing of the quality of data, so they do not count for its score.
 """
 
 from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ def limits_hold(rows: pa.Table, session: date, overrides: Rows) -> dg.AssetCheck
         severity=dg.AssetCheckSeverity.ERROR if passed and not allowed else dg.AssetCheckSeverity.WARN,
         description=(f"{shown} ({allowed})" if allowed else shown) or "the book is within every limit",
         metadata={
-            "passed limits": len(passed),
+            "beyond limits": len(passed),
             "not measured": len(unknown),
             **({"rows": table(refused.slice(0, SHOWN))} if found else {}),
             **({OVERRIDDEN: allowed} if allowed else {}),
@@ -91,7 +91,7 @@ def value_at_risk_holds(rows: list[Row], session: date) -> dg.AssetCheckResult:
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,
         description=" ".join(found[:3]) or f"not rejected on {judged} sessions through {session}",
-        metadata={"sessions judged": judged, "found": len(found)},
+        metadata={"sessions judged": judged, "tests that reject it": len(found)},
     )
 
 

@@ -19,6 +19,7 @@ import pytest
 from assets.layers import Sources
 from assets.risk import DATASETS, measured, risk
 from assets.risk_inputs import kept_market, risk_books, risk_facts
+from checks.examined import examined
 from checks.standing_book import standing_book
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
 from resources.risk_inputs_cache import RiskInputsCache
@@ -200,6 +201,12 @@ def test_stresses_are_the_named_ones_and_the_worst_days(whole: Desk) -> None:
     assert worst.is_monotonic_increasing
     shortfall = whole.rows(VALUE_AT_RISK, LAST).set_index("method").loc["historical", "expected_shortfall_base"]
     assert shortfall == pytest.approx(-worst.iloc[:3].mean())  # 3 of 203 days
+
+
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_rows_keep_the_rules_of_their_datasets(dataset: Dataset, whole: Desk) -> None:
+    found = examined(whole.sources, dataset, FIRST, LAST)
+    assert {each.rule.name: each.outcome for each in found.results} == {"schema": "passed", "unique_key": "passed"}
 
 
 def test_headroom_tells_what_is_left_and_the_check_what_is_not(whole: Desk) -> None:

@@ -48,7 +48,7 @@ _NOT_THERE = ("targets", "quarantine")  # decided with the book, though a signal
 GATES: Mapping[str, tuple[str, ...]] = {
     VALIDATED: tuple(n for n, d in DATASETS.items() if d.layer in _MARKET and n not in _NOT_THERE),
     MARKED: ("targets", "orders", "fills", "positions", "pnl", "equity"),
-    EXPLAINED: ("attribution",),
+    EXPLAINED: ("attribution", *(name for name, dataset in DATASETS.items() if dataset.layer == "risk")),
     RECONCILED: ("breaks",),
 }
 Rows = Iterable[Mapping[str, object]]

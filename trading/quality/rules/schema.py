@@ -18,7 +18,7 @@ def _fits(values: pd.Series, kind: pa.DataType) -> bool:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return pd.api.types.is_datetime64_any_dtype(values.dtype)
     if pa.types.is_boolean(kind):
-        return pd.api.types.is_bool_dtype(values.dtype)
+        return pd.api.types.is_bool_dtype(values.dropna().infer_objects().dtype)  # an object where some are missing
     return pd.api.types.is_string_dtype(values.dtype)
 
 
