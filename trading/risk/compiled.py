@@ -109,7 +109,7 @@ def weights_of(market: Market) -> tuple[Floats, Floats]:
     lines = np.stack([ones, np.abs(market.notional_base), market.margin_base[market.contract_instrument]])
     count = len(market.instruments)
     parts = [market.factor_loadings, market.component_loadings, market.stresses]
-    own = np.vstack([k.YEAR * market.volatility_base[None, :], *[part.reshape(-1, count) for part in parts]])
+    own = np.vstack([k.YEAR * market.volatility_base[None, :], *[part.reshape(len(part), count) for part in parts]])
     return np.ascontiguousarray(lines), np.ascontiguousarray(own)
 
 
