@@ -279,7 +279,8 @@ class Reference:
             return Row(value, scale, before, "pass")
         if math.isnan(value):
             return Row(value, scale, before, "warn" if self.table.lenient[place] else "refuse")
-        near = [level for level in (refuse, warn, before) if math.isfinite(value) and value != level]
+        exact = not math.isfinite(value) or value.is_integer()  # counts are compared as they are
+        near = [level for level in (refuse, warn) if not exact] + [before] * (not exact and value != before)
         edge = any(abs(value - level) <= 1e-9 * scale for level in near)
         if value <= before and not math.isinf(value):
             return Row(value, scale, before, "pass", edge)
