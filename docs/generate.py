@@ -5,6 +5,7 @@ Belongs here: laying out what the code says of itself. Does not belong here: any
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import date
@@ -19,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 from checks.expectations import suites
 from pipelines.cli import main
+from pipelines.risk_service.application import published
 from pipelines.settings import Place, read_settings
 from resources.vendors.simulated import FAULTS
 from trading.config.ceilings import Ceilings
@@ -68,7 +70,8 @@ def pages() -> dict[str, str]:
         "reference/jobs.md": jobs,
     }
     texts = {name: "\n".join(lines()).rstrip() + "\n" for name, lines in made.items()}
-    return {**texts, "asset-graph.svg": asset_graph.svg()}
+    openapi = json.dumps(published(), indent=1, ensure_ascii=False) + "\n"
+    return {**texts, "asset-graph.svg": asset_graph.svg(), "reference/risk-openapi.json": openapi}
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------

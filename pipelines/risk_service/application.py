@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from pipelines.risk_service.door import RIGHTS, Door
+from pipelines.risk_service.door import RIGHTS, Door, methods_of
 from pipelines.risk_service.looks import Looks
 from pipelines.risk_service.orders import Orders
 from pipelines.risk_service.problems import STATUSES, Problem, of_error, of_validation
@@ -34,19 +34,18 @@ _ABOUT = (
 
 def application(served: Served, lifespan: Lifespan | None = None) -> FastAPI:
     """The service that answers from `served`."""
-    app = FastAPI(
-        title=TITLE, version=VERSION, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
-    )  # fmt: skip
-    looks = Looks(served)
-    for router in (Orders(served).router(), looks.router(), Stops(served).router(), looks.open_router()):
-        app.include_router(router)
+    app = _with_operations(served, lifespan)
     app.add_exception_handler(Problem, _problem_in(served))
     app.add_exception_handler(DaybookError, _error_in(served))
     app.add_exception_handler(RequestValidationError, _wrong_in(served))
     app.add_exception_handler(HTTPException, _other)
     app.add_middleware(Door, admission=served.admission, metrics=served.metrics, timer=served.clocks.timer)
-    app.openapi = lambda: schema(app)  # type: ignore[method-assign]
     return app
+
+
+def published() -> dict[str, Any]:
+    """The OpenAPI schema, which is the same for every desk."""
+    return schema(_with_operations(cast(Served, None), None))  # operations ask for it when they are called
 
 
 def schema(app: FastAPI) -> dict[str, Any]:
@@ -59,6 +58,17 @@ def schema(app: FastAPI) -> dict[str, Any]:
             operation["security"] = [{"token": []}]
             operation["description"] = f"{operation.get('description', '')}\n\nNeeds the right `{right}`.".strip()
     return app.openapi_schema or {}
+
+
+def _with_operations(served: Served, lifespan: Lifespan | None) -> FastAPI:
+    app = FastAPI(
+        title=TITLE, version=VERSION, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
+    )  # fmt: skip
+    looks = Looks(served)
+    for router in (Orders(served).router(), looks.router(), Stops(served).router(), looks.open_router()):
+        app.include_router(router)
+    app.openapi = lambda: schema(app)  # type: ignore[method-assign]
+    return app
 
 
 Handler = Callable[[Request, Any], Any]
@@ -100,5 +110,7 @@ async def _other(request: Request, error: Any) -> Response:
             f"{request.method[:20]} is no method of this path. GET /openapi.json lists those it has.",
         ),
     }
+    if error.status_code == 405:
+        error.headers = {"Allow": ", ".join(methods_of(request.url.path))}
     code, message = said.get(error.status_code, ("refused", STATUSES.get(error.status_code, "The request is refused.")))
     return Problem(error.status_code, code, message, error.headers).response()

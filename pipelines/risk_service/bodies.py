@@ -6,10 +6,11 @@ mean (`trading/risk/decision.py`, `trading/risk/halts.py`).
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from trading.risk.decision import Asked
 
@@ -22,10 +23,23 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _instant(value: object) -> object:
+    """An instant is written out, with its zone: no number is one."""
+    if value is None or isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
+        raise ValueError("give an instant with its zone, like 2024-02-23T21:30:00Z")
+    return datetime.fromisoformat(value)
+
+
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})")
+Instant = Annotated[
+    datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
+]  # fmt: skip
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./ -]*$")]
 OrderId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:/-]+$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
-Contract = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=99_999_999, description="as 202403")]
+Contract = Annotated[int, Field(ge=1, le=99_999_999, description="as 202403"), BeforeValidator(_whole)]
 Quantity = Annotated[float, Field(allow_inf_nan=False, description="whole contracts, bought positive")]
 Price = Annotated[float, Field(allow_inf_nan=False, description="the limit price; null at market")]
 ListMode = Literal["all", "prefix", "scale"]
@@ -116,7 +130,7 @@ class NewHalt(Body):
     mode: Literal["reduce_only", "close_only", "nothing"]
     who: Words
     why: Words
-    until: datetime | None = Field(None, strict=False, description="with its zone; null until somebody resumes")
+    until: Instant | None = Field(None, description="with its zone; null until somebody resumes")
 
 
 class Resumed(Body):

@@ -169,6 +169,12 @@ def _too_large(most: int) -> Problem:
     )  # fmt: skip
 
 
+def methods_of(path: str) -> list[str]:
+    """Methods that a path has."""
+    found = sorted(method for method, known in RIGHTS if known == _route(path))
+    return found or ["GET"]
+
+
 def _route(path: str) -> str:
     """The path as it is published; `other` of what is none, so that figures stay few."""
     if path in _PATHS:

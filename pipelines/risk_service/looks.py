@@ -45,7 +45,9 @@ class Looks:
         router = APIRouter(prefix="/v1", tags=["looks"], responses=_USUAL)
         router.add_api_route("/decisions", self.decisions, response_model=bodies.PastTold)
         router.add_api_route("/limits", self.limits, response_model=bodies.LimitsTold)
-        router.add_api_route("/headroom", self.headroom, response_model=bodies.HeadroomTold)
+        router.add_api_route(
+            "/headroom", self.headroom, response_model=bodies.HeadroomTold, responses=problems(404)
+        )  # fmt: skip
         return router
 
     def open_router(self) -> APIRouter:
@@ -60,8 +62,8 @@ class Looks:
         return router
 
     async def decisions(
-        self, who: Who, since: datetime | None = None, until: datetime | None = None, strategy: Named = None,
-        instrument: Named = None, outcome: Annotated[Outcome | None, Query()] = None, order_id: Named = None,
+        self, who: Who, since: bodies.Instant | None = None, until: bodies.Instant | None = None,
+        strategy: Named = None, instrument: Named = None, outcome: Annotated[Outcome | None, Query()] = None, order_id: Named = None,
         limit: Few = 100,
     ) -> Response:  # fmt: skip
         """Decisions that were kept, the newest first."""
@@ -98,7 +100,7 @@ class Looks:
         one = engine.check(Asked(strategy, instrument, contract, 1), at)
         unknown = [reason for reason in one.reasons if reason.code.startswith("unknown_")]
         if unknown:
-            raise Problem(422, unknown[0].code, unknown[0].message)
+            raise Problem(404, unknown[0].code, unknown[0].message)
         most = {side: _most(partial(_checked, engine, one.asked, side, at)) for side in (1, -1)}
         return self._answers.plain({
             "strategy": strategy, "instrument": instrument, "contract": contract, "buy_contracts": most[1],
@@ -174,8 +176,4 @@ def _is_limited(judged: Judged) -> bool:
 
 
 def _utc(instant: datetime | None) -> datetime | None:
-    if instant is None:
-        return None
-    if instant.tzinfo is None:
-        raise Problem(422, "no_zone", "the instant has no zone. Give it as 2024-02-23T21:30:00Z.")
-    return instant.astimezone(UTC)
+    return None if instant is None else instant.astimezone(UTC)

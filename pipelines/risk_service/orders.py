@@ -33,8 +33,9 @@ Shown = Annotated[
 async def asking(
     request: Request,
     x_deadline_ms: Annotated[
-        float | None, Header(gt=0, allow_inf_nan=False, description="after which the answer is of no use")
-    ] = None,
+        float,
+        Header(gt=0, allow_inf_nan=False, description="when the answer is of no use any more; at most the setting"),
+    ] = 60_000.0,
 ) -> Asking:
     """Who asks, as the door found it."""
     found: Asking = request.scope[KEY]

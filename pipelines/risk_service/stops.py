@@ -64,11 +64,7 @@ class Stops:
         return await _kept(lambda: self._end(halt_id, body, who))
 
     def _set(self, body: bodies.NewHalt) -> Response:
-        until = body.until
-        if until is not None:
-            if until.tzinfo is None:
-                raise Problem(422, "no_zone", "the halt's end has no zone. Give it as 2024-02-23T21:30:00Z.")
-            until = until.astimezone(UTC)
+        until = None if body.until is None else body.until.astimezone(UTC)
         since = self._served.clocks.utc()
         halt = new_halt(body.scope, body.item, body.mode, body.who, body.why, since, until)
         self._served.journal.record([halt.set_event(self._served.market.session)])

@@ -373,7 +373,7 @@ def test_decisions_are_found_again_the_newest_first(ask: Ask) -> None:
     ]  # fmt: skip
     assert len(ask("GET", "/v1/decisions", params={"limit": 1}).json()["decisions"]) == 1
     assert ask("GET", "/v1/decisions", params={"outcome": "refuse"}).json()["decisions"] == []
-    assert ask("GET", "/v1/decisions", params={"since": "2026-01-01T00:00:00"}).json()["code"] == "no_zone"
+    assert ask("GET", "/v1/decisions", params={"since": "2026-01-01T00:00:00"}).status_code == 422
 
 
 def test_limits_in_force_are_listed(ask: Ask, served: Served) -> None:

@@ -31,6 +31,7 @@ GENERATED = (
     "reference/commands.md",
     "reference/datasets.md",
     "reference/jobs.md",
+    "reference/risk-openapi.json",
     "reference/rules.md",
     "reference/settings.md",
     "reference/strategies.md",
