@@ -20,7 +20,7 @@ from pipelines.wiring import decision_log
 from trading.config.risk import RiskLimit
 from trading.config.symbol_fields import near
 from trading.errors import UsageError
-from trading.risk.decision import Asked, Decision, Judged
+from trading.risk.decision import WORST, Asked, Decision, Judged
 from trading.risk.halts import in_force as halts_in_force
 from trading.risk.kept import About
 from trading.risk.limit_table import (
@@ -90,15 +90,15 @@ def headroom(
     where: Place, session: date | None = None, rule: str | None = None, instrument: str | None = None,
     strategy: str | None = None, limited: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """The book as it stands, orders at work included, by rule and element: the fullest limits first. `limited`: only
-    what has a limit."""
+    """The book as it stands, orders at work included, by rule and element: what passes a limit, then the fullest.
+    `limited`: only what has a limit."""
     _refuse_unknown_rule(rule)
     desk = risk_desk(where, session)
     axes = axes_of(desk.market, desk.book.strategies)
     wanted = _wanted(axes, rule, instrument, strategy)
     rows = [_standing(row) for row in desk.engine().standing(NOW_S)
             if wanted(row.rule, row.axis, row.element) and (not limited or _has_limit(row))]  # fmt: skip
-    rows.sort(key=lambda row: -math.inf if row["used"] is None else -row["used"])
+    rows.sort(key=lambda row: (-WORST[row["state"]], 0.0 if row["used"] is None else -row["used"]))
     passed = [row for row in rows if row["state"] != "pass"]
     return {"session": str(desk.session), "count": len(rows), "passed": len(passed), "rows": rows}
 
@@ -110,6 +110,7 @@ def _has_limit(row: Judged) -> bool:
 def _standing(row: Judged) -> dict[str, Any]:
     level = row.limit if math.isfinite(row.limit) else row.warn
     used = row.value / level if level > 0.0 else math.inf if row.value > 0.0 else 0.0
+    used = used if math.isfinite(level) else math.nan
     return {
         "rule": row.rule, "by": row.axis, "element": row.element, "state": row.outcome, "value": _finite(row.value),
         "warn": _finite(row.warn), "limit": _finite(row.limit), "headroom": _finite(row.headroom),
@@ -180,17 +181,7 @@ def gathered(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _gathered(said: dict[str, Any], elements: list[str]) -> dict[str, Any]:
-    of = elements[0] if len(elements) == 1 else f"{len(elements):,} of them"
-    levels = {name: "" if said[name] is None else f"{said[name]:,.6g}" for name in ("refuse", "warn")}
-    flags = {"reducing": said["reducing"], "missing": said["missing"]}
-    return {
-        "rule": said["rule"],
-        "of": f"{said['by']} {of}",
-        **levels,
-        "unit": said["unit"],
-        **flags,
-        "from": said["from"],
-    }
+    return said | {"of": elements[0] if len(elements) == 1 else f"({len(elements):,} alike)"}
 
 
 # --- which ------------------------------------------------------------------------------------------------------------

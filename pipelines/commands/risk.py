@@ -15,7 +15,7 @@ import click
 from pipelines.answers import Answer, answering
 from pipelines.options import DAY, date_of
 from pipelines.settings import Place, refuse_no_desk
-from pipelines.tables import show, show_pairs, table
+from pipelines.tables import show, show_pairs
 from trading.errors import UsageError
 
 _SESSION = click.option("--session", type=DAY, help="As of which session; without it, the newest with prices.")
@@ -67,23 +67,40 @@ def _show_decision(found: Mapping[str, Any]) -> None:
     if found["meant"]:
         show(found["meant"])
     rows = [row for row in found["rules"] if row["limit"] is not None or row["warn"] is not None]
-    if rows:
-        show(table("rules with a limit", [_short(row) for row in rows]))
+    _show_lines("rules with a limit", [_measured(row) for row in rows])
     hidden = len(found["rules"]) - len(rows)
     if hidden:
         show(f"{hidden} values without a limit are not shown; --json gives all")
 
 
-def _short(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of values for people: what it is of in one column, numbers to six digits."""
-    state = row.get("outcome", row.get("state"))
-    found = {"rule": row["rule"], "of": f"{row.get('axis', row.get('by'))} {row['element']}", "state": state}
-    numbers = {name: _number(row[name]) for name in ("value", "warn", "limit", "headroom", "used") if name in row}
-    return {**found, **numbers, "unit": row["unit"]}
+def _measured(row: Mapping[str, Any]) -> str:
+    """A value on one line: what came of it, the rule, what it is of, the value against its limit and what is left."""
+    of = f"{row['rule']} of {_of(row.get('axis', row.get('by')), row['element'])}"
+    value = "not measured" if row["value"] is None else _number(row["value"])
+    limit = "" if row["limit"] is None else f" of {_number(row['limit'])}"
+    warn = "" if row["warn"] is None else f" (warns above {_number(row['warn'])})"
+    left = "" if row["headroom"] is None else f", {_number(row['headroom'])} left"
+    return f"{row.get('outcome', row.get('state')):<6}  {of}: {value}{limit}{_unit(row)}{warn}{left}"
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.6g}"
+def _of(axis: str | None, element: str) -> str:
+    return "the book" if axis == "portfolio" else f"{str(axis).replace('_', ' ')} {element}"
+
+
+def _unit(row: Mapping[str, Any]) -> str:
+    return f" {row['unit']}" if row["unit"] else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.6g}"
+
+
+def _show_lines(title: str, lines: Sequence[str]) -> None:
+    show(f"{title}:" if lines else f"{title}: none")
+    for line in lines[:_FEW]:
+        show(line)
+    if len(lines) > _FEW:
+        show(f"{len(lines) - _FEW:,} more not shown; --json gives all")
 
 
 @risk.command(name="headroom")
@@ -104,7 +121,12 @@ def headroom(where: Place, session: Any, every: bool, **wanted: str | None) -> A
     found = risk_orders.headroom(where, date_of(session), **wanted, limited=not every)
     passed = any(row["state"] == "refuse" for row in found["rows"])
     title = f"headroom as of {found['session']}"
-    return Answer(found, lambda: _show_rows(title, [_short(row) for row in found["rows"]]), int(passed))
+    return Answer(found, lambda: _show_lines(title, [_filled(row) for row in found["rows"]]), int(passed))
+
+
+def _filled(row: Mapping[str, Any]) -> str:
+    used = "" if row["used"] is None else f"{row['used']:.1%}"
+    return f"{used:>7}  {_measured(row)}"
 
 
 @risk.command(name="limits")
@@ -121,13 +143,15 @@ def limits(where: Place, session: Any, **wanted: str | None) -> Answer:
     refuse_no_desk(where)
     found = risk_orders.limits(where, date_of(session), **wanted)
     title = f"limits as of {found['session']}"
-    return Answer(found, lambda: _show_rows(title, risk_orders.gathered(found["rows"])))
+    return Answer(found, lambda: _show_lines(title, [_level(row) for row in risk_orders.gathered(found["rows"])]))
 
 
-def _show_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    show(table(title, list(rows[:_FEW])) if rows else f"{title}: none")
-    if len(rows) > _FEW:
-        show(f"{len(rows) - _FEW:,} more not shown; --json gives all")
+def _level(row: Mapping[str, Any]) -> str:
+    levels = [("refuses", row["refuse"]), ("warns", row["warn"])]
+    said = [f"{word} above {_number(value)}{_unit(row)}" for word, value in levels if value is not None]
+    said += ["judges orders that only reduce"] if row["reducing"] == "judge" else []
+    said += ["warns of what cannot be measured"] if row["missing"] == "warn" else []
+    return f"{row['rule']} of {_of(row['by'], row['of'])}: {', '.join(said)}; from {row['from']}"
 
 
 # --- halts ------------------------------------------------------------------------------------------------------------
@@ -143,8 +167,15 @@ def halts(where: Place) -> Answer:
 
 
 def _show_halts(found: Mapping[str, Any]) -> None:
-    for title, rows in (("halts in force", found["in_force"]), ("halts that ended", found["past"])):
-        show(table(title, rows) if rows else f"{title}: none")
+    _show_lines("halts in force", [_halt(row) for row in found["in_force"]])
+    _show_lines("halts that ended", [_halt(row) for row in found["past"]])
+
+
+def _halt(row: Mapping[str, Any]) -> str:
+    until = f" until {row['until']}" if row["until"] else ""
+    over = f"; {row['resumed_by']} resumed {row['resumed']}: {row['resumed_because']}" if row["resumed"] else ""
+    what = f"{row['stops']}, {row['mode']}, since {row['since']}{until}"
+    return f"{row['id']}  {what}, by {row['by']}: {row['reason']}{over}"
 
 
 @risk.command(name="halt")
@@ -211,15 +242,15 @@ def decisions(where: Place, since: Any, until: Any, limit: int, **wanted: str | 
 
 
 def _show_decisions(found: Mapping[str, Any]) -> None:
-    rows = [
-        {
-            "at": row["at"][:19].replace("T", " "), "session": row["session"], "by": row["by"], "asked": row["action"],
-            "decision": row["decision"], "strategy": row["strategy"], "order": _order(row),
-            "reasons": ", ".join(reason["code"] for reason in row["reasons"]),
-        }
-        for row in found["rows"]
-    ]  # fmt: skip
-    _show_rows("decisions", rows)
+    _show_lines("decisions", [_decision(row) for row in found["rows"]])
+    for torn in found["torn"]:
+        show(f"note: {torn['lost_bytes']:,} bytes of {torn['where']} were never acknowledged, or are damaged")
+
+
+def _decision(row: Mapping[str, Any]) -> str:
+    at, why = row["at"][:19].replace("T", " "), ", ".join(reason["code"] for reason in row["reasons"])
+    about = f"session {row['session']}, {row['action']} by {row['by'] or 'nobody named'}"
+    return f"{at}  {row['decision']:<6}  {_order(row)} for {row['strategy']}, {about}{': ' if why else ''}{why}"
 
 
 def _order(row: Mapping[str, Any]) -> str:
@@ -248,13 +279,13 @@ def replay(where: Place, since: Any, until: Any, file: Path) -> Answer:
 
 
 def _show_replay(found: Mapping[str, Any]) -> None:
-    rows = [
-        {"session": row["session"], "order": _order(row), "strategy": row["strategy"], "was": row["was"],
-         "becomes": row["becomes"], "by": "\n".join(row["because"])}
-        for row in found["rows"]
-    ]  # fmt: skip
-    _show_rows("decisions that turn", rows)
+    _show_lines("decisions that turn", [_turned(row) for row in found["rows"]])
     show(f"{found['turned']:,} of {found['judged']:,} decisions turn. {found['note']}")
+
+
+def _turned(row: Mapping[str, Any]) -> str:
+    about = f"{row['session']}  {_order(row)} for {row['strategy']}: {row['was']} becomes {row['becomes']}"
+    return f"{about}. {'; '.join(row['because'])}"
 
 
 # --- the service ------------------------------------------------------------------------------------------------------
