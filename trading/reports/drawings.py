@@ -119,10 +119,11 @@ def exposure_bars(frame: pd.DataFrame, by: str = "instrument", unit: str = "base
 
 
 def group_bars(frame: pd.DataFrame, unit: str = "base currency") -> Figure:
-    """`net_base` of exposure rows by axis and element, longest first in each axis."""
-    ordered = frame.sort_values(["axis", "net_base"], ascending=[True, False], kind="stable")
+    """`net_volatility_base` of exposure rows by axis and element, longest first in each axis."""
+    ordered = frame.sort_values(["axis", "net_volatility_base"], ascending=[True, False], kind="stable")
     names = ordered["axis"].str.replace("_", " ") + ": " + ordered["element"]
-    return _bars(pd.Series(ordered["net_base"].to_numpy(float), index=names), "Net exposure by group", unit)
+    values = pd.Series(ordered["net_volatility_base"].to_numpy(float), index=names)
+    return _bars(values, "Net exposure by group, in volatility", f"{unit} a year")
 
 
 def value_at_risk(frame: pd.DataFrame, unit: str = "base currency") -> Figure:
