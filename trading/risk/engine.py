@@ -415,6 +415,7 @@ class RiskEngine:
 
     @session_orders.setter
     def session_orders(self, orders: int) -> None:
+        """For who knows of orders that were not granted here."""
         self._arrays.state.counts[k.C_SESSION] = orders
 
     @property
