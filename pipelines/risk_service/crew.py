@@ -69,6 +69,10 @@ class Crew:
                 self._end()
         return self._failed or 0
 
+    def pids(self) -> list[int]:
+        """Processes at work."""
+        return [worker.process.pid for worker in self._workers if worker.process is not None]
+
     def _look_after(self, worker: _Worker) -> None:
         now = time.monotonic()
         if worker.process is not None:

@@ -63,8 +63,8 @@ class Looks:
 
     async def decisions(
         self, who: Who, since: bodies.Instant | None = None, until: bodies.Instant | None = None,
-        strategy: Named = None, instrument: Named = None, outcome: Annotated[Outcome | None, Query()] = None, order_id: Named = None,
-        limit: Few = 100,
+        strategy: Named = None, instrument: Named = None, outcome: Annotated[Outcome | None, Query()] = None,
+        order_id: Named = None, limit: Few = 100,
     ) -> Response:  # fmt: skip
         """Decisions that were kept, the newest first."""
         strategies = frozenset() if who.caller is None else who.caller.strategies
