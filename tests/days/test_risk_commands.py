@@ -187,6 +187,20 @@ def test_a_limit_is_in_force_for_the_next_order(risk: Run, home: Path) -> None:
     assert (code, [reason["code"] for reason in found["reasons"]]) == (1, ["order_notional"])
 
 
+def test_on_paper_a_limit_is_in_force_once_it_is_applied(risk: Run, home: Path, daybook: Run) -> None:
+    file = home / "desk.toml"
+    file.write_text(file.read_text().replace("schema = 2\n", 'schema = 2\nenvironment = "paper"\n'))
+    assert daybook("config", "apply", "--reason", "paper", "--home", home).code == 0
+    limited(home, 'rule = "order_notional"\nrefuse = 0.000001')
+    before = asked(risk, 1)
+    assert daybook("config", "apply", "--reason", "a cap", "--home", home).code == 0
+    after = asked(risk, 1)
+    assert (before[0], after[0]) == (0, 1)
+    assert before[1]["versions"]["configuration"] != after[1]["versions"]["configuration"]
+    shown = daybook("config", "status", "--home", home, "--json").document
+    assert after[1]["versions"]["configuration"] == shown["configuration"]
+
+
 # --- halts ------------------------------------------------------------------------------------------------------------
 def test_a_halt_stops_orders_until_somebody_resumes(risk: Run) -> None:
     made = risk("halt", "--instrument", "CORN", "--mode", "nothing", "--by", "anna", "--reason", "a drill", "--json")
