@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -44,6 +45,7 @@ from trading.risk.market import DIMENSIONS, Market, group
 from trading.risk.reservations import Log
 from trading.risk.shared import Following, SharedEngine
 
+SLOW, SLOW_S = "slow", 5.0
 SESSION, CONTRACT = date(2026, 11, 20), 202612
 TOKENS = {  # name: token, scopes, strategies
     "all": ("all-rights-0123456789", ("check", "reserve", "halt", "read"), ()),
@@ -137,6 +139,16 @@ def truth(said: Mapping[str, Any], folder: Path) -> tuple[Log, float]:
     if "redis" in said:
         return RedisReservations(said["redis"], "made", timeout_s=0.25), 1.0
     return FileReservations(folder / "reservations.log"), 0.0
+
+
+class SlowJournal(SqliteLedger):
+    """A journal that takes five seconds to answer while there is a file `slow` beside it."""
+
+    def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+        """As the port."""
+        if (self.path.parent / SLOW).exists():
+            threading.Event().wait(SLOW_S)
+        return super().rows(projection, where)
 
 
 def command(folder: Path, said: Mapping[str, Any]) -> Callable[[int, str], list[str]]:
