@@ -4,7 +4,7 @@ Belongs here: which files of a home are a snapshot, copying them out and back, a
 belong here: what a manifest says (`trading/continuity/`), or how blobs are kept (a `BlobStore`).
 
 A home is <home>/frames/<dataset>/ (Delta tables), ledger.sqlite, broker.sqlite, desk.toml, strategies/, reference/,
-reports/ and blobs/. A ledger that a server keeps is in a snapshot as ledger.jsonl: all entries, as they were recorded.
+reports/, risk/decisions/ and blobs/. A ledger that a server keeps is in a snapshot as ledger.jsonl: all entries, as they were recorded.
 Caches, locks, logs and Dagster's own storage are left out: losing them loses nothing that was decided. Writers may go
 on meanwhile: a table's log is read first and its files are immutable, a database is copied by SQLite itself, what
 follows from other things is looked at before them (P&L before prices, all datasets before the ledger, the ledger before
@@ -62,6 +62,7 @@ _PLAIN = (
     ("configuration", "config/snapshots/*.snapshot"),
     ("reference", "reference/**/*.csv"),
     ("reports", "reports/**/*.html"),
+    ("decisions", "risk/decisions/*/*.log"),  # one that is being written is whole up to its last frame
     ("signed", "signed/??/[0-9a-f]*"),
     ("keys", "keys/*.pub"),  # what verifies; the key that signs stays at home, and a new one is made where it is lost
     ("blobs", "blobs/??/[0-9a-f]*"),  # pages by content, as runs name them; earlier renderings of a report too

@@ -256,6 +256,14 @@ def test_a_close_keeps_its_decisions_and_a_check_its_own(risk: Run) -> None:
     assert "Exchange the two" in risk("decisions", "--since", "2021-03-31", "--until", DAY).err
 
 
+def test_decisions_come_back_with_a_backup(risk: Run, home: Path, tmp_path: Path, daybook: Run) -> None:
+    kept = risk("decisions", "--json").document["rows"]
+    assert daybook("backup", "--home", home).code == 0
+    assert daybook("restore", "latest", "--home", home, "--into", tmp_path / "back").code == 0
+    assert daybook("risk", "decisions", "--home", tmp_path / "back", "--json").document["rows"] == kept
+    assert kept
+
+
 def test_replay_says_which_decisions_other_limits_turn(risk: Run, home: Path, tmp_path: Path) -> None:
     asked(risk, 1)
     asked(risk, 501)
