@@ -4,12 +4,12 @@ Belongs here: which files of a home are a snapshot, copying them out and back, a
 belong here: what a manifest says (`trading/continuity/`), or how blobs are kept (a `BlobStore`).
 
 A home is <home>/frames/<dataset>/ (Delta tables), ledger.sqlite, broker.sqlite, desk.toml, strategies/, reference/,
-reports/, risk/decisions/ and blobs/. A ledger that a server keeps is in a snapshot as ledger.jsonl: all entries, as they were recorded.
-Caches, locks, logs and Dagster's own storage are left out: losing them loses nothing that was decided. Writers may go
-on meanwhile: a table's log is read first and its files are immutable, a database is copied by SQLite itself, what
-follows from other things is looked at before them (P&L before prices, all datasets before the ledger, the ledger before
-the broker), so a snapshot holds everything that something in it was made of. The manifest is written last, by one
-rename: a killed backup leaves blobs that the next one uses, and no snapshot.
+reports/, risk/decisions/ and blobs/. A ledger that a server keeps is in a snapshot as ledger.jsonl: all entries, as
+they were recorded. Caches, locks, logs and Dagster's own storage are left out: losing them loses nothing that was
+decided. Writers may go on meanwhile: a table's log is read first and its files are immutable, a database is copied by
+SQLite itself, what follows from other things is looked at before them (P&L before prices, all datasets before the
+ledger, the ledger before the broker), so a snapshot holds everything that something in it was made of. The manifest is
+written last, by one rename: a killed backup leaves blobs that the next one uses, and no snapshot.
 """
 
 from __future__ import annotations
