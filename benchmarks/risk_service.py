@@ -54,6 +54,8 @@ LIMITS: list[dict[str, Any]] = [
     {"rule": "stress", "refuse": 1.0}, {"rule": "factor_exposure", "refuse": 0.5},
 ]  # fmt: skip
 RISK: dict[str, Any] = {"service": {"max_requests_per_second": 1e6, "reservation_seconds": 30.0}, "limits": LIMITS}
+DRILL_LIMIT = 1_000  # contracts: fewer than the load would hold, so that the limit stops some of it all the time
+DRILL_RISK = RISK | {"limits": [{"rule": "portfolio_position", "refuse": DRILL_LIMIT}, *LIMITS[1:]]}
 
 
 # --- the service ------------------------------------------------------------------------------------------------------
@@ -379,7 +381,7 @@ def drill(bars: Bars, rate: float, seconds: float) -> None:
         folder, events = Path(name), Events()
         redis = Redis(folder)
         redis.start()
-        said = {"instruments": INSTRUMENTS, "risk": RISK, "redis": f"redis://127.0.0.1:{redis.port}/0"}
+        said = {"instruments": INSTRUMENTS, "risk": DRILL_RISK, "redis": f"redis://127.0.0.1:{redis.port}/0"}
         try:
             with service(folder, 2, said) as crew:
                 load = loaded(crew.port, rate, seconds)
@@ -426,7 +428,7 @@ def _judge(bars: Bars, seen: Mapping[str, Any], events: Events, told: list[str])
     away = [at for at in granted if events.redis_away + 0.5 < at < events.redis_back]
     bars.true("nothing was granted while Redis was away", f"{len(away)} were", not away)
     largest, instant = most_held(seen)
-    bars.below("contracts approved at once, of a limit of 2,000", largest, LIMITS[0]["refuse"] + 0.5, "")
+    bars.below("contracts approved at once, of a limit of 1,000", largest, DRILL_LIMIT + 0.5, "")
     past = [row for number in range(20) for row in _past(seen, granted[number * len(granted) // 20])] + _past(
         seen, instant
     )
@@ -470,7 +472,7 @@ def _spans(seen: Mapping[str, Any]) -> Iterator[tuple[float, float, str, str, in
 
 def _past(seen: Mapping[str, Any], instant: float) -> list[Any]:
     """Rows past their limit of an engine that holds what was held at an instant."""
-    engine = RiskEngine(desk_of(RISK), made_market(INSTRUMENTS), made_book(INSTRUMENTS), "drill")
+    engine = RiskEngine(desk_of(DRILL_RISK), made_market(INSTRUMENTS), made_book(INSTRUMENTS), "drill")
     held = [span for span in _spans(seen) if span[0] <= instant < span[1]]
     engine.adopt([
         Asked(strategy, instrument, CONTRACT, quantity, None, str(number))
