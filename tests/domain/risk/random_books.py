@@ -104,15 +104,15 @@ def random_market(choices: Choices, codes: tuple[str, ...]) -> Market:
         covariance_loadings=choices.array((n, directions), -1000.0, 1000.0),
         covariance_rest=choices.array((n,), 0.0, 1e6),
     )  # fmt: skip
-    for _ in range(choices.integer(1, 3) if choices.chance(30) else 0):
+    for _ in range(choices.integer(1, 3) if choices.chance(45) else 0):
         _lose(choices, made)
     return made
 
 
 HOLES = (
-    "mark_points", "mark_age_sessions", "notional_base", "volatility_base", "median_volume", "low_volume",
-    "spread_fraction", "margin_base", "factor_loadings", "component_loadings", "stresses", "scenarios",
-    "covariance_loadings", "covariance_rest",
+    "mark_points", "mark_points", "mark_age_sessions", "notional_base", "notional_base", "volatility_base",
+    "median_volume", "low_volume", "spread_fraction", "margin_base", "factor_loadings", "component_loadings",
+    "stresses", "scenarios", "covariance_loadings", "covariance_rest",
 )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def random_book(choices: Choices, market: Market) -> Book:
                 opening[strategy, code, month] = choices.integer(-20, 20)
     standing = {name: _standing(choices) for name in (WHOLE, *strategies) if choices.chance(50)}
     money = choices.array((2,), 5e5, 5e6).tolist()
-    if choices.chance(3):
+    if choices.chance(8):
         money[choices.integer(0, 1)] = pick(choices, (0.0, -1e6, math.nan))
     return Book(
         money[0], money[1], positions, opening, float(choices.array((), 0.05, 0.4)), standing,
@@ -154,15 +154,16 @@ def _standing(choices: Choices) -> Standing:
 
 def random_order(choices: Choices, market: Market, book: Book, name: str = "") -> Asked:
     """An order; one in three takes from what is held."""
-    code, month = pick(choices, market.contracts)
+    of_contracts = (market.mark_points, market.notional_base, market.mark_age_sessions)
+    blind = [line for place, line in enumerate(market.contracts) if any(np.isnan(each[place]) for each in of_contracts)]
+    code, month = pick(choices, blind if blind and choices.chance(50) else market.contracts)
     held = sum(size for (_, *line), size in book.positions.items() if tuple(line) == (code, month))
     size = choices.integer(1, 25) * (1 if choices.chance(50) else -1)
     if held and choices.chance(35):
         size = -held if choices.chance(40) else -int(math.copysign(choices.integer(1, abs(held)), held))
-    price = None
-    if choices.chance(40):
-        mark = market.mark_points[market.contracts.index((code, month))]
-        price = round(float((100.0 if math.isnan(mark) else mark) * choices.array((), 0.7, 1.3)), 2)
+    price, mark = None, float(market.mark_points[market.contracts.index((code, month))])
+    if choices.chance(40) or math.isnan(mark):
+        price = round((100.0 if math.isnan(mark) else mark) * float(choices.array((), 0.7, 1.3)), 2)
     return Asked(pick(choices, book.strategies), code, month, size, price, name)
 
 

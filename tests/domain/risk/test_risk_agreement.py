@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from random_books import RULES, Seeded, Tally, random_case
 
-CASES = 500
+CASES = 400
 # What cannot be unknown (counts, states, positions), and what only stops or lets through at a limit of 0.
 NEVER_MISSING = {
     "order_size", "order_rate", "trade_rate", "session_orders", "strategy_position", "position_size",
@@ -47,7 +47,7 @@ class Drawn:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_engine_says_what_the_reference_says(data: st.DataObject) -> None:
     random_case(Drawn(data), Tally())
 
