@@ -29,7 +29,7 @@ from trading.frames import (
 )
 from trading.market.instruments import Instrument
 from trading.ports import Span
-from trading.risk.halts import halts_of
+from trading.risk.halts import halts_of, new_halt
 
 FRI, JUN = date(2022, 2, 25), 20220600
 GOLD = Instrument("GOLD", "Gold", "COMEX", "USD", 100.0, 0.1, "metals", "precious", "US")
@@ -113,6 +113,27 @@ def test_a_losing_session_stops_new_orders(stores: dict) -> None:
     launch(stores)
     assert stores["ledger"].rows("orders")[0]["status"] == "refused"
     assert "(80,001 of 80,000)" in stores["ledger"].rows("orders")[0]["refusal"]
+
+
+def test_what_risk_says_is_kept_once_and_halts_stop_the_job(stores: dict) -> None:
+    """The job decides again what it decided before, and says it only once; what a halt changed is said anew."""
+    launch(stores)
+    launch(stores)
+    (kept,) = stores["decisions"].read()
+    assert (kept.about.by, kept.about.session, kept.outcome, kept.asked.quantity_contracts) == (
+        "orders",
+        FRI,
+        "pass",
+        30,
+    )
+    at = datetime(2022, 2, 25, 21, tzinfo=UTC)
+    stores["ledger"].record([new_halt("instrument", "GOLD", "nothing", "anna", "a drill", at).set_event(FRI)])
+    want(stores, 40.0)
+    launch(stores)
+    newest, before = stores["decisions"].read()
+    assert ([reason.code for reason in newest.reasons], newest.outcome, before) == (["halt"], "refuse", kept)
+    statuses = {row["status"] for row in stores["ledger"].rows("orders", {"level": "contract"})}
+    assert "refused" in statuses
 
 
 def test_a_session_that_is_none_or_is_history_is_refused(stores: dict) -> None:
