@@ -16,7 +16,7 @@ from pipelines.wiring import reference, utc_now
 from trading.config.documents import place_of
 from trading.config.inheritance import idle
 from trading.config.models import DeskSettings
-from trading.config.risk_names import OF_DATA, idle_in_risk, own_names, strange_in_risk
+from trading.config.risk_names import OF_DATA, idle_in_risk, names_in, own_names, strange_in_risk
 from trading.config.unknown_names import (
     PlaceOf,
     idle_strategies,
@@ -38,7 +38,8 @@ def noted(where: Place, found: Authored) -> tuple[str, ...]:
     traded = [strategy.name for strategy in settings.strategies]
     everything = known.keys() | set(table.symbols if table is not None else ())
     unknown = list(strange_universe(settings.data.universe, everything, place))
-    unknown += strange_in_risk(settings.risk, _of_reference(where, everything), place)
+    if any(named.kind in OF_DATA for named in names_in(settings.risk)):
+        unknown += strange_in_risk(settings.risk, _of_reference(where, everything), place)
     faults = list(strange_strategies(symbols, traded, library, place))
     faults += strange_symbols(symbols, everything, place)
     faults += strange_rows(table, known) if table is not None else ()
