@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from pipelines.in_force import compiled_files
+from pipelines.in_force import CURRENT, compiled_files
 from pipelines.risk_desk import RiskDesk, newest_price, risk_desk
 from pipelines.risk_service.application import application
 from pipelines.risk_service.callers import Callers, callers_of
@@ -38,7 +38,6 @@ from trading.risk.reservations import Reserved
 from trading.risk.shared import Following, SharedEngine
 
 DAY_S = 86_400.0
-LOOK_S = 0.5  # between looks whether any configuration was applied at all
 
 if TYPE_CHECKING:
     from resources.compiled_files import Follower
@@ -51,7 +50,7 @@ class DeskSources:
     def __init__(self, where: Place, inputs: RiskInputSettings, name: str) -> None:
         self._where, self._cache, self._counted = where, RiskInputsCache(inputs, name), (0, 0)
         self._follower: Follower | None = None
-        self._look_at = 0.0
+        self._pointer = compiled_files(where).folder / CURRENT
         self._seen = self._told()
 
     def pending(self) -> bool:
@@ -104,10 +103,9 @@ class DeskSources:
         return newest_price(Desk.open(self._where)).isoformat()
 
     def _told(self) -> int:
-        if self._follower is None and time.monotonic() >= self._look_at:
+        if self._follower is None and self._pointer.exists():
             from resources.compiled_files import Follower
 
-            self._look_at = time.monotonic() + LOOK_S
             with suppress(ConfigError, StoreUnavailable):  # nothing was ever applied
                 self._follower = Follower(compiled_files(self._where).folder)
         return 0 if self._follower is None else self._follower.told

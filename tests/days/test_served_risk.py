@@ -1,0 +1,138 @@
+"""`daybook risk serve` of a desk: its prices, its limits and its configuration as it changes, by real processes.
+
+Belongs here: what the service takes from a desk. Does not belong here: requests one by one
+(`tests/adapters/test_risk_service.py`), or a crew of workers (`tests/adapters/test_risk_service_processes.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+TOKEN = "a-token-of-this-test"
+PATIENCE_S = 120.0
+SERVICE = """
+[risk.inputs]
+max_age_sessions = 100
+[risk.service]
+truth = "file"
+[risk.service.tokens.strategy]
+token = { env = "SERVED_RISK_TOKEN" }
+scopes = ["check", "reserve", "read"]
+"""
+ORDER = {"strategy": "trend", "instrument": "CORN", "contract": 20221200, "quantity_contracts": 1}
+
+
+@pytest.fixture
+def home(loaded_two: Path, copied: Callable[[Path], Path]) -> Path:
+    """A desk with prices and a token."""
+    found = copied(loaded_two)
+    with (found / "desk.toml").open("a") as file:
+        file.write(SERVICE)
+    return found
+
+
+@contextmanager
+def served(home: Path, *words: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
+    """The command at work, and who asks it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {"SERVED_RISK_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "pipelines.cli", "risk", "serve", "--home", str(home), "--port", str(port), *words]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10.0) as client:
+            wait_until(lambda: alive(client))
+            yield client, process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def alive(client: httpx.Client) -> bool:
+    """Whether it answers."""
+    try:
+        return client.get("/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(true: Callable[[], Any]) -> None:
+    """Waits for something."""
+    for _ in range(int(PATIENCE_S / 0.1)):
+        if true():
+            return
+        threading.Event().wait(0.1)
+    raise AssertionError("it did not become true in time")
+
+
+def test_a_limit_that_is_applied_is_in_force_for_the_next_check(home: Path, daybook: Callable[..., Any]) -> None:
+    os.environ["SERVED_RISK_TOKEN"] = TOKEN
+    with served(home, "--workers", "2") as (client, process):
+        first = client.post("/v1/check", json=ORDER).json()
+        assert first["decision"] == "pass"
+        with (home / "desk.toml").open("a") as file:
+            file.write('\n[[risk.limits]]\nrule = "portfolio_position"\nrefuse = 0\n')
+        applied = daybook("config", "apply", "--home", home, "--reason", "nothing may be held")
+        assert applied.code == 0, applied.err
+        second = client.post("/v1/check", json=ORDER).json()
+        assert (second["decision"], [each["code"] for each in second["reasons"]]) == ("refuse", ["portfolio_position"])
+        assert first["versions"]["configuration"] != second["versions"]["configuration"]
+        assert first["versions"]["market"] == second["versions"]["market"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+    kept = daybook("risk", "decisions", "--home", home, "--json").document
+    assert [row["decision"] for row in kept["rows"]] == ["refuse", "pass"]
+
+
+def test_facts_that_are_too_old_are_no_readiness(home: Path) -> None:
+    with served(home) as (client, _):
+        answer = client.get("/ready")
+        assert answer.status_code == 503
+        assert answer.json()["parts"]["facts"].startswith("facts are of 2021-03-31, and ")
+        assert client.post("/v1/check", json=ORDER).json()["decision"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "said"),
+    [
+        (("[risk.service.tokens.strategy]", "[risk.service.tokens.other]"), (), "SERVED_RISK_TOKEN"),
+        (('truth = "file"', 'truth = "memory"'), ("--workers", "2"), "cannot share reservations"),
+        (('truth = "file"', 'truth = "redis"'), (), "REDIS_URL is not set"),
+    ],
+)
+def test_what_keeps_it_from_serving_is_said(
+    home: Path, change: tuple[str, str], words: tuple[str, ...], said: str
+) -> None:  # fmt: skip
+    file = home / "desk.toml"
+    file.write_text(file.read_text().replace(*change))
+    command = [sys.executable, "-m", "pipelines.cli", "risk", "serve", "--home", str(home), "--port", "0", *words]
+    environment = {name: value for name, value in os.environ.items() if name not in ("SERVED_RISK_TOKEN", "REDIS_URL")}
+    if "SERVED_RISK_TOKEN" not in said:
+        environment["SERVED_RISK_TOKEN"] = TOKEN
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        command[command.index("--port") + 1] = str(probe.getsockname()[1])
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_nobody_who_may_ask_is_said(loaded_two: Path, daybook: Callable[..., Any]) -> None:
+    ended = daybook("risk", "serve", "--home", loaded_two)
+    assert ended.code == 2
+    assert "risk.service.tokens is empty" in ended.err
