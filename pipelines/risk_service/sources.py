@@ -23,12 +23,12 @@ from pipelines.risk_service.serving import FIGURES
 from pipelines.risk_service.traces import tracing
 from pipelines.risk_service.upkeep import InForceNow, Upkeep, lifespan
 from pipelines.risk_service.worker import warm
-from pipelines.settings import Place, read_settings, revealed
+from pipelines.settings import Place, read_section, read_settings, revealed
 from pipelines.wiring import decision_log, ledger, reservation_log, utc_now
 from resources.risk_inputs_cache import RiskInputsCache
 from resources.risk_metrics import RiskMetrics
 from trading.config.models import DeskSettings
-from trading.config.risk import RiskInputSettings
+from trading.config.risk import RiskInputSettings, RiskSettings
 from trading.errors import ConfigError, StoreUnavailable
 from trading.ports import DecisionLog
 from trading.risk.book import Book
@@ -51,22 +51,23 @@ class DeskSources:
         self._where, self._cache, self._counted = where, RiskInputsCache(inputs, name), (0, 0)
         self._follower: Follower | None = None
         self._pointer = compiled_files(where).folder / CURRENT
-        self._seen = self._told()
+        self._seen = self._reading = self._told()
 
     def pending(self) -> bool:
         """As the port: 8 bytes of a mapped page."""
         return self._told() != self._seen
 
     def settings(self) -> InForceNow | None:
-        """As the port. What cannot be read leaves the old in force; it is read again when another is applied."""
-        told = self._told()
-        if told == self._seen:
+        """As the port."""
+        self._reading = self._told()
+        if self._reading == self._seen:
             return None
-        try:
-            desk = read_settings(self._where)
-            return InForceNow(desk, desk.content_hash(), callers(desk, self._where))
-        finally:
-            self._seen = told
+        desk = read_settings(self._where)
+        return InForceNow(desk, desk.content_hash(), callers(desk, self._where))
+
+    def taken(self) -> None:
+        """As the port."""
+        self._seen = self._reading
 
     def facts(self, known: Market) -> tuple[Market, Book] | None:
         """As the port. Raises StoreUnavailable where the store does not say whether there is anything newer."""
@@ -113,8 +114,8 @@ class DeskSources:
 
 def desk_application(where: Place, name: str) -> FastAPI:
     """The service of a desk, for a worker of this name. Raises as `risk_desk` and `callers`."""
+    sources = DeskSources(where, read_section(where, RiskSettings).inputs, name)  # before: what is applied now is seen
     found = risk_desk(where)
-    sources = DeskSources(where, found.settings.risk.inputs, name)
     served = _served(where, found, name, sources)
     warm(found.settings, found.market, found.book)
     upkeep = Upkeep(served, sources, early=(int(name) % 8) / 8.0 if name.isdecimal() else 0.0)

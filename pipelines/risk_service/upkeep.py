@@ -44,8 +44,13 @@ class Sources(Protocol):
         """Settings that came into force since this was last asked; None where none did."""
         ...
 
+    def taken(self) -> None:
+        """Those that `settings` gave last hold from now on, or cannot be used: until others come into force, nothing
+        is pending."""
+        ...
+
     def pending(self) -> bool:
-        """Whether others are in force than those `settings` gave last: no more than a look at memory."""
+        """Whether others are in force than those that were taken last: no more than a look at memory."""
         ...
 
     def facts(self, known: Market) -> tuple[Market, Book] | None:
@@ -67,6 +72,9 @@ class Nothing:
     def settings(self) -> InForceNow | None:
         """None."""
         return None
+
+    def taken(self) -> None:
+        """Nothing."""
 
     def pending(self) -> bool:
         """Never."""
@@ -131,13 +139,16 @@ class Upkeep:
 
     # --- what is done -------------------------------------------------------------------------------------------------
     def configure(self) -> None:
-        """Limits that came into force hold for whoever asks next."""
-        found = self._sources.settings()
-        if found is None:
-            return
-        self._served.engine.limit(found.desk, found.configuration)
-        self._served.desk, self._served.callers = found.desk, found.callers
-        self._served.well("configuration")
+        """Limits that came into force hold for whoever asks next. What cannot be used leaves the old in force."""
+        try:
+            found = self._sources.settings()
+            if found is None:
+                return
+            self._served.engine.limit(found.desk, found.configuration)
+            self._served.desk, self._served.callers = found.desk, found.callers
+            self._served.well("configuration")
+        finally:
+            self._sources.taken()
 
     def expire(self) -> None:
         """Reservations whose time is over give back what they hold."""

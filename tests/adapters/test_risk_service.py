@@ -457,9 +457,13 @@ class Changing(Nothing):
 
     def settings(self) -> InForceNow | None:
         """As the port."""
-        self.new = False
         desk = desk_of({"limits": [{"rule": "portfolio_position", "refuse": 3}], "service": SERVICE})
         return InForceNow(desk, "changed", made_callers(desk))
+
+    def taken(self) -> None:
+        """As the port."""
+        assert self._served.engine.versions.configuration == "changed"  # until then, nobody may be answered
+        self.new = False
 
 
 def test_no_order_is_decided_under_limits_that_are_not_in_force_any_more(tmp_path: Path) -> None:
