@@ -39,7 +39,9 @@ def application(served: Served, lifespan: Lifespan | None = None) -> FastAPI:
     app.add_exception_handler(DaybookError, _error_in(served))
     app.add_exception_handler(RequestValidationError, _wrong_in(served))
     app.add_exception_handler(HTTPException, _other)
-    app.add_middleware(Door, admission=served.admission, metrics=served.metrics, timer=served.clocks.timer)
+    app.add_middleware(
+        Door, admission=served.admission, metrics=served.metrics, timer=served.clocks.timer, span=served.span
+    )  # fmt: skip
     return app
 
 

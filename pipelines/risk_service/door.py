@@ -60,9 +60,10 @@ class Door:
     does not go back."""
 
     def __init__(
-        self, app: ASGIApp, admission: Callable[[], Admission], metrics: RiskMetrics, timer: Callable[[], float]
-    ) -> None:
-        self._app, self._admission, self._metrics, self._timer = app, admission, metrics, timer
+        self, app: ASGIApp, admission: Callable[[], Admission], metrics: RiskMetrics, timer: Callable[[], float],
+        span: Callable[[str], Any],
+    ) -> None:  # fmt: skip
+        self._app, self._admission, self._metrics, self._timer, self._span = app, admission, metrics, timer, span
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -78,7 +79,8 @@ class Door:
             await send(message)
 
         try:
-            await self._app(scope, await self._admitted(scope, receive, arrived), noting)
+            with self._span("request"):
+                await self._app(scope, await self._admitted(scope, receive, arrived), noting)
         except Problem as problem:
             self._metrics.refused_request(problem.code)
             await problem.response()(scope, receive, noting)

@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry, where the extra `telemetry` is installed and an OTEL_ variable says where they go.
 
-Belongs here: spans around deciding and keeping. Does not belong here: figures (`resources/risk_metrics.py`).
+Belongs here: spans around a request, deciding and keeping. Does not belong here: figures (`resources/risk_metrics.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
 
 NAME = "daybook.risk"
 _WANTED = "OTEL_"
@@ -19,15 +22,17 @@ def tracing() -> Callable[[str], Any]:
     """Gives a context for a part of the work, by its name; one that does nothing where nobody wants traces."""
     if not any(name.startswith(_WANTED) for name in os.environ) or find_spec("opentelemetry.sdk") is None:
         return nullcontext
-    return _spans()
-
-
-def _spans() -> Callable[[str], Any]:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    return spans_to(BatchSpanProcessor(OTLPSpanExporter()))
+
+
+def spans_to(processor: SpanProcessor) -> Callable[[str], Any]:
+    """Gives a span for a part of the work, by its name, which a processor hears of when it is over."""
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
     provider = TracerProvider(resource=Resource.create({"service.name": "daybook-risk"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(processor)
     return provider.get_tracer(NAME).start_as_current_span

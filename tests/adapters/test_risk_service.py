@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from benchmarks.desks.served_desk import ALL, CONTRACT, TOKENS, desk_of, made_application, made_callers, made_served
 from pipelines.risk_service.door import RIGHTS
 from pipelines.risk_service.served import Served
+from pipelines.risk_service.traces import spans_to, tracing
 from pipelines.risk_service.upkeep import InForceNow, Nothing, Upkeep
 from resources.memory import MemoryLedger
 from resources.risk_memory import MemoryDecisionLog, MemoryReservations
@@ -442,6 +444,18 @@ def test_figures_of_other_workers_are_told_too(tmp_path: Path) -> None:
         text = ask("GET", "/metrics").text
     assert 'daybook_risk_decisions_total{outcome="pass",worker="1"} 1.0' in text
     assert text.count("# TYPE daybook_risk_decisions_total counter") == 1
+
+
+def test_a_request_has_spans_where_somebody_wants_traces(tmp_path: Path) -> None:
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    seen = InMemorySpanExporter()
+    span = spans_to(SimpleSpanProcessor(seen))
+    with asking(made_served(tmp_path, {}, journal=MemoryLedger(), span=span)) as ask:
+        ask("POST", "/v1/check", ORDER)
+    assert {each.name for each in seen.get_finished_spans()} == {"request", "decide", "append"}
+    assert tracing() is nullcontext  # no OTEL_ variable says where they would go
 
 
 # --- beside answering -------------------------------------------------------------------------------------------------
