@@ -67,6 +67,7 @@ REDUCING = 8  # added to an outcome where the order only reduces its line
 FREE_MODE, REDUCE_ONLY, CLOSE_ONLY, NOTHING = range(4)
 WINDOW_S = 60
 YEAR = 16.0
+ROUNDING = 1e-12  # of a value: how far sums of the same may be apart
 ALL, PREFIX, SCALE = range(3)
 NONE, FULL, CLOSED = -1, -2, -3
 
@@ -580,6 +581,12 @@ def _order_values(state: State, legs: Floats, elements: Integers, about: Floats,
 
 
 @compiled
+def _is_no_worse(value: float, before: float) -> bool:
+    """Whether a value is what it was before or less, but for rounding; what is infinite is never let through."""
+    return bool(value < np.inf and value <= before + ROUNDING * abs(before))
+
+
+@compiled
 def _compare(
     rows: Integers,
     levels: Floats,
@@ -606,7 +613,7 @@ def _compare(
             elif value != value:
                 outcome = UNKNOWN_WARN if flags[1, place] else UNKNOWN_REFUSE
             elif value <= min(refuse, warn) or (
-                known and value <= before[leg, number] and value < np.inf and not about[leg, A_TURNS]
+                known and _is_no_worse(value, before[leg, number]) and not about[leg, A_TURNS]
             ):
                 outcome = PASS
             else:
@@ -1113,8 +1120,8 @@ def _move_risk(state: State, code: int, contracts: float, held: float) -> None:
     variance = (state.totals[OWN_VARIANCE], state.totals[OWN_LOST])
     gross = (state.totals[GROSS_RISK], state.totals[GROSS_LOST])
     variance, gross = _moved(variance, gross, state.own, code, held, held + contracts)
-    state.totals[OWN_VARIANCE], state.totals[OWN_LOST] = variance
-    state.totals[GROSS_RISK], state.totals[GROSS_LOST] = gross
+    state.totals[OWN_VARIANCE], state.totals[OWN_LOST] = _added((variance[1], 0.0), variance[0])
+    state.totals[GROSS_RISK], state.totals[GROSS_LOST] = _added((gross[1], 0.0), gross[0])
 
 
 # --- all of it again --------------------------------------------------------------------------------------------------

@@ -280,7 +280,7 @@ class Reference:
         if math.isnan(value):
             return Row(value, scale, before, "warn" if self.table.lenient[place] else "refuse")
         exact = not math.isfinite(value) or value.is_integer()  # counts are compared as they are
-        near = [level for level in (refuse, warn) if not exact] + [before] * (not exact and value != before)
+        near = [] if exact else [refuse, warn, *[before] * (value != before)]
         edge = any(abs(value - level) <= 1e-9 * scale for level in near)
         if value <= before and not math.isinf(value):
             return Row(value, scale, before, "pass", edge)
