@@ -164,9 +164,10 @@ def _origins(slot: Slot, axes: Axes, entries: list[tuple[int, RiskLimit]]) -> di
     default = rule.setting if rule.setting else "the rule" if rule.limit is not None else ""
     found = {"refuse": np.full(slot.count, default, dtype=object), "warn": np.full(slot.count, "", dtype=object)}
     for number, entry, named in entries_of(slot, entries, axes):
-        for name, sources in found.items():
-            if getattr(entry, name) is not None:
-                sources[named] = f"risk.limits entry {number + 1}"
+        whose = f"risk.limits entry {number + 1}{f' of {entry.owner}' if entry.owner else ''}"
+        for name, level in (("refuse", entry.refuse), ("warn", entry.warn)):
+            if level is not None:
+                found[name][named] = whose
     return found
 
 

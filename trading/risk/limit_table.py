@@ -24,6 +24,7 @@ from trading.config.documents import Path
 from trading.config.models import DeskSettings
 from trading.config.refusals import did_you_mean
 from trading.config.risk import RiskLimit
+from trading.config.symbol_fields import SymbolSettings
 from trading.discovery import find
 from trading.errors import ConfigError
 from trading.risk.forms import GROUPS, RiskRule
@@ -44,7 +45,11 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {  # by which an element of an axis 
     "holding": ("strategy", *OF_INSTRUMENTS),
     **{axis: (axis,) for axis in ("strategy", *GROUPS, "factor", "component", "scenario")},
 }
-SYMBOL_SETTINGS = ("max_position_contracts", "max_order_contracts", "max_exposure_fraction")
+SYMBOL_SETTINGS: Mapping[str, Callable[[SymbolSettings], float]] = {  # those of a symbol that are levels
+    "max_position_contracts": lambda symbol: symbol.max_position_contracts,
+    "max_order_contracts": lambda symbol: symbol.max_order_contracts,
+    "max_exposure_fraction": lambda symbol: symbol.max_exposure_fraction,
+}
 
 
 @cache
@@ -159,10 +164,11 @@ def _default(
     if slot.rule.limit is not None:
         refuse[place] = slot.rule.limit
     setting = slot.rule.setting
-    if setting in SYMBOL_SETTINGS:
+    if setting is not None and setting in SYMBOL_SETTINGS:
         codes = axes.names["instrument"]
         whose = strategies if slot.axis == "holding" else (None,)
-        refuse[place] = [getattr(desk.symbol(code, name), setting) for name in whose for code in codes]
+        read = SYMBOL_SETTINGS[setting]
+        refuse[place] = [read(desk.symbol(code, name)) for name in whose for code in codes]
     elif setting is not None and slot.axis == "portfolio":
         found = desk.trading.orders if setting == "max_per_session" else desk.risk
         refuse[place] = getattr(found, setting)
@@ -175,10 +181,9 @@ def _enter(
     flags: Mapping[str, Flags],
     named: npt.NDArray[np.bool_],
 ) -> None:
-    for name, array in levels.items():
-        value = getattr(entry, name)
+    for name, value in (("refuse", entry.refuse), ("warn", entry.warn)):
         if value is not None:
-            array[place][named] = value
+            levels[name][place][named] = value
     if entry.reducing is not None:
         flags["judges"][place][named] = entry.reducing == "judge"
     if entry.missing is not None:
@@ -194,7 +199,13 @@ def _named(entry: RiskLimit, attributes: Mapping[str, Names], count: int) -> npt
 
 def scopes(entry: RiskLimit) -> dict[str, str | int]:
     """What an entry names, by scope."""
-    return {name: value for name in SCOPES if (value := getattr(entry, name)) is not None}
+    named: dict[str, str | int | None] = {
+        "strategy": entry.strategy, "instrument": entry.instrument, "sector": entry.sector,
+        "asset_class": entry.asset_class, "country": entry.country, "currency": entry.currency,
+        "exchange_group": entry.exchange_group, "factor": entry.factor, "component": entry.component,
+        "scenario": entry.scenario,
+    }  # fmt: skip
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def in_force(entries: Iterable[RiskLimit], session: date) -> list[tuple[int, RiskLimit]]:
