@@ -132,13 +132,13 @@ def state_of(
     rows, slots, at = rows_of(table, market)
     line_weights, own_weights = weights_of(market)
     directions, scenarios = _known(market.covariance_loadings), _known(market.scenarios.T)
-    totals = _totals(book, at, directions.shape[1], scenarios.shape[1], confidence)
+    totals = _totals(book, at, directions.shape[1], scenarios.shape[1])
     keys, count = 1 + len(book.strategies), len(market.instruments)
     levels, flags = levels_of(table)
     holdings = np.zeros((k.HOLDING_COLUMNS, len(book.strategies) * count))
     holdings[k.MODE] = modes
     state = State(
-        lines=_lines(market), own=_own(market, book, exit_fraction), holdings=holdings, totals=totals, rows=rows,
+        lines=_lines(market), own=_own(market, book), holdings=holdings, totals=totals, rows=rows,
         spans=spans_of(rows),
         groups=np.stack([market.groups[name].codes for name in GROUPS]), line_weights=_filled(line_weights),
         own_weights=_filled(own_weights), line_holes=_holes(line_weights), own_holes=_holes(own_weights),
@@ -147,21 +147,28 @@ def state_of(
         counts=np.array([capacity, 0, 0, 0, book.orders], dtype=np.int64),
         ticks=np.zeros((keys, 2, k.WINDOW_S), np.int64), seconds=np.full((keys, 2, k.WINDOW_S), -k.WINDOW_S, np.int64),
     )  # fmt: skip
+    measure_by(state, market, confidence, exit_fraction)
     _hold(state, Places(market, book.strategies), book)
     return state, slots
 
 
-def _totals(book: Book, at: int, directions: int, days: int, confidence: float) -> Floats:
+def _totals(book: Book, at: int, directions: int, days: int) -> Floats:
     totals = np.zeros(at + directions + 3 * days)
     totals[k.CAPITAL_BASE], totals[k.EQUITY_BASE] = book.capital_base, book.equity_base
     totals[k.TARGET_FRACTION] = book.volatility_target_fraction
-    normal, tail = NormalDist(), 1.0 - confidence
-    quantile = normal.inv_cdf(confidence)
-    totals[k.NORMAL_TIMES], totals[k.SHORTFALL_TIMES] = quantile, normal.pdf(quantile) / tail
-    totals[k.TAIL_DAYS] = max(1, math.ceil(round(tail * days, 9)))
     totals[k.AT_DIRECTIONS], totals[k.AT_GAINS] = at, at + directions
     totals[k.AT_LOSSES], totals[k.AT_UNIT] = at + directions + days, at + directions + 2 * days
     return totals
+
+
+def measure_by(state: State, market: Market, confidence: float, exit_fraction: float) -> None:
+    """What losses and exits are measured by: the confidence, and the share of the volume that an exit may take."""
+    normal, tail, totals = NormalDist(), 1.0 - confidence, state.totals
+    quantile = normal.inv_cdf(confidence)
+    totals[k.NORMAL_TIMES], totals[k.SHORTFALL_TIMES] = quantile, normal.pdf(quantile) / tail
+    totals[k.TAIL_DAYS] = max(1, math.ceil(round(tail * state.scenarios.shape[1], 9)))
+    with np.errstate(divide="ignore"):  # infinitely long where nothing is traded
+        state.own[k.EXIT] = 1.0 / (exit_fraction * market.median_volume)
 
 
 def _lines(market: Market) -> Floats:
@@ -170,7 +177,7 @@ def _lines(market: Market) -> Floats:
     return lines
 
 
-def _own(market: Market, book: Book, exit_fraction: float) -> Floats:
+def _own(market: Market, book: Book) -> Floats:
     own = np.zeros((k.INSTRUMENT_COLUMNS, len(market.instruments)))
     loadings, rest = market.covariance_loadings, market.covariance_rest
     known = np.isfinite(loadings).all(axis=1) & np.isfinite(rest)
@@ -180,8 +187,6 @@ def _own(market: Market, book: Book, exit_fraction: float) -> Floats:
     own[k.NO_SCENARIO] = ~np.isfinite(market.scenarios).all(axis=0) if len(market.scenarios) else 1.0
     own[k.VOLATILITY], own[k.SPREAD] = market.volatility_base, market.spread_fraction
     own[k.MEDIAN], own[k.LOW] = market.median_volume, market.low_volume
-    with np.errstate(divide="ignore"):  # infinitely long where nothing is traded
-        own[k.EXIT] = 1.0 / (exit_fraction * market.median_volume)
     own[k.TRADED] = [book.traded_contracts.get(code, 0) for code in market.instruments]
     own[k.LOCK] = [float(code in book.locks) for code in market.instruments]
     return own

@@ -25,7 +25,7 @@ from trading.errors import ConfigError, UsageError
 from trading.kernels import risk_checks as k
 from trading.kernels.risk_state import State, handle_of
 from trading.risk.book import Book
-from trading.risk.compiled import MODES, Places, levels_of, state_of
+from trading.risk.compiled import MODES, Places, levels_of, measure_by, state_of
 from trading.risk.decision import BESIDE, Asked, Decision, Explained, Judged, Measured, Mode, Outcome, Reason, Versions
 from trading.risk.headroom import Standing
 from trading.risk.limit_table import LimitTable, Slot, axes_of, limit_table
@@ -253,6 +253,12 @@ class RiskEngine:
             if wrong:
                 raise UsageError(f"a fill cannot be booked: {wrong[0].message}")
             working = self._working.get(asked.order_id, _CLAIMED)
+            if working.place >= 0 and working.asked[:3] != asked[:3]:
+                raise UsageError(
+                    f"a fill of {asked.strategy}'s {asked.instrument}/{asked.contract} cannot be of order "
+                    f"{asked.order_id}, which is of {working.asked.strategy}'s {working.asked.instrument}/"
+                    f"{working.asked.contract}. Correct the order's id, or leave it out."
+                )
             leg = np.array(_leg(asked, arrays.places))
             left = k.fill(arrays.handle, working.place, working.birth, leg, int(now))
             if not math.isnan(left):
@@ -334,11 +340,16 @@ class RiskEngine:
 
     # --- what changes meanwhile ---------------------------------------------------------------------------------------
     def limit(self, desk: DeskSettings, configuration: str = "") -> None:
-        """Other limits, in force for whoever asks next. Orders at work stay. Raises ConfigError where they mean
-        nothing; then the old ones stay."""
+        """Other limits, in force for whoever asks next, and the confidence and exit that they are measured by; what
+        else `risk.model` says counts with other facts (`load`), and `max_reservations` for another engine. Orders at
+        work stay. Raises ConfigError where limits mean nothing; then the old ones stay."""
         with self._writers:
             arrays = self._arrays
             table = limit_table(desk, arrays.market, arrays.strategies, configuration)
+            model, was = desk.risk.model, self._desk.risk.model
+            if (model.confidence, model.exit_fraction) != (was.confidence, was.exit_fraction):
+                measure_by(arrays.state, arrays.market, model.confidence, model.exit_fraction)
+                k.recompute(arrays.handle, arrays.line_codes, arrays.state.totals.copy())
             levels, flags = levels_of(table)
             state = arrays.state._replace(levels=levels, flags=flags)
             arrays.state.holdings[k.MODE] = _modes(desk, arrays.market, arrays.strategies)
@@ -352,12 +363,14 @@ class RiskEngine:
         with self._writers:
             new = self._compiled(self._desk, market, book, self._configuration, recomputed=False)
             old = self._arrays
+            old.published.clear()  # who meets closed arrays waits until others are there
             while not k.close(old.handle, int(old.state.counts[k.C_CHANGES])):
                 pass
             try:
                 _carry(old, new)
             except KeyError as cause:
                 old.state.counts[k.C_CLOSED] = 0
+                old.published.set()
                 raise ConfigError(
                     f"an order at work is of {cause.args[0]}, which the new book does not know. Release the order, or "
                     "load facts that have it."
