@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.desks.bars import Bars, machine, percentile
 from benchmarks.desks.served_desk import ALL, CONTRACT, SLOW, codes_of, command, desk_of, made_book, made_market
-from pipelines.risk_service.crew import Crew, listening_at
+from pipelines.risk_server.crew import Crew, listening_at
 from trading.risk.decision import Asked
 from trading.risk.engine import RiskEngine
 

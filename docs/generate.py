@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from checks.expectations import suites
 from pipelines.cli import main
-from pipelines.risk_service.application import published
+from pipelines.risk_server.application import published
 from pipelines.settings import Place, read_settings
 from resources.vendors.simulated import FAULTS
 from trading.config.ceilings import Ceilings

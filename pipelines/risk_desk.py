@@ -1,7 +1,7 @@
 """A desk's book, facts, limits and halts as the risk engine takes them, out of its stores: for who asks about orders.
 
 Belongs here: what is in force for a session, and an engine of it. Does not belong here: reading rows of datasets
-(`assets/risk_inputs.py`), judging (`trading/risk/engine.py`), or keeping an engine for long (`risk_service/`).
+(`assets/risk_inputs.py`), judging (`trading/risk/engine.py`), or keeping an engine for long (`risk_server/`).
 """
 
 from __future__ import annotations

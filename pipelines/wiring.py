@@ -30,9 +30,14 @@ from trading.ports import (
 )
 
 if TYPE_CHECKING:
-    from resources.compiled_files import CompiledFiles
+    from pathlib import Path
+
+    from resources.compiled_files import CompiledFiles, Follower
     from resources.config_metrics import ConfigurationMetrics
     from resources.result_store import ResultStore
+    from resources.risk_inputs_cache import RiskInputsCache
+    from resources.risk_metrics import RiskMetrics
+    from trading.config.risk import RiskInputSettings
     from trading.config.symbol_table import SymbolTable
 
 Made = TypeVar("Made")
@@ -259,6 +264,29 @@ def compiled_files(where: Place) -> CompiledFiles:
     from pipelines import in_force
 
     return in_force.compiled_files(where)
+
+
+def configuration_follower(where: Place) -> Follower:
+    """Notices that another configuration came into force. Raises ConfigError where none ever did."""
+    from resources.compiled_files import Follower
+
+    return Follower(compiled_files(where).folder)
+
+
+def risk_inputs_cache(inputs: RiskInputSettings, name: str) -> RiskInputsCache:
+    """Facts of risk, read once for all who ask in this process, whose name spreads ages."""
+    from resources.risk_inputs_cache import RiskInputsCache
+
+    return RiskInputsCache(inputs, name)
+
+
+def risk_metrics(name: str, folder: Path) -> RiskMetrics:
+    """Figures of a worker of the risk service, and those of the others, which are left in `folder`."""
+    from time import time
+
+    from resources.risk_metrics import RiskMetrics
+
+    return RiskMetrics(name, time, folder)
 
 
 def configuration_metrics() -> ConfigurationMetrics:

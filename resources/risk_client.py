@@ -1,7 +1,7 @@
 """A client of the risk service, typed: for strategies that ask before they send.
 
 Belongs here: requests, answers as values, errors as Daybook's, and asking again what is safe to ask again. Does not
-belong here: judging anything (`trading/risk/`), or the service (`pipelines/risk_service/`).
+belong here: judging anything (`trading/risk/`), or the service (`pipelines/risk_server/`).
 
     with RiskClient("http://127.0.0.1:8731", token) as risk:
         answer = risk.reserve(Order("trend", "US10", 202612, 5, order_id="trend-17"))

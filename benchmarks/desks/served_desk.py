@@ -26,11 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fastapi import FastAPI
 
-from pipelines.risk_service.application import application
-from pipelines.risk_service.callers import Callers, callers_of
-from pipelines.risk_service.served import Clocks, Journal, Served, served_by
-from pipelines.risk_service.upkeep import Nothing, Sources, Upkeep, lifespan
-from pipelines.risk_service.worker import answer, warm
+from pipelines.risk_server.application import application
+from pipelines.risk_server.callers import Callers, callers_of
+from pipelines.risk_server.served import Clocks, Journal, Served, served_by
+from pipelines.risk_server.upkeep import Nothing, Sources, Upkeep, lifespan
+from pipelines.risk_server.worker import answer, warm
 from pipelines.wiring import utc_now
 from resources.decision_log import DecisionFiles
 from resources.reservation_file import FileReservations

@@ -1,7 +1,7 @@
 """`daybook risk`: the limits of the whole book, asked and changed from the shell.
 
 Belongs here: what people type for it, and how answers are printed. Does not belong here: judging orders
-(`trading/risk/engine.py`), or the service (`pipelines/risk_service/`).
+(`trading/risk/engine.py`), or the service (`pipelines/risk_server/`).
 """
 
 from __future__ import annotations
@@ -298,6 +298,6 @@ def serve(where: Place, workers: int | None, port: int | None) -> Answer:
 
     Who may ask is in the settings, risk.service.tokens. A changed limit is in force as soon as it is applied.
     """
-    from pipelines.risk_service import serving
+    from pipelines.risk_server import serving
 
     return Answer({}, exit_code=serving.serve(where, workers, port))

@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from benchmarks.desks.served_desk import ALL, CONTRACT, TOKENS, desk_of, made_application, made_callers, made_served
-from pipelines.risk_service.door import RIGHTS
-from pipelines.risk_service.served import Served
-from pipelines.risk_service.traces import spans_to, tracing
-from pipelines.risk_service.upkeep import InForceNow, Nothing, Upkeep
+from pipelines.risk_server.door import RIGHTS
+from pipelines.risk_server.served import Served
+from pipelines.risk_server.traces import spans_to, tracing
+from pipelines.risk_server.upkeep import InForceNow, Nothing, Upkeep
 from resources.memory import MemoryLedger
 from resources.risk_memory import MemoryDecisionLog, MemoryReservations
 from trading.errors import StoreUnavailable

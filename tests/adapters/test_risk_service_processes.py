@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from benchmarks.desks.served_desk import ALL, CONTRACT, TOKENS, command
-from pipelines.risk_service.crew import CANNOT, Crew, listening_at
+from pipelines.risk_server.crew import CANNOT, Crew, listening_at
 from resources.risk_client import AsyncRiskClient, Filled, Order, RiskClient, RiskRefused, RiskUnavailable
 from trading.errors import UsageError
 

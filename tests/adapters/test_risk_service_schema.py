@@ -16,8 +16,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from benchmarks.desks.served_desk import ALL, TOKENS, made_application, made_served
-from pipelines.risk_service.application import published
-from pipelines.risk_service.door import RIGHTS
+from pipelines.risk_server.application import published
+from pipelines.risk_server.door import RIGHTS
 from resources.memory import MemoryLedger
 from resources.risk_memory import MemoryDecisionLog
 

@@ -14,12 +14,12 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from pipelines.risk_service import bodies
-from pipelines.risk_service.answers import Answers
-from pipelines.risk_service.bodies import problems
-from pipelines.risk_service.orders import Who
-from pipelines.risk_service.problems import Problem, of_error
-from pipelines.risk_service.served import Served
+from pipelines.risk_server import bodies
+from pipelines.risk_server.answers import Answers
+from pipelines.risk_server.bodies import problems
+from pipelines.risk_server.orders import Who
+from pipelines.risk_server.problems import Problem, of_error
+from pipelines.risk_server.served import Served
 from trading.errors import DaybookError, UsageError
 from trading.risk.halts import PROJECTION, Halt, halts_of, in_force, modes, new_halt
 

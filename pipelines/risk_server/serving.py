@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from pipelines.risk_service.crew import Crew, listening_at
+from pipelines.risk_server.crew import Crew, listening_at
 from pipelines.settings import PROJECT, Place, read_section, refuse_no_desk
 from trading.config.risk import RiskServiceSettings, RiskSettings
 from trading.errors import ConfigError, UsageError
@@ -57,7 +57,7 @@ def _forget_figures(where: Place) -> None:
 
 def _command(where: Place, number: int, name: str) -> Sequence[str]:
     told = [str(where.home), where.deployment, str(number), name]
-    program = f"import sys; sys.path.insert(0, {os.fspath(PROJECT)!r}); from pipelines.risk_service import worker"
+    program = f"import sys; sys.path.insert(0, {os.fspath(PROJECT)!r}); from pipelines.risk_server import worker"
     return [sys.executable, "-W", "ignore", "-c", f"{program}; sys.exit(worker.main())", *told]
 
 

@@ -3,7 +3,7 @@
 Belongs here: an application run by uvicorn until it is told to end, and warming what it judges with. Does not belong
 here: starting workers (`crew.py`), or what an application is made of (`application.py`, `sources.py`).
 
-    python -m pipelines.risk_service.worker HOME DEPLOYMENT SOCKET NAME
+    python -m pipelines.risk_server.worker HOME DEPLOYMENT SOCKET NAME
 
 SOCKET is the number of a listening socket that this process inherits; NAME tells it from the other workers.
 """
@@ -21,7 +21,7 @@ import threading
 import uvicorn
 from fastapi import FastAPI
 
-from pipelines.risk_service.crew import CANNOT, GRACE_S
+from pipelines.risk_server.crew import CANNOT, GRACE_S
 from trading.config.models import DeskSettings
 from trading.risk.book import Book
 from trading.risk.decision import Asked
@@ -70,7 +70,7 @@ def _ends_with(parent: int) -> None:
 def main() -> int:
     """A worker of a desk."""
     from pipelines.mishaps import explained
-    from pipelines.risk_service.sources import desk_application
+    from pipelines.risk_server.sources import desk_application
     from pipelines.settings import place
 
     home, deployment, number, name = sys.argv[1:5]

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.risk_service.callers import Caller, Callers
-from pipelines.risk_service.problems import Problem
-from resources.risk_metrics import RiskMetrics
+from pipelines.risk_server.callers import Caller, Callers
+from pipelines.risk_server.figures import Figures
+from pipelines.risk_server.problems import Problem
 from trading.config.risk import RiskServiceSettings
 from trading.config.risk import Scope as Right
 
@@ -60,7 +60,7 @@ class Door:
     does not go back."""
 
     def __init__(
-        self, app: ASGIApp, admission: Callable[[], Admission], metrics: RiskMetrics, timer: Callable[[], float],
+        self, app: ASGIApp, admission: Callable[[], Admission], metrics: Figures, timer: Callable[[], float],
         span: Callable[[str], Any],
     ) -> None:  # fmt: skip
         self._app, self._admission, self._metrics, self._timer, self._span = app, admission, metrics, timer, span

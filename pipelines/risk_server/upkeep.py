@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, Protocol
 
 from fastapi import FastAPI
 
-from pipelines.risk_service.callers import Callers
-from pipelines.risk_service.served import Served
-from pipelines.risk_service.stops import brought_to_engine
-from resources.risk_metrics import RiskMetrics
+from pipelines.risk_server.callers import Callers
+from pipelines.risk_server.figures import Figures
+from pipelines.risk_server.served import Served
+from pipelines.risk_server.stops import brought_to_engine
 from trading.config.models import DeskSettings
 from trading.errors import DaybookError, StoreError
 from trading.risk.book import Book
@@ -61,7 +61,7 @@ class Sources(Protocol):
         """Why facts are too old to be relied on, more than `most` sessions; empty where they are not."""
         ...
 
-    def tell(self, metrics: RiskMetrics) -> None:
+    def tell(self, metrics: Figures) -> None:
         """How often facts were read, and where breakers stand."""
         ...
 
@@ -88,7 +88,7 @@ class Nothing:
         """Never."""
         return ""
 
-    def tell(self, metrics: RiskMetrics) -> None:
+    def tell(self, metrics: Figures) -> None:
         """Nothing."""
 
 

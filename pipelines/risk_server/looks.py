@@ -16,12 +16,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import PlainTextResponse, Response
 
-from pipelines.risk_service import bodies
-from pipelines.risk_service.answers import Answers
-from pipelines.risk_service.bodies import problems
-from pipelines.risk_service.orders import Who
-from pipelines.risk_service.problems import Problem
-from pipelines.risk_service.served import Judges, Served
+from pipelines.risk_server import bodies
+from pipelines.risk_server.answers import Answers
+from pipelines.risk_server.bodies import problems
+from pipelines.risk_server.orders import Who
+from pipelines.risk_server.problems import Problem
+from pipelines.risk_server.served import Judges, Served
 from trading.risk.decision import Asked, Decision, Judged, Outcome
 from trading.risk.kept import Wanted
 from trading.risk.limit_table import LimitTable, axes_of

@@ -315,6 +315,6 @@ class ReadyTold(Told):
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Statuses of an operation beside its good one, for the schema."""
-    from pipelines.risk_service.problems import STATUSES
+    from pipelines.risk_server.problems import STATUSES
 
     return {status: {"model": ProblemTold, "description": STATUSES[status]} for status in statuses}

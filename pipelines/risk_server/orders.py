@@ -13,13 +13,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
-from pipelines.risk_service import bodies
-from pipelines.risk_service.answers import Answers
-from pipelines.risk_service.batches import Outcome
-from pipelines.risk_service.bodies import problems
-from pipelines.risk_service.door import KEY, Asking
-from pipelines.risk_service.problems import BUSY, UNREACHABLE, Problem
-from pipelines.risk_service.served import Served
+from pipelines.risk_server import bodies
+from pipelines.risk_server.answers import Answers
+from pipelines.risk_server.batches import Outcome
+from pipelines.risk_server.bodies import problems
+from pipelines.risk_server.door import KEY, Asking
+from pipelines.risk_server.problems import BUSY, UNREACHABLE, Problem
+from pipelines.risk_server.served import Served
 from trading.errors import StoreError, UsageError
 from trading.risk.decision import Asked, Decision, Mode, Reason
 from trading.risk.kept import About

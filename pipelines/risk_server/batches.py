@@ -18,7 +18,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from pipelines.risk_service.problems import Problem, deadline_passed, of_error
+from pipelines.risk_server.problems import Problem, deadline_passed, of_error
 from trading.errors import DaybookError, StoreError
 from trading.risk.decision import Decision
 from trading.risk.kept import About

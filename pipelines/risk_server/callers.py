@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from pipelines.risk_service.problems import Problem
+from pipelines.risk_server.problems import Problem
 from trading.config.risk import Scope, TokenSettings
 from trading.config.settings import Secret
 from trading.errors import ConfigError

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.risk_service.batches import Batches
-from pipelines.risk_service.callers import Callers
-from pipelines.risk_service.door import Admission
-from resources.risk_metrics import RiskMetrics
+from pipelines.risk_server.batches import Batches
+from pipelines.risk_server.callers import Callers
+from pipelines.risk_server.door import Admission
+from pipelines.risk_server.figures import Figures
 from trading.book.journal import Event
 from trading.config.models import DeskSettings
 from trading.risk.book import Book
@@ -154,7 +154,7 @@ class Served:
     callers: Callers
     decisions: Decisions
     journal: Journal
-    metrics: RiskMetrics
+    metrics: Figures
     clocks: Clocks
     checks: Batches
     holds: Batches
@@ -189,7 +189,7 @@ class Served:
 
 def served_by(
     engine: Judges, desk: DeskSettings, market: Market, callers: Callers, decisions: Decisions, journal: Journal,
-    metrics: RiskMetrics, clocks: Clocks, *, shared: bool = False, pending: Callable[[], bool] = lambda: False,
+    metrics: Figures, clocks: Clocks, *, shared: bool = False, pending: Callable[[], bool] = lambda: False,
     span: Callable[[str], Any] = nullcontext,
 ) -> Served:  # fmt: skip
     """What answers from these. `shared`: the truth of reservations is elsewhere, so asking it has a thread of its own.

@@ -10,23 +10,30 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fastapi import FastAPI
 
 from pipelines.in_force import CURRENT, compiled_files
 from pipelines.risk_desk import RiskDesk, newest_price, risk_desk
-from pipelines.risk_service.application import application
-from pipelines.risk_service.callers import Callers, callers_of
-from pipelines.risk_service.served import Clocks, Served, served_by
-from pipelines.risk_service.serving import FIGURES
-from pipelines.risk_service.traces import tracing
-from pipelines.risk_service.upkeep import InForceNow, Upkeep, lifespan
-from pipelines.risk_service.worker import warm
+from pipelines.risk_server.application import application
+from pipelines.risk_server.callers import Callers, callers_of
+from pipelines.risk_server.figures import Figures
+from pipelines.risk_server.served import Clocks, Served, served_by
+from pipelines.risk_server.serving import FIGURES
+from pipelines.risk_server.traces import tracing
+from pipelines.risk_server.upkeep import InForceNow, Upkeep, lifespan
+from pipelines.risk_server.worker import warm
 from pipelines.settings import Place, read_section, read_settings, revealed
-from pipelines.wiring import decision_log, ledger, reservation_log, utc_now
-from resources.risk_inputs_cache import RiskInputsCache
-from resources.risk_metrics import RiskMetrics
+from pipelines.wiring import (
+    configuration_follower,
+    decision_log,
+    ledger,
+    reservation_log,
+    risk_inputs_cache,
+    risk_metrics,
+    utc_now,
+)
 from trading.config.models import DeskSettings
 from trading.config.risk import RiskInputSettings, RiskSettings
 from trading.errors import ConfigError, StoreUnavailable
@@ -39,8 +46,14 @@ from trading.risk.shared import Following, SharedEngine
 
 DAY_S = 86_400.0
 
-if TYPE_CHECKING:
-    from resources.compiled_files import Follower
+
+class Follows(Protocol):
+    """Notices that another configuration came into force."""
+
+    @property
+    def told(self) -> int:
+        """The number of the one that was told last."""
+        ...
 
 
 class DeskSources:
@@ -48,8 +61,8 @@ class DeskSources:
     are in force, they are read again when one is applied."""
 
     def __init__(self, where: Place, inputs: RiskInputSettings, name: str) -> None:
-        self._where, self._cache, self._counted = where, RiskInputsCache(inputs, name), (0, 0)
-        self._follower: Follower | None = None
+        self._where, self._cache, self._counted = where, risk_inputs_cache(inputs, name), (0, 0)
+        self._follower: Follows | None = None
         self._pointer = compiled_files(where).folder / CURRENT
         self._seen = self._reading = self._told()
 
@@ -79,7 +92,7 @@ class DeskSources:
         desk: RiskDesk = found.value
         return (desk.market, desk.book) if desk.session > known.session else None
 
-    def tell(self, metrics: RiskMetrics) -> None:
+    def tell(self, metrics: Figures) -> None:
         """As the port."""
         found = self._cache.statistics()
         hits, misses = found.hits + found.unchanged, found.reads + found.failures
@@ -105,10 +118,8 @@ class DeskSources:
 
     def _told(self) -> int:
         if self._follower is None and self._pointer.exists():
-            from resources.compiled_files import Follower
-
-            with suppress(ConfigError, StoreUnavailable):  # nothing was ever applied
-                self._follower = Follower(compiled_files(self._where).folder)
+            with suppress(ConfigError, StoreUnavailable):  # it is being written
+                self._follower = configuration_follower(self._where)
         return 0 if self._follower is None else self._follower.told
 
 
@@ -135,7 +146,7 @@ def _served(where: Place, found: RiskDesk, name: str, sources: DeskSources) -> S
     clocks, desk, kept = Clocks(utc_now, time.time, time.perf_counter), found.settings, decision_log(where)
     return served_by(
         judging(where, found, kept), desk, found.market, callers(desk, where), kept, ledger(where),
-        RiskMetrics(name, time.time, where.home / FIGURES), clocks, shared=desk.risk.service.truth != "memory",
+        risk_metrics(name, where.home / FIGURES), clocks, shared=desk.risk.service.truth != "memory",
         pending=sources.pending, span=tracing(),
     )  # fmt: skip
 

@@ -15,12 +15,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from pipelines.risk_service.door import RIGHTS, Door, methods_of
-from pipelines.risk_service.looks import Looks
-from pipelines.risk_service.orders import Orders
-from pipelines.risk_service.problems import STATUSES, Problem, of_error, of_validation
-from pipelines.risk_service.served import Served
-from pipelines.risk_service.stops import Stops
+from pipelines.risk_server.door import RIGHTS, Door, methods_of
+from pipelines.risk_server.looks import Looks
+from pipelines.risk_server.orders import Orders
+from pipelines.risk_server.problems import STATUSES, Problem, of_error, of_validation
+from pipelines.risk_server.served import Served
+from pipelines.risk_server.stops import Stops
 from trading.errors import DaybookError
 
 TITLE = "Daybook risk service"
