@@ -22,11 +22,13 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from benchmarks.desks.bars import Bars, machine
-from benchmarks.desks.served_desk import ALL, made_application, made_served
+from benchmarks.desks.served_desk import ALL, made_application, made_served, without_tokens
+from pipelines.risk_server.application import published
 from resources.memory import MemoryLedger
 
 RISK = {"service": {"max_requests_per_second": 1e6}, "limits": [{"rule": "portfolio_position", "refuse": 100}]}
@@ -56,12 +58,15 @@ class Fuzz:
 
 
 def attempt(operation: Any, number: int, fuzz: Fuzz) -> Callable[[], None]:
-    """Requests of one operation, other ones for each number."""
+    """Requests of one operation, other ones for each number: right ones and wrong ones in turn."""
+
+    modes = list(GenerationMode) if operation.path.startswith("/v1/") else [GenerationMode.POSITIVE]
+    mode = modes[number // 15 % len(modes)]
 
     @seed(number)
     @settings(max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate],
               suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(case=operation.as_strategy())
+    @given(case=operation.as_strategy(generation_mode=mode))
     def run(case: schemathesis.Case) -> None:
         fuzz.call(case)
 
@@ -74,7 +79,9 @@ def main(minutes: float) -> int:
     fuzz, bars = Fuzz(), Bars()
     with tempfile.TemporaryDirectory() as folder:
         served = made_served(Path(folder), RISK, journal=MemoryLedger())
-        schema = schemathesis.openapi.from_asgi("/openapi.json", made_application(served))
+        app, open_to_all = made_application(served), without_tokens(published())
+        app.openapi = lambda: open_to_all  # type: ignore[method-assign]
+        schema = schemathesis.openapi.from_asgi("/openapi.json", app)
         operations = [found.ok() for found in schema.get_all_operations()]
         until, number = time.monotonic() + 60.0 * minutes, 0
         while time.monotonic() < until:

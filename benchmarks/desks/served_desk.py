@@ -28,6 +28,7 @@ from fastapi import FastAPI
 
 from pipelines.risk_server.application import application
 from pipelines.risk_server.callers import Callers, callers_of
+from pipelines.risk_server.remembered import remembered
 from pipelines.risk_server.served import Clocks, Journal, Served, served_by
 from pipelines.risk_server.upkeep import Nothing, Sources, Upkeep, lifespan
 from pipelines.risk_server.worker import answer, warm
@@ -120,11 +121,15 @@ def made_served(
     desk, market = desk_of(risk), made_market(count)
     log, book = given.pop("log", None) or MemoryReservations(), made_book(count, strategies)
     following = Following(grace_s=given.pop("grace_s", 0.0))
-    engine = SharedEngine(desk, market, book, log, time.time, "made", time.perf_counter, following)
-    metrics = RiskMetrics(name, time.time, folder / "figures")
-    kept = journal or SqliteLedger(folder / "ledger.sqlite")
     named = f"worker_{name}_{time.time_ns():x}"
     decisions = given.pop("decisions", None) or DecisionFiles(folder / "decisions", named)
+    longest_s = desk.risk.service.reservation_seconds
+    engine = SharedEngine(
+        desk, market, book, log, time.time, "made", time.perf_counter, following,
+        lambda now: remembered(decisions, longest_s, now, log.mark),
+    )  # fmt: skip
+    metrics = RiskMetrics(name, time.time, folder / "figures")
+    kept = journal or SqliteLedger(folder / "ledger.sqlite")
     return served_by(engine, desk, market, made_callers(desk), decisions, kept, metrics, clocks(), **given)
 
 
@@ -139,6 +144,16 @@ def truth(said: Mapping[str, Any], folder: Path) -> tuple[Log, float]:
     if "redis" in said:
         return RedisReservations(said["redis"], "made", timeout_s=0.25), 1.0
     return FileReservations(folder / "reservations.log"), 0.0
+
+
+def without_tokens(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema that asks for no token: who makes requests from it gives one to each."""
+    found: dict[str, Any] = json.loads(json.dumps(schema))
+    del found["components"]["securitySchemes"]
+    for operations in found["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+    return found
 
 
 class SlowJournal(SqliteLedger):

@@ -13,13 +13,13 @@ from functools import partial
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from pipelines.risk_server import bodies
 from pipelines.risk_server.answers import Answers
 from pipelines.risk_server.bodies import problems
-from pipelines.risk_server.orders import Who
+from pipelines.risk_server.orders import Who, known_parameters
 from pipelines.risk_server.problems import Problem
 from pipelines.risk_server.served import Judges, Served
 from trading.risk.decision import Asked, Decision, Judged, Outcome
@@ -52,7 +52,7 @@ class Looks:
 
     def open_router(self) -> APIRouter:
         """Paths that need no token: they say nothing of the book."""
-        router = APIRouter(tags=["service"])
+        router = APIRouter(tags=["service"], dependencies=[Depends(_known)], responses=problems(422))
         router.add_api_route("/health", self.health, response_model=bodies.HealthTold)
         router.add_api_route(
             "/ready", self.ready, response_model=bodies.ReadyTold,
@@ -127,6 +127,10 @@ class Looks:
 
     def _axes(self) -> dict[str, tuple[str, ...]]:
         return dict(axes_of(self._served.market, self._served.engine.strategies).names)
+
+
+async def _known(request: Request) -> None:
+    known_parameters(request)
 
 
 def _limits(table: LimitTable, names: dict[str, tuple[str, ...]], rule: str | None, limit: int) -> dict[str, Any]:

@@ -37,9 +37,21 @@ async def asking(
         Header(gt=0, allow_inf_nan=False, description="when the answer is of no use any more; at most the setting"),
     ] = 60_000.0,
 ) -> Asking:
-    """Who asks, as the door found it."""
+    """Who asks, as the door found it. Raises Problem on a parameter that there is not: it would change nothing."""
+    known_parameters(request)
     found: Asking = request.scope[KEY]
     return found
+
+
+def known_parameters(request: Request) -> None:
+    """Raises Problem where the query names a parameter that this path does not have."""
+    if not request.scope["query_string"]:
+        return
+    known = {field.alias for field in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise Problem(422, "parameter_unknown", f"there is no parameter {name[:50]!r} here. There are: {listed}.")
 
 
 Who = Annotated[Asking, Depends(asking)]

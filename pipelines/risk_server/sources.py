@@ -7,9 +7,8 @@ session was closed. Does not belong here: what is done with either (`upkeep.py`)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Protocol
 
 from fastapi import FastAPI
@@ -19,6 +18,7 @@ from pipelines.risk_desk import RiskDesk, newest_price, risk_desk
 from pipelines.risk_server.application import application
 from pipelines.risk_server.callers import Callers, callers_of
 from pipelines.risk_server.figures import Figures
+from pipelines.risk_server.remembered import remembered
 from pipelines.risk_server.served import Clocks, Served, served_by
 from pipelines.risk_server.serving import FIGURES
 from pipelines.risk_server.traces import tracing
@@ -39,12 +39,8 @@ from trading.config.risk import RiskInputSettings, RiskSettings
 from trading.errors import ConfigError, StoreUnavailable
 from trading.ports import DecisionLog
 from trading.risk.book import Book
-from trading.risk.kept import Wanted
 from trading.risk.market import Market
-from trading.risk.reservations import Reserved
 from trading.risk.shared import Following, SharedEngine
-
-DAY_S = 86_400.0
 
 
 class Follows(Protocol):
@@ -155,29 +151,12 @@ def judging(where: Place, found: RiskDesk, kept: DecisionLog) -> SharedEngine:
     """The engine over the truth of reservations that the settings name."""
     truth, settings = found.settings.risk.service.truth, found.settings
     log = reservation_log(where, truth)
+    longest_s = settings.risk.service.reservation_seconds
     grace = Following().grace_s if truth == "redis" else 0.0
     return SharedEngine(
         settings, found.market, found.book, log, time.time, settings.content_hash(), time.perf_counter,
-        Following(grace_s=grace), lambda now: remembered(found, kept, now, log.mark),
+        Following(grace_s=grace), lambda now: remembered(kept, longest_s, now, log.mark, found.working),
     )  # fmt: skip
-
-
-def remembered(
-    found: RiskDesk, kept: DecisionLog, now: float, mark: Callable[[], str]
-) -> Iterator[Reserved]:  # fmt: skip
-    """What may still be held though no log says so: the desk's own orders at work, for a day, and what was granted and
-    whose time is not over. Some of that was filled or released meanwhile; it is held until its time is over."""
-    known = set()
-    if found.working:
-        known = {order.order_id for order in found.working}
-        yield Reserved(mark(), found.working, False, now, now + DAY_S)
-    since = datetime.fromtimestamp(now - found.settings.risk.service.reservation_seconds, UTC)
-    for each in kept.read(Wanted(since=since, action="reserve", outcomes=("pass", "warn"))):
-        until = each.about.expires
-        if until is None or (until.timestamp() > now and each.granted_contracts and each.asked.order_id not in known):
-            known.add(each.asked.order_id)
-            order = each.asked._replace(quantity_contracts=each.granted_contracts)
-            yield Reserved(mark(), (order,), False, now, now + DAY_S if until is None else until.timestamp())
 
 
 def _weekdays_between(session: date, today: date) -> int:

@@ -28,12 +28,13 @@ from trading.risk.decision import Asked
 from trading.risk.engine import RiskEngine
 from trading.risk.market import Market
 
-LOOK_S = 1.0
+LOOK_S, SWITCH_S = 1.0, 0.001
 
 
 def answer(app: FastAPI, listening: socket.socket) -> None:
     """Answers until SIGTERM or SIGINT: then no more requests are taken, those under way are answered, and it ends. It
     ends too when whoever started it is gone."""
+    sys.setswitchinterval(SWITCH_S)  # reservations and what is done beside answering have threads of their own
     gc.collect()
     gc.freeze()  # what is there now stays, and need not be looked at again and again
     config = uvicorn.Config(

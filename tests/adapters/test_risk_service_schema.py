@@ -7,28 +7,62 @@ Belongs here: fuzzing in this process, some hundred requests. Does not belong he
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
+import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from benchmarks.desks.served_desk import ALL, TOKENS, made_application, made_served
+from benchmarks.desks.served_desk import ALL, TOKENS, made_application, made_served, without_tokens
 from pipelines.risk_server.application import published
 from pipelines.risk_server.door import RIGHTS
 from resources.memory import MemoryLedger
 from resources.risk_memory import MemoryDecisionLog
 
 RISK = {"service": {"max_requests_per_second": 1e6}, "limits": [{"rule": "portfolio_position", "refuse": 100}]}
-SERVED = made_served(Path(tempfile.gettempdir()), RISK, journal=MemoryLedger(), decisions=MemoryDecisionLog())
-FUZZED = schemathesis.openapi.from_asgi("/openapi.json", made_application(SERVED))
+OPERATIONS = sorted((path, method) for path, found in published()["paths"].items() for method in found)
+CASES = [
+    (path, method, mode) for path, method in OPERATIONS for mode in GenerationMode
+    if path.startswith("/v1/") or mode is GenerationMode.POSITIVE  # nothing can be wrong with a look at /health
+]  # fmt: skip
 
 
-@FUZZED.parametrize()
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_requests_made_from_the_schema_are_answered_as_it_says(case: schemathesis.Case) -> None:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], FastAPI]:
+    """Makes the service of a made-up desk."""
+    given = {"journal": MemoryLedger(), "decisions": MemoryDecisionLog()}
+    return lambda: made_application(made_served(tmp_path_factory.mktemp("fuzzed"), RISK, **given))
+
+
+@pytest.fixture(scope="module")
+def fuzzed(made: Callable[[], FastAPI]) -> Any:
+    """Its schema, to make requests from: without tokens, so that every request has one and is looked at."""
+    app, open_to_all = made(), without_tokens(published())
+    app.openapi = lambda: open_to_all  # type: ignore[method-assign]
+    return schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+@pytest.mark.parametrize(("path", "method", "mode"), CASES)
+def test_requests_made_from_the_schema_are_answered_as_it_says(
+    fuzzed: Any, path: str, method: str, mode: GenerationMode
+) -> None:  # fmt: skip
+    operation = fuzzed[path][method.upper()]
+
+    @settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def run(case: schemathesis.Case) -> None:
+        answered(case)
+
+    run()
+
+
+def answered(case: schemathesis.Case) -> None:
+    """Asks, and looks whether the answer is one that may be."""
     left_out = [not_a_server_error]  # a deadline may pass: 504
     if case.operation.label == "POST /v1/halts":
         left_out.append(positive_data_acceptance)  # that a halt of everything names nothing more is no schema's to say
@@ -54,8 +88,8 @@ def test_every_operation_says_how_it_is_refused() -> None:
                 assert {"401", "403", "422", "429", "503", "504"} <= set(operation["responses"]), path
 
 
-def test_the_published_schema_names_no_token_and_is_the_application_s() -> None:
-    served = json.loads(json.dumps(made_application(SERVED).openapi()))
+def test_the_published_schema_names_no_token_and_is_the_application_s(made: Callable[[], FastAPI]) -> None:
+    served = json.loads(json.dumps(made().openapi()))
     assert served == json.loads(json.dumps(published()))
     text = json.dumps(served)
     assert not [token for token, _, _ in TOKENS.values() if token in text]
