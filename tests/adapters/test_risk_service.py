@@ -347,6 +347,16 @@ def test_without_the_truth_nothing_is_granted_and_questions_are_answered(tmp_pat
     assert {reason.code for each in refused for reason in each.reasons} == {"reservation_truth_unreachable"}
 
 
+def test_a_truth_that_was_lost_with_all_who_knew_it_is_put_together_from_decisions(tmp_path: Path) -> None:
+    decisions = MemoryDecisionLog()
+    risk = {"service": SERVICE, "limits": [{"rule": "portfolio_position", "refuse": 8}]}
+    for name, granted in (("first", 5), ("second", 0)):
+        served = made_served(tmp_path, risk, journal=MemoryLedger(), decisions=decisions, log=MemoryReservations())
+        with asking(served) as ask:
+            assert ask("POST", "/v1/reserve", ORDER | {"order_id": name}).json()["granted_contracts"] == granted
+        assert set(served.engine.working()) == {"first"}
+
+
 class FullDisk(MemoryDecisionLog):
     """A log of decisions whose disk is full."""
 
