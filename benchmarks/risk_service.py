@@ -77,6 +77,14 @@ class Service:
         return sum(_resident_mb(pid) for pid in self.pids())
 
 
+def _cpu_s(pid: int) -> float:
+    try:
+        said = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(said[11]) + int(said[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def service(folder: Path, workers: int, said: Mapping[str, Any]) -> Iterator[Service]:
     """A service of a made-up desk, ready."""
@@ -307,14 +315,18 @@ def steady(bars: Bars, rate: float, seconds: float, workers: int) -> None:
     """Latency, errors and memory under a steady load."""
     said = {"instruments": INSTRUMENTS, "risk": RISK}
     with tempfile.TemporaryDirectory() as name, service(Path(name), workers, said) as crew:
-        memory = [crew.memory_mb()]
+        memory, used = [crew.memory_mb()], sum(map(_cpu_s, crew.pids()))
         load = loaded(crew.port, rate, seconds)
         for _ in range(10):
             threading.Event().wait(seconds / 10.0)
             memory.append(crew.memory_mb())
         said = json.loads(load.communicate()[0])
+        used = sum(map(_cpu_s, crew.pids())) - used
     took = sorted(said["took_ms"])
     print(f"{len(took):,} requests at {rate:,.0f}/s in {said['seconds']:.0f} s; {workers} workers, file truth")
+    print(
+        f"the workers used {used / len(took) * 1e6:,.0f} us of a core a request, {used / said['seconds']:.0%} together"
+    )
     print(f"the generator used {said['cpu_fraction']:.0%} of a core; answers: {dict(said['outcomes'])}")
     print(f"memory of the workers, MB, over time: {', '.join(f'{each:.0f}' for each in memory)}")
     told = ", ".join(f"p{share / 10:g} {percentile(took, share):.2f}" for share in (500, 900, 990, 999))
