@@ -42,6 +42,22 @@ from trading.risk.book import Book
 from trading.risk.market import Market
 from trading.risk.shared import Following, SharedEngine
 
+PATIENCE_S = 120.0
+
+
+class KeptDesk(Protocol):
+    """A desk as a cache has it."""
+
+    @property
+    def value(self) -> RiskDesk:
+        """The desk."""
+        ...
+
+    @property
+    def stale(self) -> bool:
+        """Whether its stores did not say that it is the newest."""
+        ...
+
 
 class Follows(Protocol):
     """Notices that another configuration came into force."""
@@ -57,7 +73,7 @@ class DeskSources:
     are in force, they are read again when one is applied."""
 
     def __init__(self, where: Place, inputs: RiskInputSettings, name: str) -> None:
-        self._where, self._cache, self._counted = where, risk_inputs_cache(inputs, name), (0, 0)
+        self._where, self._cache, self._counted = where, risk_inputs_cache(_patient(inputs), name), (0, 0)
         self._follower: Follows | None = None
         self._pointer = compiled_files(where).folder / CURRENT
         self._seen = self._reading = self._told()
@@ -80,13 +96,18 @@ class DeskSources:
 
     def facts(self, known: Market) -> tuple[Market, Book] | None:
         """As the port. Raises StoreUnavailable where the store does not say whether there is anything newer."""
-        found = self._cache.load("stores", "desk", self._newest, lambda: risk_desk(self._where))
+        found = self._kept()
         if found.stale:
             raise StoreUnavailable(
                 f"the desk's stores do not answer, so facts of {known.session} are used. Look at `daybook doctor`."
             )
         desk: RiskDesk = found.value
         return (desk.market, desk.book) if desk.session > known.session else None
+
+    def first(self) -> RiskDesk:
+        """The desk as it is now. Raises as `risk_desk`."""
+        desk: RiskDesk = self._kept().value
+        return desk
 
     def tell(self, metrics: Figures) -> None:
         """As the port."""
@@ -107,6 +128,9 @@ class DeskSources:
             "run the close, or raise risk.inputs.max_age_sessions."
         )
 
+    def _kept(self) -> KeptDesk:
+        return self._cache.load("stores", "desk", self._newest, lambda: risk_desk(self._where))
+
     def _newest(self) -> str:
         from pipelines.desk import Desk
 
@@ -122,7 +146,7 @@ class DeskSources:
 def desk_application(where: Place, name: str) -> FastAPI:
     """The service of a desk, for a worker of this name. Raises as `risk_desk` and `callers`."""
     sources = DeskSources(where, read_section(where, RiskSettings).inputs, name)  # before: what is applied now is seen
-    found = risk_desk(where)
+    found = sources.first()
     served = _served(where, found, name, sources)
     warm(found.settings, found.market, found.book)
     upkeep = Upkeep(served, sources, early=(int(name) % 8) / 8.0 if name.isdecimal() else 0.0)
@@ -157,6 +181,11 @@ def judging(where: Place, found: RiskDesk, kept: DecisionLog) -> SharedEngine:
         settings, found.market, found.book, log, time.time, settings.content_hash(), time.perf_counter,
         Following(grace_s=grace), lambda now: remembered(kept, longest_s, now, log.mark, found.working),
     )  # fmt: skip
+
+
+def _patient(inputs: RiskInputSettings) -> RiskInputSettings:
+    """A whole desk takes longer than one read of a backend, and nobody waits for it."""
+    return inputs.model_copy(update={"timeout_seconds": max(PATIENCE_S, inputs.timeout_seconds)})
 
 
 def _weekdays_between(session: date, today: date) -> int:
