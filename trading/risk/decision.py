@@ -85,12 +85,19 @@ class Measured(NamedTuple):
         found: Explained = self.wording.explained(self.leg, self.values, self.outcomes, self.row)
         return found
 
+    def reasons(self) -> tuple[tuple[Reason, ...], bool]:
+        """Reasons alone, which is less to put into words, and whether one of them refuses."""
+        found: tuple[tuple[Reason, ...], bool] = self.wording.reasons(self.leg, self.values, self.outcomes, self.row)
+        return found
+
 
 class Decision:
     """The answer about one order. `granted_contracts` is what may be sent: all, a part (of a list that was cut) or
     nothing. Its reasons and rules are put into words when they are asked for, from the numbers it was made of."""
 
-    __slots__ = ("_explain", "_explained", "asked", "granted_contracts", "microseconds", "outcome", "versions")
+    __slots__ = (
+        "_explain", "_explained", "_reasons", "asked", "granted_contracts", "microseconds", "outcome", "versions"
+    )  # fmt: skip
 
     def __init__(
         self, asked: Asked, outcome: Outcome, granted_contracts: int, versions: Versions, microseconds: float,
@@ -98,14 +105,18 @@ class Decision:
     ) -> None:  # fmt: skip
         self.asked, self.outcome, self.granted_contracts = asked, outcome, granted_contracts
         self.versions, self.microseconds = versions, microseconds
-        self._explain, self._explained = explain, None
+        self._explain, self._explained, self._reasons = explain, None, None
 
     _explained: Explained | None
+    _reasons: tuple[Reason, ...] | None
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """Why it was refused, or what it was warned of; none where it passed."""
-        return self._words()[0]
+        if self._reasons is None:
+            measured = self.measured if self._explained is None else None
+            self._reasons = self._words()[0] if measured is None else self._of_rows(*measured.reasons())
+        return self._reasons
 
     @property
     def rules(self) -> tuple[Judged, ...]:
@@ -137,10 +148,13 @@ class Decision:
     def _words(self) -> Explained:
         if self._explained is None:
             reasons, rules = self._explain()
-            if self.outcome == "refuse" and rules and not any(judged.outcome == "refuse" for judged in rules):
-                reasons = (BESIDE, *reasons)
-            self._explained = reasons, rules
+            refused = not rules or any(judged.outcome == "refuse" for judged in rules)
+            self._explained = self._of_rows(reasons, refused), rules
         return self._explained
+
+    def _of_rows(self, reasons: tuple[Reason, ...], refused: bool) -> tuple[Reason, ...]:
+        """Reasons, with that of an order that is refused for another one's."""
+        return reasons if refused or self.outcome != "refuse" else (BESIDE, *reasons)
 
 
 def _row(judged: Judged) -> dict[str, Any]:

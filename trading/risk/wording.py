@@ -51,6 +51,20 @@ class Wording:
         reasons.sort(key=lambda reason: reason[0])
         return tuple(reason for _, reason in reasons), tuple(judged)
 
+    def reasons(
+        self, leg: Sequence[float], values: Floats, outcomes: Bytes, row: int
+    ) -> tuple[tuple[Reason, ...], bool]:  # fmt: skip
+        """Reasons alone, as `explained` gives them, and whether one of them refuses: only rows that did not pass are
+        put into words."""
+        found, of_leg = [], np.array(leg)
+        told = [number for number, code in enumerate(outcomes[row].tolist()) if OUTCOMES[code & OUTCOME] != "pass"]
+        for number in sorted(told, key=lambda number: self.slots[number].first):
+            slot = self.slots[number]
+            judged = self._judged(number, slot, of_leg, float(values[row, number]), int(outcomes[row, number]))
+            found.append(self._reason(slot, judged))
+        found.sort(key=lambda reason: reason[0])
+        return tuple(reason for _, reason in found), any(place == 0 for place, _ in found)
+
     def _judged(self, number: int, slot: Slot, leg: Floats, value: float, outcome: int) -> Judged:
         row = self.rows[number]
         within = int(row[k.R_LIMIT]) - slot.first
