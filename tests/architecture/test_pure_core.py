@@ -20,7 +20,10 @@ ALLOWED_IN = {
     ("trading/risk/engine.py", "threading"): "who replaces arrays excludes others that do; who judges takes no lock",
     ("trading/risk/shared.py", "threading"): "reservations of a worker take turns; questions take no lock",
     ("trading/kernels/compiled.py", "numba"): "makes machine code of the loops, here only",
-    ("trading/kernels/compiled.py", "sys"): "keeps numba from looking for what no kernel uses; names a record of arrays",
+    (
+        "trading/kernels/compiled.py",
+        "sys",
+    ): "keeps numba from looking for what no kernel uses; names a record of arrays",
     ("trading/config/live.py", "cryptography"): "checks a signature, a calculation on bytes",
     ("trading/strategies/garch.py", "arch"): "fits the model, where somebody chooses that volatility",
     ("trading/reports/html.py", "jinja2"): "the page's template, which lies beside the code",
