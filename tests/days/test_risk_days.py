@@ -218,7 +218,7 @@ def test_headroom_tells_what_is_left_and_the_check_what_is_not(whole: Desk) -> N
     assert rows.loc[("position_size", "instrument", "GOLD"), "value"] == 10.0
     checks = {each.check_name: each for each in whole.result.get_asset_check_evaluations()}  # type: ignore[attr-defined]
     assert not checks["limits_hold"].passed
-    assert checks["limits_hold"].severity == dg.AssetCheckSeverity.ERROR
+    assert checks["limits_hold"].severity == dg.AssetCheckSeverity.WARN
     assert "value_at_risk of the book" in (checks["limits_hold"].description or "")
     assert checks["value_at_risk_holds"].passed
 

@@ -303,7 +303,7 @@ def _wrong(number: int, entry: RiskLimit, known: Mapping[str, RiskRule], place: 
         if name not in ATTRIBUTES[axis]:
             allowed = ", ".join(ATTRIBUTES[axis]) or "nothing"
             yield f"{where(name)}: {rule.name} by {axis} can be named by {allowed}, not by {name}. Take {name} out."
-    if rule.limit is not None and (entry.refuse is not None or entry.missing is not None):
+    if rule.limit is not None and entry.refuse is not None:
         yield (f"{where('rule')}: {rule.name} is always in force, so it takes no refuse and no missing. Take them out.")
     if entry.refuse is not None and rule.setting and (rule.setting in SYMBOL_SETTINGS or axis == "portfolio"):
         at = where("refuse")
