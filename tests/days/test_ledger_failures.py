@@ -489,8 +489,10 @@ def filled(disk: Path, leaving_bytes: int) -> Path:
     """Fills a disk but for some bytes."""
     ballast = disk / "ballast"
     with ballast.open("wb") as file:
-        for _ in range(max(shutil.disk_usage(disk).free - leaving_bytes, 0) // 65_536):
-            file.write(bytes(65_536))
+        for piece in (65_536, 4_096):  # down to the last page: an entry fits into what is left of a larger piece
+            while shutil.disk_usage(disk).free - leaving_bytes >= piece:
+                file.write(bytes(piece))
+                file.flush()
     return ballast
 
 
