@@ -29,7 +29,7 @@ from trading.risk.replay import Levels, Turned, levels_of, turned
 
 NOTE = (
     "Each is judged by itself, by the values of then: the book is as it was, though a turned order would have left "
-    "another one."
+    "another one. What is not certain turns unless the order made those values no larger, which was not looked at."
 )
 
 
@@ -86,5 +86,5 @@ def _row(found: Turned) -> dict[str, Any]:
     return {
         "at": one.about.at.isoformat(), "session": str(one.about.session), "by": one.about.by,
         "action": one.about.action, **asked, "was": one.outcome, "becomes": found.becomes,
-        "because": list(found.because),
+        "certain": found.certain, "because": list(found.because),
     }  # fmt: skip

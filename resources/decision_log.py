@@ -328,11 +328,12 @@ class _Reading:
             return None
         name, market, configuration = self._contexts[found.context]
         values = np.frombuffer(found.values, np.float64)
-        rules = self.layout(name).rules(found.leg, values, found.outcomes) if name else ()
+        numbers = (found.leg, values, found.outcomes)
+        rules = self.layout(name).rules(*numbers) if name else ()
         return Kept(
             self.writer, found.number, found.call, about, asked, outcome, found.granted, reasons, rules,
             any(code & REDUCING for code in found.outcomes), Versions(found.book, market, configuration),
-            found.microseconds,
+            found.microseconds, self.layout(name).no_worse(*numbers) if name else (),
         )  # fmt: skip
 
 

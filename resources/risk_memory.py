@@ -12,9 +12,9 @@ from datetime import date, timedelta
 from itertools import islice
 
 from resources.reservation_entries import new_mark
-from trading.risk.decision import Decision
+from trading.risk.decision import Decision, Measured
 from trading.risk.kept import About, Kept, Torn, Wanted
-from trading.risk.layout import REDUCING
+from trading.risk.layout import REDUCING, layout_of
 from trading.risk.reservations import Answer, Base, Entry, LogLost, Place
 
 
@@ -42,6 +42,7 @@ class MemoryDecisionLog:
         return Kept(
             self.writer, number, call, about, decision.asked, decision.outcome, decision.granted_contracts, reasons,
             decision.rules if measured is not None else (), reduces, decision.versions, decision.microseconds,
+            _no_worse(measured) if measured is not None else (),
         )  # fmt: skip
 
     def read(self, wanted: Wanted = Wanted()) -> Iterator[Kept]:  # noqa: B008 -- immutable
@@ -72,6 +73,11 @@ class MemoryDecisionLog:
 
     def close(self) -> None:
         """As the port: nothing is open."""
+
+
+def _no_worse(measured: Measured) -> tuple[bool | None, ...]:
+    values, outcomes = measured.values[measured.row], measured.outcomes[measured.row].tobytes()
+    return layout_of(measured.wording).no_worse(measured.leg, values, outcomes)
 
 
 class MemoryReservations:

@@ -65,6 +65,40 @@ def test_a_decision_comes_back_as_it_was_given(log: DecisionLog, judging: RiskEn
     assert kept.document()["rules"][0]["limit"] is None
 
 
+@pytest.mark.parametrize(("held", "quantity", "judges", "expected"), [
+    (6, 5, (), ("refuse", False)),  # 11 of 10
+    (6, 3, (), ("warn", False)),  # 9, where 8 warn
+    (6, 1, (), ("pass", None)),  # 7: nobody looks what it was before
+    (12, -1, (), ("pass", None)),  # 11, and it only reduces: it passes unseen
+    (12, -1, ({"reducing": "judge"},), ("pass", True)),  # 11, it was 12
+    (12, 1, (), ("refuse", False)),
+])  # fmt: skip
+def test_whether_an_order_made_a_value_larger_is_kept_where_it_is_known(
+    held: int, quantity: int, judges: tuple[dict[str, str], ...], expected: tuple[str, bool | None], log: DecisionLog
+) -> None:
+    limit: dict[str, object] = {"rule": "contract_position", "refuse": 10.0, "warn": 8.0}
+    for more in judges:
+        limit |= more
+    made = engine([limit], {("trend", "GOLD", 20240600): held})
+    log.append([made.check(asked(quantity))], ABOUT)
+    (kept,) = log.read()
+    (found,) = [
+        (rule.outcome, no_worse)
+        for rule, no_worse in zip(kept.rules, kept.no_worse, strict=True) if rule.rule == "contract_position"
+    ]  # fmt: skip
+    assert found == expected
+
+
+def test_a_layout_that_was_kept_before_it_said_who_is_judged_is_read(judging: RiskEngine) -> None:
+    measured = judging.check(asked(-1)).measured
+    assert measured is not None
+    document = layout_of(measured.wording).document()
+    del document["judging"]
+    read = layout_read(document)
+    row, outcomes = measured.values[measured.row], measured.outcomes[measured.row].tobytes()
+    assert len(read.no_worse(measured.leg, row, outcomes)) == len(read.rules(measured.leg, row, outcomes))
+
+
 def test_what_is_refused_unseen_is_kept_too(log: DecisionLog, judging: RiskEngine) -> None:
     orders = [asked(math.nan), asked(0), asked(1.5), asked(1, "\ud800"), asked(10**12)]
     log.append([judging.check(order) for order in orders], ABOUT)

@@ -33,7 +33,8 @@ class About(NamedTuple):
 class Kept:
     """A decision that was kept. `writer` and `number` are its place: numbers of a writer grow. `call`: the number of
     the first decision that was kept by the same call, as those of one list are. `reduces`: the order only reduced its
-    line, and limits that do not judge such orders did not stop it."""
+    line, and limits that do not judge such orders did not stop it. `no_worse`: of every rule, whether the order did not
+    make its value larger, or did; None where that is not known, and empty where it was not kept."""
 
     writer: str
     number: int
@@ -47,6 +48,7 @@ class Kept:
     reduces: bool
     versions: Versions
     microseconds: float
+    no_worse: tuple[bool | None, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As plain values, for JSON: numbers that are not finite are None."""

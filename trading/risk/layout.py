@@ -9,6 +9,7 @@ without loading any.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,13 +48,15 @@ class Row(NamedTuple):
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """`rows` in the order they are told. `names` of elements by axis; `groups` (5, instruments): places of names by
-    dimension. `warn` and `refuse` by place, where they are set."""
+    dimension. `warn` and `refuse` by place, where they are set. `judging` (sorted places): where it begins and ends, in
+    turns, that orders which only reduce are judged; None in what was kept before that was."""
 
     rows: tuple[Row, ...]
     names: Mapping[str, tuple[str, ...]]
     groups: npt.NDArray[np.int64]
     warn: Mapping[int, float]
     refuse: Mapping[int, float]
+    judging: tuple[int, ...] | None = None
     _known: OrderedDict[tuple[int, ...], list[tuple[Any, ...]]] = field(default_factory=OrderedDict)
 
     def rules(self, leg: Sequence[float], values: Floats, outcomes: bytes) -> tuple[Judged, ...]:
@@ -61,7 +64,16 @@ class Layout:
         numbers, words = values.tolist(), _WORDS
         return tuple([
             Judged(rule, axis, element, numbers[column], warn, refuse, words[outcomes[column]], unit)
-            for rule, axis, element, warn, refuse, unit, column in self._elements(leg)
+            for rule, axis, element, warn, refuse, unit, column, _ in self._elements(leg)
+        ])  # fmt: skip
+
+    def no_worse(self, leg: Sequence[float], values: Floats, outcomes: bytes) -> tuple[bool | None, ...]:
+        """Of every rule, in the order of `rules`: whether it is known that the order did not make the value larger, or
+        that it did; None where that was not looked at."""
+        numbers = values.tolist()
+        return tuple([
+            _no_worse(numbers[column], min(warn, refuse), outcomes[column], judges)
+            for _, _, _, warn, refuse, _, column, judges in self._elements(leg)
         ])  # fmt: skip
 
     def _elements(self, leg: Sequence[float]) -> list[tuple[Any, ...]]:
@@ -79,7 +91,8 @@ class Layout:
         element = row.fixed if row.fixed >= 0 else places.get(row.axis, 0)
         place, infinite = row.place + element, float("inf")
         levels = (self.warn.get(place, infinite), self.refuse.get(place, infinite))
-        return (row.rule, row.axis, self._name(row.axis, element), *levels, row.unit, row.column)
+        judges = None if self.judging is None else bool(bisect_right(self.judging, place) % 2)
+        return (row.rule, row.axis, self._name(row.axis, element), *levels, row.unit, row.column, judges)
 
     def _places(self, key: tuple[int, ...]) -> dict[str, int]:
         strategy, code, line = key
@@ -103,7 +116,17 @@ class Layout:
             "groups": self.groups.tolist(),
             "warn": [list(self.warn), list(self.warn.values())],
             "refuse": [list(self.refuse), list(self.refuse.values())],
+            "judging": None if self.judging is None else list(self.judging),
         }
+
+
+def _no_worse(value: float, level: float, outcome: int, judges: bool | None) -> bool | None:
+    """What an outcome says of a value against the lowest level: one beyond it passes by being no larger than before. So
+    may an order that only reduces, but where such are not judged nobody looked."""
+    if not value > level:
+        return None
+    passed = OUTCOME_WORDS[outcome % REDUCING] == "pass"
+    return None if passed and outcome >= REDUCING and not judges else passed
 
 
 def layout_read(document: Mapping[str, Any]) -> Layout:
@@ -112,7 +135,10 @@ def layout_read(document: Mapping[str, Any]) -> Layout:
     names = {axis: tuple(found) for axis, found in document["names"].items()}
     rows = tuple(Row(*row) for row in document["rows"])
     groups = np.array(document["groups"], np.int64).reshape(len(GROUPS), -1)
-    return Layout(rows, names, groups, levels["warn"], levels["refuse"])
+    judging = document.get("judging")
+    return Layout(
+        rows, names, groups, levels["warn"], levels["refuse"], None if judging is None else tuple(map(int, judging))
+    )
 
 
 def layout_of(wording: Wording) -> Layout:
@@ -130,4 +156,7 @@ def layout_of(wording: Wording) -> Layout:
         found = getattr(wording.table, name)
         places = np.flatnonzero(found < np.inf)
         levels[name] = dict(zip(places.tolist(), found[places].tolist(), strict=True))
-    return Layout(tuple(rows), names, np.asarray(wording.groups), levels["warn"], levels["refuse"])
+    turns = np.flatnonzero(np.diff(np.concatenate([[0], wording.table.judges, [0]]).astype(np.int8)))
+    return Layout(
+        tuple(rows), names, np.asarray(wording.groups), levels["warn"], levels["refuse"], tuple(turns.tolist())
+    )

@@ -4,8 +4,9 @@ Belongs here: which of them turn, and by which rule. Does not belong here: readi
 (`pipelines/risk_replay.py`), or measuring anything anew: values are those of then.
 
 Each decision stands by itself: its values are of the book as it was, though an order that is turned would have left
-another one behind. Where a value passed a level and the order was let through all the same, it did not make that value
-larger, and other levels let it through too. Of all others it is not known: they count as making their values larger.
+another one behind. A value of the book that an order does not make larger stops it nowhere. Whether it did is known
+where it was beyond a level: it was stopped there, or let through. Where it was within its levels nobody looked: it
+counts as made larger, and a decision that turns by such values alone is told as one that is not certain to.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +24,7 @@ from trading.config.models import DeskSettings
 from trading.market.instruments import Instrument
 from trading.risk.decision import WORST, Judged, Outcome
 from trading.risk.kept import Kept
-from trading.risk.limit_table import LimitTable, axes_of, limit_table
+from trading.risk.limit_table import LimitTable, axes_of, limit_table, rules
 from trading.risk.market import DIMENSIONS, Market, group
 
 Place = tuple[str, str, str]  # rule, axis, element
@@ -39,11 +41,13 @@ class Level(NamedTuple):
 
 
 class Turned(NamedTuple):
-    """A decision that other limits turn: to what, and a sentence for each rule that makes it so."""
+    """A decision that other limits turn: to what, and a sentence for each rule that makes it so. `certain`: it comes to
+    the same if the order made no value larger of which that is not known."""
 
     kept: Kept
     becomes: Outcome
     because: tuple[str, ...]
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,14 @@ class Levels:
 
     found: Mapping[Place, Level]
 
-    def judged(self, kept: Kept) -> tuple[Outcome, tuple[str, ...]]:
-        """What a decision would have been by its rules alone, and why it is not what it was."""
+    def judged(self, kept: Kept, larger: bool = True) -> tuple[Outcome, tuple[str, ...]]:
+        """What a decision would have been by its rules alone, and why it is not what it was. `larger`: what the order
+        made of values of which that is not known."""
         worst: Outcome = "pass"
         because = []
-        for row in kept.rules:
+        for row, no_worse in zip(kept.rules, kept.no_worse or (None,) * len(kept.rules), strict=True):
             level = self.found.get((row.rule, row.axis, row.element))
-            outcome = row.outcome if level is None else _outcome(row, level, kept.reduces)
+            outcome = row.outcome if level is None else _outcome(row, level, kept.reduces, no_worse, larger)
             worst = max(worst, outcome, key=WORST.__getitem__)
             if level is not None and outcome != row.outcome:
                 because.append(_said(row, level, outcome))
@@ -84,7 +89,15 @@ def levels_of(
 def turned(decisions: Sequence[Kept], levels: Callable[[date], Levels]) -> Iterator[Turned]:
     """Those that turn, in their order. Orders of one list go together: one that stood in the way of others, and does
     not any more, turns them too."""
-    judged = {(each.writer, each.number): levels(each.about.session).judged(each) for each in decisions if each.rules}
+    sure = {(each.kept.writer, each.kept.number): each.becomes for each in _turned(decisions, levels, larger=False)}
+    for each in _turned(decisions, levels, larger=True):
+        yield each._replace(certain=sure.get((each.kept.writer, each.kept.number)) == each.becomes)
+
+
+def _turned(decisions: Sequence[Kept], levels: Callable[[date], Levels], larger: bool) -> Iterator[Turned]:
+    judged = {
+        (each.writer, each.number): levels(each.about.session).judged(each, larger) for each in decisions if each.rules
+    }
     calls: dict[tuple[str, int], list[Kept]] = {}
     for each in decisions:
         calls.setdefault((each.writer, each.call), []).append(each)
@@ -100,14 +113,32 @@ def turned(decisions: Sequence[Kept], levels: Callable[[date], Levels]) -> Itera
             yield Turned(each, outcome, because)
 
 
-def _outcome(row: Judged, level: Level, reduces: bool) -> Outcome:
+def _outcome(row: Judged, level: Level, reduces: bool, no_worse: bool | None, larger: bool) -> Outcome:
     if (reduces and not level.judges) or (math.isinf(level.refuse) and math.isinf(level.warn)):
         return "pass"
     if math.isnan(row.value):
         return "warn" if level.lenient else "refuse"
-    if WORST[row.outcome] < WORST[_by_value(row.value, row.limit, row.warn)] and not reduces:
-        return row.outcome  # it did not make the value larger
-    return _by_value(row.value, level.refuse, level.warn)
+    outcome = _by_value(row.value, level.refuse, level.warn)
+    known = _known(row, reduces) if no_worse is None else no_worse
+    return "pass" if row.rule not in _alone() and (known or (known is None and not larger)) else outcome
+
+
+def _known(row: Judged, reduces: bool) -> bool | None:
+    """Whether an order made a value no larger, of a decision that does not say: it did not where it was let through
+    beyond a level, and did where it was not."""
+    beyond = _by_value(row.value, row.limit, row.warn) != "pass"
+    let_through = row.outcome == "pass"
+    return None if not beyond or (let_through and reduces) else let_through
+
+
+@cache
+def _alone() -> frozenset[str]:
+    """Rules whose value stands for itself, whatever it was before: of orders, of what was lost, and of what an order
+    adds or goes along with."""
+    by_itself = ("marginal", "concentration")
+    return frozenset(
+        rule.name for rule in rules() if rule.form in ("ORDER", "STANDING") or rule.measure in by_itself
+    )  # fmt: skip
 
 
 def _by_value(value: float, refuse: float, warn: float) -> Outcome:

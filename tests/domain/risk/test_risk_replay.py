@@ -12,7 +12,7 @@ from trading.config.models import DeskSettings
 from trading.market.instruments import Instrument
 from trading.risk.decision import Asked, Judged, Outcome, Reason, Versions
 from trading.risk.kept import About, Kept
-from trading.risk.replay import Levels, levels_of, turned
+from trading.risk.replay import Levels, Turned, levels_of, turned
 
 DAY = date(2024, 2, 23)
 AT = datetime(2024, 2, 23, 22, tzinfo=UTC)
@@ -33,22 +33,27 @@ def row(
 def kept(
     *rules: Judged, outcome: Outcome | None = None, reduces: bool = False, number: int = 1, call: int | None = None,
     reasons: tuple[Reason, ...] = (), session: date = DAY, instrument: str = "US10",
+    no_worse: tuple[bool | None, ...] = (),
 ) -> Kept:  # fmt: skip
     worst: Outcome = outcome or max((each.outcome for each in rules), key=["pass", "warn", "refuse"].index)
     return Kept(
         "w", number, call or number, About(AT, session), Asked("trend", instrument, 202406, 3), worst,
-        3 if worst != "refuse" else 0, reasons, rules, reduces, VERSIONS, 1.0,
+        3 if worst != "refuse" else 0, reasons, rules, reduces, VERSIONS, 1.0, no_worse,
     )  # fmt: skip
 
 
 def under(decisions: list[Kept], *limits: dict[str, Any]) -> dict[int, str]:
     """What decisions turn to under these limits, by number."""
+    return {each.kept.number: each.becomes for each in all_under(decisions, *limits)}
+
+
+def all_under(decisions: list[Kept], *limits: dict[str, Any]) -> list[Turned]:
     desk = DeskSettings.model_validate({"risk": {"limits": list(limits)}})
 
     def levels(session: date) -> Levels:
         return levels_of(desk, session, [each for each in decisions if each.about.session == session], INSTRUMENTS)
 
-    return {each.kept.number: each.becomes for each in turned(decisions, levels)}
+    return list(turned(decisions, levels))
 
 
 def bond(**levels: Any) -> dict[str, Any]:
@@ -88,6 +93,49 @@ def test_what_only_reduced_passes_unless_a_limit_judges_it() -> None:
     one = [kept(row(1.5), reduces=True)]
     assert under(one, bond(refuse=1.0)) == {}
     assert under(one, bond(refuse=1.0, reducing="judge")) == {1: "refuse"}
+
+
+@pytest.mark.parametrize(("given", "expected"), [
+    (kept(row(0.5, "pass", 1.0)), {}),  # within the new limit too
+    (kept(row(0.8, "pass", 1.0)), {1: ("refuse", False)}),  # within the old one: nobody looked what it was before
+    (kept(row(0.8, "pass", 1.0), no_worse=(None,)), {1: ("refuse", False)}),
+    (kept(row(1.5, "pass", 1.0)), {}),  # beyond the old one, and let through: it was as large before
+    (kept(row(1.5, "pass", 1.0), no_worse=(True,)), {}),
+    (kept(row(0.8, "warn", 1.0, 0.7)), {1: ("refuse", True)}),  # it was warned of, so it made it larger
+    (kept(row(0.8, "pass", 1.0, 0.7)), {}),
+    (kept(row(0.8, "pass", 1.0), reduces=True), {}),  # what only reduces is not looked at
+    (kept(row(0.8, of=("order_notional", "holding", "trend/US10"))), {}),
+])  # fmt: skip
+def test_a_lower_limit_turns_for_certain_what_is_known_to_have_made_a_value_larger(
+    given: Kept, expected: dict[int, tuple[str, bool]]
+) -> None:
+    found = {each.kept.number: (each.becomes, each.certain) for each in all_under([given], bond(refuse=0.6))}
+    assert found == expected
+
+
+@pytest.mark.parametrize(("no_worse", "expected"), [
+    ((True,), {}),  # it was judged, and let through beyond its limit
+    ((None,), {1: ("refuse", False)}),  # it passed for only reducing: whether it made the value larger nobody knows
+    ((), {1: ("refuse", False)}),  # kept before that was told
+])  # fmt: skip
+def test_what_only_reduced_and_is_judged_now_may_have_made_a_value_no_larger(
+    no_worse: tuple[bool | None, ...], expected: dict[int, tuple[str, bool]]
+) -> None:
+    one = kept(row(1.5, "pass", 1.0), reduces=True, no_worse=no_worse)
+    found = all_under([one], bond(refuse=0.5, reducing="judge"))
+    assert {each.kept.number: (each.becomes, each.certain) for each in found} == expected
+
+
+def test_a_value_of_the_order_itself_turns_for_certain() -> None:
+    """An order's size was nothing before: it is judged by itself."""
+    one = kept(row(0.8, "pass", 1.0, of=("order_notional", "holding", "trend/US10")))
+    (found,) = all_under([one], {"rule": "order_notional", "refuse": 0.6})
+    assert (found.becomes, found.certain) == ("refuse", True)
+
+
+def test_a_higher_limit_turns_for_certain() -> None:
+    (found,) = all_under([kept(row(1.5, "refuse", 1.0))], bond(refuse=2.0))
+    assert (found.becomes, found.certain) == ("pass", True)
 
 
 def test_what_is_more_closely_named_goes_before() -> None:
