@@ -6,6 +6,7 @@ operation does (`orders.py`, `looks.py`, `stops.py`), or processes (`serving.py`
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
@@ -14,12 +15,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines.risk_server.door import RIGHTS, Door, methods_of
 from pipelines.risk_server.looks import Looks
 from pipelines.risk_server.orders import Orders
 from pipelines.risk_server.problems import STATUSES, Problem, of_error, of_validation
 from pipelines.risk_server.served import Served
+from pipelines.risk_server.short_way import ShortWay
 from pipelines.risk_server.stops import Stops
 from trading.errors import DaybookError
 
@@ -32,22 +35,33 @@ _ABOUT = (
 )
 
 
+class RiskService(FastAPI):
+    """The framework's application behind the door and the short way, once `enter` says what leads in."""
+
+    enter: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI."""
+        await (self.enter or super().__call__)(scope, receive, send)
+
+
 def application(served: Served, lifespan: Lifespan | None = None) -> FastAPI:
     """The service that answers from `served`."""
-    app = _with_operations(served, lifespan)
+    orders = Orders(served)
+    app = _with_operations(served, lifespan, orders)
     app.add_exception_handler(Problem, _problem_in(served))
     app.add_exception_handler(DaybookError, _error_in(served))
     app.add_exception_handler(RequestValidationError, _wrong_in(served))
     app.add_exception_handler(HTTPException, _other)
-    app.add_middleware(
-        Door, admission=served.admission, metrics=served.metrics, timer=served.clocks.timer, span=served.span
-    )  # fmt: skip
+    inside = ShortWay(functools.partial(FastAPI.__call__, app), orders)
+    app.enter = Door(inside, served.admission, served.metrics, served.clocks.timer, served.span)
     return app
 
 
 def published() -> dict[str, Any]:
     """The OpenAPI schema, which is the same for every desk."""
-    return schema(_with_operations(cast(Served, None), None))  # operations ask for it when they are called
+    nobody = cast(Served, None)  # operations ask for it when they are called
+    return schema(_with_operations(nobody, None, Orders(nobody)))
 
 
 def schema(app: FastAPI) -> dict[str, Any]:
@@ -62,12 +76,12 @@ def schema(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema or {}
 
 
-def _with_operations(served: Served, lifespan: Lifespan | None) -> FastAPI:
-    app = FastAPI(
+def _with_operations(served: Served, lifespan: Lifespan | None, orders: Orders) -> RiskService:
+    app = RiskService(
         title=TITLE, version=VERSION, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
     )  # fmt: skip
     looks = Looks(served)
-    for router in (Orders(served).router(), looks.router(), Stops(served).router(), looks.open_router()):
+    for router in (orders.router(), looks.router(), Stops(served).router(), looks.open_router()):
         app.include_router(router)
     app.openapi = lambda: schema(app)  # type: ignore[method-assign]
     return app
