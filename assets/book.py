@@ -8,6 +8,7 @@ A range of sessions is one run, and its frames are written once, at the end; the
 so a run that dies is simply run again.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -67,13 +68,15 @@ _KINDS = {"orders": ("delta", "sqlite"), "fills": ("delta", "sqlite"), "position
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What closing a session works with. `decisions`: where those on orders are kept; None: nowhere."""
+    """What closing a session works with. `decisions`: where those on orders are kept; None: nowhere. `timer`: seconds,
+    for how long they took."""
 
     ledger: Ledger
     broker: Broker
     settings: DeskSettings
     clock: Callable[[], datetime]
     decisions: DecisionLog | None = None
+    timer: Callable[[], float] = time.perf_counter
 
 
 def close_range(
@@ -138,7 +141,7 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
         booked += over
         locks, halts = locks_of(inputs.session, desk.ledger), halts_now(desk.ledger, entry.at)
         standing = standing_of(start, settled, inputs.session)
-        decided = decide(state, inputs, desk.settings, standing, entry, recorded, locks, halts)
+        decided = decide(state, inputs, desk.settings, standing, entry, recorded, locks, halts, desk.timer)
         keep(decided.decisions, entry, desk)
         hand_over(decided.step, desk)
     events = [*recorded, *booked, *decided.step.events]

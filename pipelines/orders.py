@@ -5,6 +5,7 @@ here: how orders are proposed, checked or entered (`trading/book/close.py`; the 
 watching limits between closes (`risk_limits.py`).
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -112,7 +113,8 @@ def propose(
 def check_risk(context: dg.OpExecutionContext, draft: Draft, desk: dg.ResourceParam[DeskSettings]) -> Checked:
     """What passes and what is refused; refusals are recorded by the next op, and fail nothing."""
     found = checked(
-        draft.proposal.orders, draft.state, draft.inputs, desk, draft.standing, draft.locks, draft.halts
+        draft.proposal.orders, draft.state, draft.inputs, desk, draft.standing, draft.locks, draft.halts,
+        time.perf_counter,
     )  # fmt: skip
     approved, refused = found.approved, found.refused
     context.add_output_metadata(

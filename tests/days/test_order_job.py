@@ -120,6 +120,7 @@ def test_what_risk_says_is_kept_once_and_halts_stop_the_job(stores: dict) -> Non
     launch(stores)
     launch(stores)
     (kept,) = stores["decisions"].read()
+    assert kept.microseconds > 0.0
     assert (kept.about.by, kept.about.session, kept.outcome, kept.asked.quantity_contracts) == (
         "orders",
         FRI,

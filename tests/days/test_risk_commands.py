@@ -246,6 +246,7 @@ def test_a_close_keeps_its_decisions_and_a_check_its_own(risk: Run) -> None:
         ("close", "reserve", DAY, "pass")
     }  # fmt: skip
     assert len(orders) == 2
+    assert all(row["microseconds"] > 0.0 for row in kept)
     asked(risk, 501)
     (newest, *rest) = risk("decisions", "--json").document["rows"]
     assert (newest["action"], newest["decision"], len(rest)) == ("check", "refuse", 2)

@@ -34,7 +34,7 @@ from trading.risk.breach import Breach
 from trading.risk.decision import Decision
 from trading.risk.halts import Halt
 from trading.risk.marked import marked
-from trading.risk.pre_trade import Verdict, judged
+from trading.risk.pre_trade import Timer, Verdict, judged
 from trading.strategies.targets import NOTHING_KNOWN, Candidate, TargetRow, closing_targets, held_by_instrument, targets
 
 NO_LOCKS: Mapping[str, str] = MappingProxyType({})
@@ -166,11 +166,12 @@ def decide(
     recorded: Sequence[Event],
     locks: Mapping[str, str] = NO_LOCKS,
     halts: Sequence[Halt] = (),
+    timer: Timer | None = None,
 ) -> Decided:
-    """Targets, orders and the risk decision on each; the state takes the step's events in. `locks` and `halts` as
-    `checked`."""
+    """Targets, orders and the risk decision on each; the state takes the step's events in. `locks`, `halts` and `timer`
+    as `checked`."""
     proposal = proposed(state, inputs, desk, entry)
-    found = checked(proposal.orders, state, inputs, desk, standing, locks, halts)
+    found = checked(proposal.orders, state, inputs, desk, standing, locks, halts, timer)
     step = decision(proposal, found.approved, found.refused, inputs, entry, recorded)
     state.apply(step.events)
     return Decided(step, proposal.targets, found.refused, found.decisions)
@@ -198,10 +199,11 @@ def checked(
     standing: Standings,
     locks: Mapping[str, str] = NO_LOCKS,
     halts: Sequence[Halt] = (),
+    timer: Timer | None = None,
 ) -> Verdict:
     """What risk says of a session's orders, given the book and the orders already at work. `locks` are instruments that
     take no new orders, each with the reason (`trading.book.breaks.locked`); `halts` those in force; `standing` what was
-    lost so far."""
+    lost so far; `timer` as `judged`."""
     positions = dict(state.positions)
     for order in _earlier(state, inputs):
         key = (order.strategy, order.instrument, order.contract)
@@ -217,7 +219,7 @@ def checked(
         capital.volatility_target_percent / 100,
         standing, locks=locks, strategies=tuple(names),
     )  # fmt: skip
-    return judged(orders, book, market, desk, halts)
+    return judged(orders, book, market, desk, halts, timer)
 
 
 def _contract(order: Order) -> Contract:

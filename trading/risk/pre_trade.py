@@ -6,7 +6,7 @@ Belongs here: applying the engine to a session's orders one after another. Does 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading.book.orders import Order
@@ -21,6 +21,8 @@ from trading.risk.market import Market
 if TYPE_CHECKING:
     from trading.risk.engine import RiskEngine
 
+Timer = Callable[[], float]
+
 
 class Verdict(NamedTuple):
     """What risk says of a session's orders: those that pass, and those that are refused with the first breach of each,
@@ -32,9 +34,11 @@ class Verdict(NamedTuple):
 
 
 def judged(
-    orders: Sequence[Order], book: Book, market: Market, desk: DeskSettings, halts: Sequence[Halt] = ()
-) -> Verdict:
-    """What becomes of a session's orders. `halts`: those in force.
+    orders: Sequence[Order], book: Book, market: Market, desk: DeskSettings, halts: Sequence[Halt] = (),
+    timer: Timer | None = None,
+) -> Verdict:  # fmt: skip
+    """What becomes of a session's orders. `halts`: those in force. `timer`: seconds, for how long each decision took;
+    without one, none.
 
     `book` counts orders already at work as filled. Orders that only reduce a contract month are judged first, and what
     passes counts as filled for those behind it, so that the room they make is there for the others. Raises ConfigError
@@ -42,9 +46,9 @@ def judged(
     """
     if not orders:
         return Verdict([], [], [])
-    from trading.risk.engine import RiskEngine  # machine code, which settings and definitions need not wait for
+    from trading.risk.engine import RiskEngine, no_time  # machine code, which settings need not wait for
 
-    engine = RiskEngine(desk, market, book)
+    engine = RiskEngine(desk, market, book, timer=timer or no_time)
     if halts:
         engine.stop(modes(halts, engine.strategies, engine.instruments, max(halt.since for halt in halts)))
     decided = [(order, _decided(engine, order)) for order in _reducing_first(orders, book)]
