@@ -18,7 +18,7 @@ from pipelines.risk_server.answers import Answers
 from pipelines.risk_server.batches import Outcome
 from pipelines.risk_server.bodies import problems
 from pipelines.risk_server.door import KEY, Asking
-from pipelines.risk_server.problems import BUSY, UNREACHABLE, Problem
+from pipelines.risk_server.problems import BUSY, UNREACHABLE, Problem, of_truth
 from pipelines.risk_server.served import Served
 from trading.errors import StoreError, UsageError
 from trading.risk.decision import Asked, Decision, Mode, Reason
@@ -120,8 +120,9 @@ class Orders:
 
         def do() -> Outcome:
             found = [self._filled(*each) for each in told]
-            if all(each["problem"] and each["problem"]["code"] == UNREACHABLE for each in found):
-                raise Problem(503, UNREACHABLE, found[0]["problem"]["message"], {"Retry-After": "1"})
+            if all(each["problem"] and each["problem"]["code"] in (UNREACHABLE, BUSY) for each in found):
+                first = found[0]["problem"]
+                raise Problem(503, first["code"], first["message"], {"Retry-After": "1"})
             return Outcome(found)
 
         return self._answers.plain({"fills": await self._served.holds.ask(do, who.until)})
@@ -134,7 +135,7 @@ class Orders:
             try:
                 released = [(name, self._served.engine.release(name)) for name in body.order_ids]
             except StoreError as error:
-                raise Problem(503, UNREACHABLE, str(error), {"Retry-After": "1"}) from error
+                raise of_truth(error) from error
             return Outcome([{"order_id": name, "released_contracts": held} for name, held in released])
 
         return self._answers.plain({"releases": await self._served.holds.ask(do, who.until)})
@@ -189,9 +190,9 @@ class Orders:
         try:
             left = self._served.engine.fill(asked, self._served.clocks.seconds(), fill_id)
         except StoreError as error:
-            return {
-                "order_id": named, "left_contracts": None, "problem": {"code": UNREACHABLE, "message": str(error)}
-            }  # fmt: skip
+            problem = of_truth(error)
+            said = {"code": problem.code, "message": problem.message}
+            return {"order_id": named, "left_contracts": None, "problem": said}
         except UsageError as error:
             return {
                 "order_id": named, "left_contracts": None, "problem": {"code": "not_booked", "message": str(error)}

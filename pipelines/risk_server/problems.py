@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from trading.errors import ConfigError, DaybookError, StoreBusy, StoreUnavailable, UsageError
+from trading.errors import ConfigError, DaybookError, StoreBusy, StoreError, StoreUnavailable, UsageError
 
 STATUSES: Mapping[int, str] = {
     400: "The request is no JSON.",
@@ -50,6 +50,12 @@ def deadline_passed(seconds: float) -> Problem:
         f"the deadline passed {seconds:.3f} s before the request's turn came, so nothing was decided and nothing is "
         "held. Ask again with more time, or ask less at once.",
     )  # fmt: skip
+
+
+def of_truth(error: StoreError) -> Problem:
+    """What the truth of reservations could not do for who asked."""
+    code = BUSY if isinstance(error, StoreBusy) else UNREACHABLE
+    return Problem(503, code, str(error), {"Retry-After": "1"})
 
 
 def of_error(error: DaybookError) -> Problem:

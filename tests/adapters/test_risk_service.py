@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,13 +19,15 @@ import httpx
 import pytest
 
 from benchmarks.desks.served_desk import ALL, CONTRACT, TOKENS, desk_of, made_application, made_callers, made_served
-from pipelines.risk_server.door import RIGHTS
+from pipelines.risk_server.door import KEY, RIGHTS, Asking
+from pipelines.risk_server.orders import Orders
 from pipelines.risk_server.served import Served
+from pipelines.risk_server.short_way import ShortWay
 from pipelines.risk_server.traces import spans_to, tracing
 from pipelines.risk_server.upkeep import InForceNow, Nothing, Upkeep
 from resources.memory import MemoryLedger
 from resources.risk_memory import MemoryDecisionLog, MemoryReservations
-from trading.errors import StoreUnavailable
+from trading.errors import StoreBusy, StoreError, StoreUnavailable
 from trading.risk.kept import Wanted
 
 ONE = "I00001"
@@ -289,6 +293,57 @@ def test_paths_and_methods_that_are_none_get_a_sentence(ask: Ask) -> None:
         assert set(answer.json()) == {"code", "message"}
 
 
+# --- the short way ----------------------------------------------------------------------------------------------------
+def test_answers_are_the_same_by_the_short_way_and_the_frameworks(tmp_path: Path) -> None:
+    found = []
+    for kind in ("application/json", "application/json; charset=utf-8"):  # only the first goes the short way
+        served = made_served(tmp_path / str(len(found)), {"service": SERVICE}, journal=MemoryLedger())
+        limited(served, strategy_position=8)
+        with asking(served) as ask:
+            found.append([_told(ask("POST", *asked, headers={"Content-Type": kind})) for asked in _plain()])
+    assert found[0] == found[1]
+    assert [status for status, _ in found[0]] == [200] * 10 + [422] * 4 + [400]
+
+
+def _plain() -> list[tuple[str, bytes]]:
+    one, over = ORDER | {"order_id": "a"}, ORDER | {"quantity_contracts": 9.0}
+    fill = ORDER | {"quantity_contracts": 2, "order_id": "a", "fill_id": "f"}
+    asked = [
+        ("check", ORDER), ("check", over), ("check?rules=all", over), ("check?rules=none", over),
+        ("check-list", {"orders": [ORDER, over], "mode": "prefix"}), ("reserve", one), ("reserve", one),
+        ("reserve-list", {"orders": [one | {"order_id": "b", "quantity_contracts": 3}]}), ("fills", {"fills": [fill]}),
+        ("releases", {"order_ids": ["a"]}), ("check", ORDER | {"contract": "x"}), ("check?rules=many", ORDER),
+        ("releases?rules=all", {"order_ids": ["a"]}), ("reserve", ORDER),
+    ]  # fmt: skip
+    return [(f"/v1/{path}", json.dumps(body).encode()) for path, body in asked] + [("/v1/check", b"{")]
+
+
+def _told(answer: httpx.Response) -> tuple[int, str]:
+    """An answer without how long it took."""
+    return answer.status_code, re.sub(r'"microseconds":[^,}]+', "", answer.text)
+
+
+def test_what_is_plainly_right_does_not_reach_the_framework(served: Served) -> None:
+    async def framework(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("it was reached")
+
+    sent: list[Any] = []
+    asker = Asking(None, 0.0, math.inf)
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/check", "query_string": b"", KEY: asker,
+        "headers": [(b"content-type", b"application/json")],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps(ORDER).encode()}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(ShortWay(framework, Orders(served))(scope, receive, send))
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["decision"]) == (200, "pass")
+
+
 # --- deadlines, and what cannot be reached ----------------------------------------------------------------------------
 def test_a_request_whose_deadline_passed_is_not_decided(ask: Ask, served: Served) -> None:
     body = ORDER | {"order_id": "late"}
@@ -310,22 +365,32 @@ class Unreachable(MemoryReservations):
 
     away = False
 
+    def __init__(self, error: type[StoreError]) -> None:
+        super().__init__()
+        self._error = error
+
     def append(self, entry: Any, at: Any) -> Any:
         """As the port."""
         if self.away:
-            raise StoreUnavailable("the log of reservations does not answer. Start it.")
+            raise self._error("the log of reservations does not answer. Start it.")
         return super().append(entry, at)
 
     def since(self, at: Any) -> Any:
         """As the port."""
         if self.away:
-            raise StoreUnavailable("the log of reservations does not answer. Start it.")
+            raise self._error("the log of reservations does not answer. Start it.")
         return super().since(at)
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_without_the_truth_nothing_is_granted_and_questions_are_answered(tmp_path: Path, shared: bool) -> None:
-    log = Unreachable()
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StoreUnavailable, "reservation_truth_unreachable"), (StoreBusy, "reservation_truth_busy")],
+)
+def test_without_the_truth_nothing_is_granted_and_questions_are_answered(
+    tmp_path: Path, error: type[StoreError], code: str, shared: bool
+) -> None:
+    log = Unreachable(error)
     served = made_served(tmp_path, {"service": SERVICE}, journal=MemoryLedger(), log=log, shared=shared)
     with asking(served) as ask:
         assert ask("POST", "/v1/reserve", ORDER | {"order_id": "before"}).status_code == 200
@@ -338,13 +403,14 @@ def test_without_the_truth_nothing_is_granted_and_questions_are_answered(tmp_pat
             ("/v1/releases", {"order_ids": ["before"]}),
         ):
             answer = ask("POST", path, body)
-            assert (answer.status_code, answer.json()["code"]) == (503, "reservation_truth_unreachable"), path
+            assert (answer.status_code, answer.json()["code"]) == (503, code), path
+            assert answer.headers["Retry-After"] == "1"
             assert "does not answer" in answer.json()["message"]
         assert ask("POST", "/v1/check", ORDER).status_code == 200
         log.away = False
         assert ask("POST", "/v1/reserve", ORDER | {"order_id": "a"}).json()["decision"] == "pass"
     refused = list(served.decisions.read(Wanted(outcomes=("refuse",))))
-    assert {reason.code for each in refused for reason in each.reasons} == {"reservation_truth_unreachable"}
+    assert {reason.code for each in refused for reason in each.reasons} == {code}
 
 
 def test_a_truth_that_was_lost_with_all_who_knew_it_is_put_together_from_decisions(tmp_path: Path) -> None:
