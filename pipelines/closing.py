@@ -158,13 +158,15 @@ def _violations(desk: Desk, first: date, last: date) -> dict[str, int]:
 
 def quality(where: Place) -> dict[str, Any]:
     """Runs the second layer of checks."""
+    refuse_no_desk(where)
     outcome = run(where, "quality")
     docs = where.home / "data_docs" / "index.html"
     return {**finished(where, "quality", outcome, (None, None)), "data_docs": str(docs) if docs.exists() else None}
 
 
 def backup(where: Place) -> dict[str, Any]:
-    """Takes a snapshot."""
+    """Takes a snapshot. Raises UsageError where there is no desk: one of nothing would stand beside real ones."""
+    refuse_no_desk(where)
     outcome = run(where, "backup")
     return {**finished(where, "backup", outcome, (None, None)), **outcome.metadata("snapshot")}
 

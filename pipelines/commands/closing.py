@@ -14,7 +14,7 @@ import click
 
 from pipelines.answers import Answer, answering
 from pipelines.options import DAY, codes, date_of
-from pipelines.settings import Place
+from pipelines.settings import Place, refuse_no_desk
 from pipelines.tables import show, show_pairs, show_tables
 from trading.errors import UsageError
 
@@ -115,6 +115,7 @@ def status(where: Place) -> Answer:
     """What this desk is, what it holds, and how its last runs ended."""
     from pipelines.desk import Desk
 
+    refuse_no_desk(where)
     found = Desk.open(where).status()
     return Answer(found, lambda: _show_status(found))
 

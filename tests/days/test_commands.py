@@ -38,6 +38,8 @@ WRONG = {
     "backtest": ["astrology"],
     "restore": ["yesterday", "--into", "nowhere"],
     "status": [],
+    "quality": [],
+    "backup": [],
     "prices": ["CORN"],
     "sql": ["select * from nowhere"],
     "audit": ["verify"],
@@ -46,7 +48,7 @@ WRONG = {
     "override": ["--step", "marked", "--session", "2021-03-30", "--reason", "a rehearsal"],
     **{name: [] for name in LOOKING},
 }
-NO_ERROR_ON_NOTHING = {"status", "violations"}
+NO_ERROR_ON_NOTHING = {"violations"}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,7 @@ def test_one_json_document(name: str, place: str, closed: Path, daybook: Run) ->
 def test_one_json_document_on_errors_too(name: str, tmp_path: Path, daybook: Run) -> None:
     ended = daybook(name, *WRONG[name], "--home", tmp_path / "home", "--json")
     assert ended.code == (1 if name == "restore" else 2), ended
+    assert name in ("demo", "load") or not any(tmp_path.iterdir()), "a home that was mistyped is not made"
     document = ended.document
     assert document["ok"] is False
     assert document["exit_code"] == ended.code
