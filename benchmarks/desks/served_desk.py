@@ -39,6 +39,7 @@ from resources.reservation_redis import RedisReservations
 from resources.risk_memory import MemoryReservations
 from resources.risk_metrics import RiskMetrics
 from resources.sqlite_ledger import SqliteLedger
+from trading.book.journal import Event
 from trading.config.models import DeskSettings
 from trading.config.settings import Secret
 from trading.risk.book import Book
@@ -133,9 +134,9 @@ def made_served(
     return served_by(engine, desk, market, made_callers(desk), decisions, kept, metrics, clocks(), **given)
 
 
-def made_application(served: Served, sources: Sources | None = None) -> FastAPI:
+def made_application(served: Served, sources: Sources | None = None, early: float = 0.0) -> FastAPI:
     """The application of these values."""
-    upkeep = Upkeep(served, sources or Nothing())
+    upkeep = Upkeep(served, sources or Nothing(), early)
     return application(served, lifespan(upkeep, served.close))
 
 
@@ -156,14 +157,36 @@ def without_tokens(schema: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _slowly(folder: Path) -> None:
+    """Takes five seconds while there is a file `slow` in a folder."""
+    if (folder / SLOW).exists():
+        threading.Event().wait(SLOW_S)
+
+
 class SlowJournal(SqliteLedger):
-    """A journal that takes five seconds to answer while there is a file `slow` beside it."""
+    """A journal that can be made slow."""
 
     def rows(self, projection: str, where: Mapping[str, object] | None = None) -> list[dict[str, object]]:
         """As the port."""
-        if (self.path.parent / SLOW).exists():
-            threading.Event().wait(SLOW_S)
+        _slowly(self.path.parent)
         return super().rows(projection, where)
+
+    def record(self, events: Sequence[Event]) -> Any:
+        """As the port."""
+        _slowly(self.path.parent)
+        return super().record(events)
+
+
+class SlowFacts(Nothing):
+    """Facts in stores that can be made slow, and never are of another session."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def facts(self, known: Market) -> tuple[Market, Book] | None:
+        """As the port."""
+        _slowly(self._folder)
+        return None
 
 
 def command(folder: Path, said: Mapping[str, Any]) -> Callable[[int, str], list[str]]:
@@ -186,12 +209,13 @@ def main() -> None:
     said = json.loads(settings)
     strategies = [f"s{each}" for each in range(said.get("strategies", 2))]
     log, grace_s = truth(said, Path(folder))
-    given = {"log": log, "grace_s": grace_s, "shared": True}
+    journal = SlowJournal(Path(folder) / "ledger.sqlite")
+    given = {"log": log, "grace_s": grace_s, "shared": True, "journal": journal}
     served = made_served(
         Path(folder), said.get("risk", {}), said.get("instruments", 20), strategies, name=name, **given
     )
     warm(served.desk, served.market, made_book(len(served.market.instruments), strategies))
-    answer(made_application(served), socket.socket(fileno=int(number)))
+    answer(made_application(served, SlowFacts(Path(folder)), early=1.0), socket.socket(fileno=int(number)))
 
 
 if __name__ == "__main__":
