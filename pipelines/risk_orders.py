@@ -30,6 +30,7 @@ from trading.risk.limit_table import (
     Slot,
     axes_of,
     entries_of,
+    idle,
     in_force,
     limit_table,
     rules,
@@ -128,7 +129,7 @@ def limits(
     strategy: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Every level that is in force, by rule and element, and where it comes from: an entry of `risk.limits` (counted
-    from 1), a setting, or the rule itself."""
+    from 1), a setting, or the rule itself. `notes`: entries that hold for nothing."""
     _refuse_unknown_rule(rule)
     desk = risk_desk(where, session)
     table = limit_table(desk.settings, desk.market, desk.book.strategies)
@@ -137,7 +138,11 @@ def limits(
     entries = in_force(desk.settings.risk.limits, desk.session)
     rows = [row for slot in table.slots for row in _levels(slot, table, axes, entries)
             if wanted(row["rule"], row["by"], row["element"])]  # fmt: skip
-    return {"session": str(desk.session), "configuration": table.configuration, "count": len(rows), "rows": rows}
+    notes = idle(desk.settings, desk.market, desk.book.strategies)
+    return {
+        "session": str(desk.session), "configuration": table.configuration, "count": len(rows), "rows": rows,
+        "notes": notes,
+    }  # fmt: skip
 
 
 def _levels(

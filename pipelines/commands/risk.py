@@ -143,7 +143,13 @@ def limits(where: Place, session: Any, **wanted: str | None) -> Answer:
     refuse_no_desk(where)
     found = risk_orders.limits(where, date_of(session), **wanted)
     title = f"limits as of {found['session']}"
-    return Answer(found, lambda: _show_lines(title, [_level(row) for row in risk_orders.gathered(found["rows"])]))
+    return Answer(found, lambda: _show_limits(title, risk_orders.gathered(found["rows"]), found["notes"]))
+
+
+def _show_limits(title: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> None:
+    _show_lines(title, [_level(row) for row in rows])
+    for note in notes:
+        show(f"note: {note}")
 
 
 def _level(row: Mapping[str, Any]) -> str:

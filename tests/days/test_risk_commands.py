@@ -163,6 +163,23 @@ def test_limits_say_what_is_in_force_and_which_entry_it_is_of(risk: Run, home: P
     assert corn["count"] == 2
 
 
+def test_limits_tell_who_owns_them_and_which_hold_for_nothing(risk: Run, home: Path) -> None:
+    limited(
+        home, 'rule = "gross_exposure"\nasset_class = "bond"\nrefuse = 3.0\nowner = "risk committee"',
+        'rule = "gross_exposure"\nsector = "unheard"\nrefuse = 3.0', 'rule = "stress"\nwarn = 0.1',
+    )  # fmt: skip
+    found = risk("limits", "--rule", "gross_exposure", "--json").document
+    assert {row["from"] for row in found["rows"] if row["element"] == "bond"} == {
+        "risk.limits entry 1 of risk committee"
+    }  # fmt: skip
+    assert [note.split(" limits nothing: ")[0] for note in found["notes"]] == [
+        "risk.limits entry 2, gross_exposure of sector unheard,", "risk.limits entry 3, stress of every scenario,",
+    ]  # fmt: skip
+    shown = " ".join(risk("limits").out.split())
+    assert "refuses above 3 times capital; from risk.limits entry 1 of risk committee" in shown
+    assert f"note: {found['notes'][0]}" in shown
+
+
 def test_headroom_of_the_standing_book(risk: Run, home: Path) -> None:
     found = risk("headroom", "--json", "--session", DAY).document
     used = [row["used"] for row in found["rows"] if row["state"] == "pass"]

@@ -223,6 +223,19 @@ def test_headroom_tells_what_is_left_and_the_check_what_is_not(whole: Desk) -> N
     assert checks["value_at_risk_holds"].passed
 
 
+def test_a_limit_that_holds_for_nothing_is_told_by_the_check_and_needs_no_override() -> None:
+    desk = Desk(limits=[{"rule": "gross_exposure", "sector": "precius", "refuse": 9.0}])
+    checked = {each.check_name: each for each in desk.run(LAST, LAST).get_asset_check_evaluations()}["limits_hold"]
+    assert (checked.passed, checked.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert (checked.description or "").startswith(
+        "risk.limits entry 1, gross_exposure of sector precius, limits nothing"
+    )
+    assert checked.metadata["limits of nothing"].value == 1
+    right = Desk(limits=[{"rule": "gross_exposure", "sector": "precious", "refuse": 9.0}])
+    checked = {each.check_name: each for each in right.run(LAST, LAST).get_asset_check_evaluations()}["limits_hold"]
+    assert (checked.passed, checked.metadata["limits of nothing"].value) == (True, 0)
+
+
 def test_a_run_a_session_and_one_run_leave_the_same(whole: Desk) -> None:
     desk = Desk(**whole.settings.risk.model_dump(mode="json", exclude_defaults=True))
     for session in SESSIONS[-4:]:

@@ -227,6 +227,29 @@ def entries_of(
             yield number, entry, _named(entry, axes.attributes[slot.axis], slot.count)
 
 
+def idle(desk: DeskSettings, market: Market, strategies: Sequence[str]) -> list[str]:
+    """Sentences about entries in force in the market's session that hold for nothing there is, so that they limit
+    nothing: a name that settings cannot know to be wrong, or facts that were not loaded."""
+    axes, known = axes_of(market, strategies), {rule.name: rule for rule in rules()}
+    return [
+        _said_idle(number, entry, axis, market.session)
+        for number, entry in sorted(in_force(desk.risk.limits, market.session), key=lambda pair: pair[0])
+        if entry.rule in known
+        and (axis := _axis(entry, known[entry.rule])) in known[entry.rule].axes
+        and set(scopes(entry)) <= set(ATTRIBUTES[axis])
+        and not _named(entry, axes.attributes[axis], len(axes.names[axis])).any()
+    ]
+
+
+def _said_idle(number: int, entry: RiskLimit, axis: str, session: date) -> str:
+    named = ", ".join(f"{scope.replace('_', ' ')} {name}" for scope, name in scopes(entry).items())
+    what = f"{entry.rule} of {named or f'every {axis}'}"
+    return (
+        f"risk.limits entry {number + 1}, {what}, limits nothing: of what the desk has on {session}, nothing is called "
+        "so. Correct the name, load its data, or take the entry out."
+    )
+
+
 def _closeness(entry: RiskLimit) -> int:
     """How closely an entry names what it holds for. A strategy's instrument is closer than either."""
     return sum(_LEVELS.get(name, 1) if name in ("strategy", "instrument") else 0 for name in scopes(entry)) + max(

@@ -6,7 +6,7 @@ Does not belong here: what values are compared with levels (`test_risk_cases.py`
 from __future__ import annotations
 
 import math
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from trading.config.models import DeskSettings
 from trading.errors import ConfigError
-from trading.risk.limit_table import LimitTable, faults, limit_table, rules
+from trading.risk.limit_table import LimitTable, faults, idle, limit_table, rules
 from trading.risk.market import Market, group
 
 SESSION = date(2024, 3, 15)
@@ -38,6 +38,7 @@ MARKET = Market(
     covariance_loadings=np.zeros((3, 1)), covariance_rest=np.ones(3),
 )  # fmt: skip
 INF = math.inf
+ONE_DAY = timedelta(days=1)
 Entry = dict[str, Any]
 
 
@@ -53,6 +54,35 @@ def levels(found: LimitTable, rule: str, axis: str, which: str = "refuse") -> li
     """The levels of a slot, by element."""
     slot = found.slot(rule, axis)
     return [float(level) for level in getattr(found, which)[slot.first : slot.first + slot.count]]
+
+
+@pytest.mark.parametrize("entry", [
+    {"rule": "gross_exposure", "sector": "Metls", "refuse": 1.0},
+    {"rule": "position_size", "instrument": "GLOD", "warn": 1.0},
+    {"rule": "restricted", "strategy": "trnd", "refuse": 0.0},
+    {"rule": "factor_exposure", "factor": "rates", "refuse": 0.1},
+    {"rule": "component_exposure", "component": 3, "refuse": 0.1},  # two were found
+    {"rule": "stress", "scenario": "crash", "refuse": 0.1},
+    {"rule": "position_size", "instrument": "GOLD", "sector": "Energy", "refuse": 1.0},  # gold is no energy
+])  # fmt: skip
+def test_an_entry_that_holds_for_nothing_is_told(entry: Entry) -> None:
+    (found,) = idle(desk({"rule": "gross_exposure", "warn": 9.0}, entry), MARKET, STRATEGIES)
+    names = [str(value) for name, value in entry.items() if name not in ("refuse", "warn")]
+    assert found.startswith(f"risk.limits entry 2, {entry['rule']} of ")
+    assert all(name in found for name in names), found
+    assert f"limits nothing: of what the desk has on {SESSION}, nothing is called so" in found
+
+
+def test_an_entry_that_holds_for_something_or_at_another_time_is_not_told() -> None:
+    held = (
+        {"rule": "gross_exposure", "sector": "Metals", "refuse": 1.0}, {"rule": "stress", "refuse": 0.1},
+        {"rule": "component_exposure", "component": 2, "refuse": 0.1},
+        {"rule": "drawdown", "by": "strategy", "warn": 1.0},
+        {"rule": "restricted", "strategy": STRATEGIES[0], "sector": "Bonds", "refuse": 0.0},
+    )  # fmt: skip
+    assert idle(desk(*held), MARKET, STRATEGIES) == []
+    past = {"rule": "gross_exposure", "sector": "Metls", "refuse": 1.0, "effective_until": MARKET.session - ONE_DAY}
+    assert idle(desk(past), MARKET, STRATEGIES) == []
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------
