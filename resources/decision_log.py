@@ -24,7 +24,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -56,16 +56,20 @@ _SLACK_S = 2.0  # a file system's clock is coarse
 
 class DecisionFiles:
     """DecisionLog in `folder`. `writer` names this process among all that write there; None: by host, process and time.
-    A segment ends at `segment_bytes`, or with its session."""
+    A segment ends at `segment_bytes`, or with its session. `joined`: processes of this name go on with each other's
+    segments, one at a time, which keeps a session that is asked about often from being a file a question; such a name
+    is of one session."""
 
     def __init__(
-        self, folder: Path, writer: str | None = None, segment_bytes: int = SEGMENT_BYTES, sync_s: float = 1.0
-    ) -> None:
+        self, folder: Path, writer: str | None = None, segment_bytes: int = SEGMENT_BYTES, sync_s: float = 1.0,
+        joined: bool = False,
+    ) -> None:  # fmt: skip
         own = f"{socket.gethostname()}_{os.getpid()}_{time.time_ns():x}"
         self.folder, self.writer = Path(folder), _NAME.sub("_", writer or own)
-        self._segment_bytes, self._sync_s = segment_bytes, sync_s
+        self._segment_bytes, self._sync_s, self._joined = segment_bytes, sync_s, joined
         self._lock = threading.Lock()
         self._segment: _Segment | None = None
+        self._turn = ExitStack()
         self._segments = self._number = 0
         self._packed: OrderedDict[int, tuple[Any, bytes, bytes]] = OrderedDict()
         self._syncing: threading.Thread | None = None
@@ -113,6 +117,7 @@ class DecisionFiles:
             if self._segment is not None:
                 self._segment.close()
             self._segment = None
+            self._turn.close()
             syncing, self._syncing = self._syncing, None
         if syncing is not None and syncing is not threading.current_thread():
             syncing.join()
@@ -123,15 +128,33 @@ class DecisionFiles:
             return now
         if now is not None:
             now.close()
+        folder = self.folder / session.isoformat()
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._joined and now is None:
+            self._turn.close()  # of an append that failed
+            self._turn.enter_context(_turn_in(folder))
+            self._segment = self._gone_on_with(folder)
+            if self._segment is not None:
+                return self._segment
         while True:
             self._segments += 1
-            file = self.folder / session.isoformat() / f"{self.writer}-{self._segments}.log"
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file = folder / f"{self.writer}-{self._segments}.log"
             try:
                 self._segment = _Segment(file, session, self.writer)
             except FileExistsError:
                 continue
             return self._segment
+
+    def _gone_on_with(self, folder: Path) -> _Segment | None:
+        """The last segment of this name, if there is room in it and it is whole; numbers go on where it ends."""
+        files = sorted(folder.glob(f"{self.writer}-*.log"), key=_segment_number)
+        if not files:
+            return None
+        self._segments, reading = _segment_number(files[-1]), _Reading(files[-1])
+        self._number = max(self._number, reading.last)
+        if reading.end < reading.size or reading.size >= self._segment_bytes or not reading.writer:
+            return None
+        return _Segment(files[-1], reading.session, self.writer, reading)
 
     def _abandon(self, segment: _Segment) -> None:
         """What could not be written whole is taken back; what the segment told since may be lost, so it ends."""
@@ -217,16 +240,18 @@ class DecisionFiles:
 
 
 class _Segment:
-    """A file that this process appends to, and what it has told already."""
+    """A file that this process appends to, and what it has told already; `begun` is what another one told there."""
 
-    def __init__(self, file: Path, session: date, writer: str) -> None:
+    def __init__(self, file: Path, session: date, writer: str, begun: _Reading | None = None) -> None:
         self.file, self.session = file, session
-        self.handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self.size, self.dirty, self._placed = 0, True, False
-        self._layouts: set[bytes] = set()
-        self._contexts: dict[tuple[bytes, str, str], int] = {}
-        self.write(framed([_packb([_BEGIN, FORM, writer, session.isoformat()])]))
+        made = os.O_CREAT | os.O_EXCL if begun is None else 0
+        self.handle = os.open(file, os.O_WRONLY | made | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        fcntl.flock(self.handle, fcntl.LOCK_EX)  # nobody else writes it; who asks whether somebody does lets go at once
+        self.size, self.dirty, self._placed = (0 if begun is None else begun.size), True, begun is not None
+        self._layouts: set[bytes] = set() if begun is None else begun.layouts
+        self._contexts: dict[tuple[bytes, str, str], int] = {} if begun is None else begun.contexts
+        if begun is None:
+            self.write(framed([_packb([_BEGIN, FORM, writer, session.isoformat()])]))
 
     def context(self, layout: tuple[bytes, bytes] | None, versions: Versions, frames: list[bytes]) -> int:
         """The number of a context; frames that tell it are added where it is new here."""
@@ -309,6 +334,24 @@ class _Reading:
             document = msgpack.unpackb(zlib.decompress(packed), strict_map_key=False)
             self._layouts[name] = layout_read(document)
         return self._layouts[name]
+
+    @property
+    def layouts(self) -> set[bytes]:
+        """Hashes of the layouts it tells."""
+        return set(self._packed)
+
+    @property
+    def contexts(self) -> dict[tuple[bytes, str, str], int]:
+        """Numbers of the contexts it tells."""
+        return {context: number for number, context in self._contexts.items()}
+
+    @property
+    def last(self) -> int:
+        """The number of its last decision; 0 without one."""
+        if not self.decisions:
+            return 0
+        first, last = self.decisions[-1]
+        return int(_unpacked(self.data[first:last])[1])
 
     def at(self, number: int) -> int:
         """When a decision was made, microseconds."""
@@ -462,6 +505,17 @@ def _synced(handle: int) -> None:
     """Waits until a file is on the disk, and closes it."""
     try:
         os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _turn_in(folder: Path) -> Iterator[None]:
+    """Nobody else who asks for it has a turn in the folder meanwhile."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(handle)
 

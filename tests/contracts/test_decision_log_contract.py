@@ -3,6 +3,7 @@ killed writers, torn and damaged segments."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
@@ -216,6 +217,74 @@ def test_writers_share_a_folder_and_a_name_is_used_again(tmp_path: Path, judging
         log.append([judging.check(asked(1))], ABOUT)
         log.close()
     assert sorted(kept.writer for kept in log.read()) == ["one"] * 4 + ["two"] * 2
+
+
+def test_processes_of_a_joined_name_go_on_with_one_segment(tmp_path: Path, judging: RiskEngine) -> None:
+    """Names and versions are told once; numbers go on, of another configuration too."""
+    other = engine([{"rule": "order_notional", "refuse": 3}])
+    sizes = []
+    for number in range(6):
+        log = DecisionFiles(tmp_path, "shell", joined=True)
+        assert (
+            log.append([(other if number == 3 else judging).check(asked(1, order_id=str(number)))], ABOUT) == number + 1
+        )
+        log.close()
+        (file,) = tmp_path.glob("*/*.log")
+        sizes.append(file.stat().st_size)
+    assert [kept.asked.order_id for kept in log.read()] == ["5", "4", "3", "2", "1", "0"]
+    assert [kept.number for kept in log.read()] == [6, 5, 4, 3, 2, 1]
+    limits = {kept.number: {r.limit for r in kept.rules if r.rule == "order_notional"} for kept in log.read()}
+    assert (limits[4], limits[5] == limits[1]) == ({3.0}, True)
+    grown = [after - before for before, after in itertools.pairwise(sizes)]
+    assert grown[0] == grown[1] == grown[3] == grown[4] < sizes[0] / 2
+
+
+def test_a_joined_segment_that_is_torn_or_full_is_left_alone(tmp_path: Path, judging: RiskEngine) -> None:
+    def keep(name: str, size: int = 1 << 20) -> list[str]:
+        log = DecisionFiles(tmp_path, "shell", size, joined=True)
+        log.append([judging.check(asked(1, order_id=name))], ABOUT)
+        log.close()
+        return sorted(file.name for file in tmp_path.glob("*/*.log"))
+
+    assert keep("a") == ["shell-1.log"]
+    (file,) = tmp_path.glob("*/*.log")
+    file.write_bytes(file.read_bytes() + b"half a frame")
+    assert keep("b") == ["shell-1.log", "shell-2.log"]
+    assert keep("c") == ["shell-1.log", "shell-2.log"]
+    assert keep("d", 100) == ["shell-1.log", "shell-2.log", "shell-3.log"]
+    assert [(kept.asked.order_id, kept.number) for kept in DecisionFiles(tmp_path).read()] == [
+        ("d", 4), ("c", 3), ("b", 2), ("a", 1),
+    ]  # fmt: skip
+
+
+def test_who_joins_takes_turns_and_one_that_failed_does_not_stand_in_its_own_way(
+    tmp_path: Path, judging: RiskEngine
+) -> None:
+    def ask(who: int) -> None:
+        for each in range(10):
+            log = DecisionFiles(tmp_path, "shell", joined=True)
+            log.append([judging.check(asked(1, order_id=f"{who}-{each}"))], ABOUT)
+            log.close()
+
+    threads = [threading.Thread(target=ask, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kept = list(DecisionFiles(tmp_path).read())
+    assert sorted(each.number for each in kept) == list(range(1, 41))
+    assert len({each.asked.order_id for each in kept}) == 40
+    log = DecisionFiles(tmp_path / "file", "shell", joined=True)
+    log.append([judging.check(asked(1))], ABOUT)
+    segment = log._segment
+    assert segment is not None
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, segment.handle)  # the disk takes nothing
+    os.close(nothing)
+    with pytest.raises(StoreUnavailable):
+        log.append([judging.check(asked(1))], ABOUT)
+    assert log.append([judging.check(asked(1))], ABOUT) == 2
+    log.close()
 
 
 def test_a_torn_tail_is_told_and_what_is_before_it_is_read(tmp_path: Path, judging: RiskEngine) -> None:
