@@ -51,15 +51,15 @@ def packed_base(base: Base) -> bytes:
     units = [[unit.mark, *_values(unit)[1:]] for unit in base.units]
     lost = None if base.lost is None else list(base.lost)
     session = base.session.isoformat()
-    return _packb([base.mark, session, _book(base.book), units, list(base.fill_ids), lost, base.ready])
+    return _packb([base.mark, session, _book(base.book), units, list(base.fill_ids), lost, base.ready, base.unsure])
 
 
 def unpacked_base(data: bytes) -> Base:
     """The base of some bytes."""
-    mark, session, book, units, fill_ids, lost, ready = _unpackb(data)
+    mark, session, book, units, fill_ids, lost, *until = _unpackb(data)  # `unsure` is not in the oldest
     held = tuple(Reserved(name, tuple(Asked(*order) for order in orders), *rest) for name, orders, *rest in units)
     place = None if lost is None else Place(*lost)
-    return Base(mark, date.fromisoformat(session), _book_of(book), held, tuple(fill_ids), place, ready)
+    return Base(mark, date.fromisoformat(session), _book_of(book), held, tuple(fill_ids), place, *until)
 
 
 def _values(entry: Entry) -> list[Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import pytest
 
 HERE = Path(__file__).parent
@@ -21,7 +22,7 @@ from resources.reservation_entries import packed, packed_base, unpacked, unpacke
 from resources.reservation_file import FileReservations  # noqa: E402
 from resources.reservation_redis import RedisReservations  # noqa: E402
 from resources.risk_memory import MemoryReservations  # noqa: E402
-from trading.errors import StoreBusy, StoreUnavailable  # noqa: E402
+from trading.errors import ConfigError, StoreBusy, StoreUnavailable  # noqa: E402
 from trading.ports import ReservationLog  # noqa: E402
 from trading.risk.book import Book, Standing  # noqa: E402
 from trading.risk.reservations import Base, Booked, Filled, LogLost, Place, Released, Reserved  # noqa: E402
@@ -34,7 +35,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     """Makes adapters of one and the same log."""
     made: list[ReservationLog] = []
     memory, prefix = MemoryReservations(), f"test-{uuid.uuid4()}"
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    url = request.getfixturevalue("own_redis").url if request.param == "redis" else ""
 
     def one() -> ReservationLog:
         found = {
@@ -112,7 +113,7 @@ def test_every_kind_of_entry_comes_back(log: ReservationLog) -> None:
     for one in sent:
         place = log.append(one, place).end
     assert log.since(None).missed == sent
-    whole = Base(log.mark(), SESSION, held, (sent[0],), ("f1", "f2"), Place("e", 3, "m"), 17.5)
+    whole = Base(log.mark(), SESSION, held, (sent[0],), ("f1", "f2"), Place("e", 3, "m"), 17.5, 60.25)
     assert log.begin(whole, place).base == whole
 
 
@@ -203,6 +204,8 @@ def test_text_of_any_kind_is_kept() -> None:
     assert unpacked(packed(one)) == one
     whole = Base("m", SESSION, book())
     assert unpacked_base(packed_base(whole)) == whole
+    before = msgpack.packb(msgpack.unpackb(packed_base(whole))[:7])  # as it was written before `unsure`
+    assert unpacked_base(before) == whole
 
 
 # --- in a file --------------------------------------------------------------------------------------------------------
@@ -272,12 +275,12 @@ def test_a_redis_that_is_gone_is_asked_again_after_a_pause(own_redis) -> None:
     log.close()
 
 
-def test_keys_that_redis_evicted_are_a_lost_log(redis_url: str) -> None:
+def test_keys_that_are_gone_are_a_lost_log(own_redis) -> None:
     from redis import Redis
 
     prefix = f"test-{uuid.uuid4()}"
-    log = RedisReservations(redis_url, prefix, timeout_s=5)
-    client = Redis.from_url(redis_url)
+    log = RedisReservations(own_redis.url, prefix, timeout_s=5)
+    client = Redis.from_url(own_redis.url)
     for part in ("head", "entries"):
         there = log.since(None).end if part == "entries" else None
         end = log.append(entry(log), there or begun(log)).end
@@ -287,4 +290,74 @@ def test_keys_that_redis_evicted_are_a_lost_log(redis_url: str) -> None:
                 log.since(place)
         assert log.begin(base(log), None).end.number == 0
     client.close()
+    log.close()
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
+def test_a_redis_that_would_forget_reservations_is_not_used(own_redis, policy: str) -> None:
+    """Changed while it runs, it is noticed within a minute; changed back, at the next look."""
+    from redis import Redis
+
+    now = [0.0]
+    log = RedisReservations(own_redis.url, timeout_s=5, clock=lambda: now[0])
+    log.refuse_evicting()
+    end = begun(log)
+    with Redis.from_url(own_redis.url) as client:
+        client.config_set("maxmemory-policy", policy)
+        now[0] = 61.0
+        for ask in (lambda: log.append(entry(log), end), lambda: log.since(end), lambda: log.begin(base(log), end)):
+            with pytest.raises(StoreUnavailable, match=f"maxmemory-policy is {policy}. Nothing is granted"):
+                ask()
+        with pytest.raises(ConfigError, match="CONFIG SET maxmemory-policy noeviction"):
+            RedisReservations(own_redis.url, timeout_s=5).refuse_evicting()
+        client.config_set("maxmemory", 0)  # without an end nothing is evicted
+        RedisReservations(own_redis.url, timeout_s=5).refuse_evicting()
+        client.config_set("maxmemory", "16mb")
+        client.config_set("maxmemory-policy", "noeviction")
+    now[0] = 63.0
+    assert log.append(entry(log), end).added
+    log.close()
+
+
+def test_a_policy_that_takes_only_keys_with_an_age_takes_no_reservation(own_redis) -> None:
+    """The server is filled until it evicts: every key with an age is at risk, and the log is whole."""
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    log = RedisReservations(own_redis.url, timeout_s=5)
+    end = log.append(entry(log), begun(log)).end
+    with Redis.from_url(own_redis.url) as client:
+        client.config_set("maxmemory-policy", "volatile-lru")
+        for number in range(40):
+            try:
+                client.set(f"filling {number}", bytes(1_000_000), px=600_000)
+            except RedisError:
+                break
+        assert client.info("stats")["evicted_keys"] > 0
+        assert log.since(end).end == end
+    log.close()
+
+
+def test_a_redis_that_does_not_say_what_it_forgets_is_told_of(own_redis, caplog: pytest.LogCaptureFixture) -> None:
+    from redis import Redis
+
+    with Redis.from_url(own_redis.url) as client:
+        client.execute_command("ACL", "SETUSER", "some", "on", ">secret", "~*", "+@all", "-config", "-info")
+    log = RedisReservations(own_redis.url.replace("redis://", "redis://some:secret@"), timeout_s=5)
+    log.refuse_evicting()
+    assert begun(log).number == 0
+    assert ["nobody knows whether it would forget" in line.message for line in caplog.records] == [True]
+    log.close()
+
+
+def test_a_redis_that_is_away_at_the_start_is_looked_at_when_it_is_there(own_redis) -> None:
+    own_redis.stop()
+    now = [0.0]
+    log = RedisReservations(own_redis.url, timeout_s=1, clock=lambda: now[0])
+    log.refuse_evicting()
+    own_redis.policy = "allkeys-lru"
+    own_redis.start()
+    now[0] = 1.0
+    with pytest.raises(StoreUnavailable, match="would forget reservations"):
+        begun(log)
     log.close()

@@ -406,6 +406,26 @@ def test_what_was_written_down_elsewhere_is_held_when_a_log_begins(log: MemoryRe
     assert one.expire(1_050.0) == ["a"]
 
 
+def test_what_may_be_given_back_already_lets_nothing_past_a_limit(log: MemoryReservations, time: Time) -> None:
+    """Of 12 contracts bought that were written down, of a limit of 10, some were given back and nobody knows. Orders
+    that sell up to 12 make that no worse, and would be two past the limit by themselves."""
+    orders = [asked(6, order_id="a"), asked(6, order_id="b"), asked(8, "CORN", order_id="c")]
+    written = [Reserved(f"m{each.order_id}", (each,), False, 990.0, 1_050.0) for each in orders]
+    held = book({("trend", "CORN", JUN): 3})
+    one, other = (
+        SharedEngine(desk(), market(), held, log, time, "", time, Following(0.0), lambda now: written)
+        for _ in range(2)
+    )  # fmt: skip
+    for each in (one, other):
+        assert code(each.reserve(asked(-6, order_id="sold"), time.now)) == "reservation_truth_unreachable"
+    assert one.reserve(asked(-1, "CORN", order_id="reduced"), time.now).passed
+    assert other.reserve(asked(1, "US10", order_id="elsewhere"), time.now).passed
+    time.now = 1_050.0
+    other.expire(time.now)
+    assert other.reserve(asked(-6, order_id="sold"), time.now).passed
+    assert code(one.reserve(asked(-6, order_id="more"), time.now)) == "contract_position"
+
+
 # --- a log that gets long ---------------------------------------------------------------------------------------------
 def test_a_long_log_is_made_shorter_a_minute_later(log: MemoryReservations, time: Time) -> None:
     one, other, behind = (worker(log, time, compact_at=20) for _ in range(3))

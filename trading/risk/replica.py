@@ -57,13 +57,15 @@ class Unit:
 class Replica:
     """The book as the log has it at `place`, in `engine`. `book` is the last that was loaded; `positions` and `traded`
     have the fills since. `units` by number, `unit_of` orders that still hold anything; `held` places of the engine.
-    `earliest`: no order's time is over before. `ready`: nothing is granted before, seconds of the workers' clock."""
+    `earliest`: no order's time is over before. `ready`: nothing is granted before, seconds of the workers' clock;
+    `unsure`: as of a base."""
 
     engine: RiskEngine
     place: Place
     session: date
     book: Book
     ready: float = 0.0
+    unsure: float = 0.0
     positions: dict[Holding, int] = field(default_factory=dict)
     traded: dict[str, int] = field(default_factory=dict)
     units: dict[int, Unit] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Replica:
     def base(self, mark: str) -> Base:
         """All of it."""
         units = tuple(_what_is_left(unit) for unit in self.units.values())
-        return Base(mark, self.session, self.book_now(), units, tuple(self.fills))
+        return Base(mark, self.session, self.book_now(), units, tuple(self.fills), unsure=self.unsure)
 
     def left(self, order_id: str) -> int:
         """Contracts that an order still holds."""
@@ -186,7 +188,7 @@ class Replica:
 def replica_of(base: Base, place: Place, made: Callable[[Book], RiskEngine]) -> Replica:
     """What a base says, at its place; `made` gives an engine on a book. Raises UNKNOWN on what that does not know."""
     engine = made(base.book)
-    replica = Replica(engine, place, base.session, base.book, base.ready)
+    replica = Replica(engine, place, base.session, base.book, base.ready, base.unsure)
     replica.positions.update(base.book.positions)
     replica.traded.update(base.book.traded_contracts)
     replica.fills.update(dict.fromkeys(base.fill_ids))

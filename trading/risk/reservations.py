@@ -70,7 +70,8 @@ class Base:
     """What a log begins with: everything at one of its places. `book` has the positions there, `units` what orders at
     work still hold, the oldest first, and `orders` of the session are counted in the book. `fill_ids` are those that
     count already. `lost`: the place in the log before that the base is of, where that log was lost; then nothing is
-    granted before `ready`, seconds of the workers' clock, so that who knows more of it can say so."""
+    granted before `ready`, seconds of the workers' clock, so that who knows more of it can say so. Before `unsure`,
+    some of the units may be given back already: they are of what was written down elsewhere."""
 
     mark: str
     session: date
@@ -79,6 +80,7 @@ class Base:
     fill_ids: tuple[str, ...] = ()
     lost: Place | None = None
     ready: float = 0.0
+    unsure: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ that holds headroom was made on all that was held before it, whoever granted tha
 
 Where the log cannot be reached nothing is granted. Questions that hold nothing are answered from what is known, whose
 age is `age`. A log that was lost (a Redis that lost its memory) is begun anew from what the first worker to notice
-knows; others that know more of it add that, and until they have had the time to, nothing is granted.
+knows; others that know more of it add that, and until they have had the time to, nothing is granted. What nobody knows
+any more is put together from decisions, and some of that was given back meanwhile. Such a book may be past a limit, and
+then an order that makes it no worse might do so to the true one: until all of that is over, it is not granted.
 
 Reservations of a worker take turns; questions take no lock.
 """
@@ -30,6 +32,7 @@ from trading.errors import StoreBusy, StoreError, StoreUnavailable, UsageError
 from trading.risk.book import Book
 from trading.risk.decision import Asked, Decision, Judged, Mode, Reason, Versions
 from trading.risk.engine import FOREVER, Drift, RiskEngine, no_time
+from trading.risk.layout import REDUCING
 from trading.risk.market import Market
 from trading.risk.replica import REMEMBERED, UNKNOWN, Deaf, Replica, replica_of
 from trading.risk.reservations import Answer, Base, Booked, Entry, Filled, Log, LogLost, Place, Released, Reserved
@@ -183,6 +186,8 @@ class SharedEngine:
         )
         if self._replica.held + len(granted) > engine.capacity:
             found, granted = self._all_refused(orders, _FULL), ()
+        if granted:
+            self._require_sure(found)
         if not granted:  # a refusal is of the book as it is, too
             return found if self._caught_up() else None
         return found if self._added(Reserved(self._log.mark(), granted, netted, now, expires)) else None
@@ -303,6 +308,17 @@ class SharedEngine:
                 "that is held is forgotten. Ask again then."
             )
 
+    def _require_sure(self, found: Sequence[Decision]) -> None:
+        """Raises StoreUnavailable on orders that pass because the book is past a limit without them, where what makes
+        it so may have been given back."""
+        left = self._replica.unsure - self._clock()
+        if left > 0.0 and any(_is_past(decision) for decision in found if decision.granted_contracts):
+            raise StoreUnavailable(
+                "the log of reservations was lost and put together from decisions, so more may seem to be held than "
+                f"is. With that the book is past a limit, and for {left:.0f} s more nothing is granted there but what "
+                "reduces a position. Ask again then, or for something else."
+            )
+
     def _caught_up(self) -> bool:
         """Takes over what was missed; whether nothing was."""
         answer = self._recovered(lambda: self._log.since(self._replica.place))
@@ -341,6 +357,8 @@ class SharedEngine:
         more = [one for one in self._remembered(now) if not names & {order.order_id for order in one.orders}]
         lost = known if known.epoch else None
         base = replace(base, units=(*base.units, *more), lost=lost, ready=now + self._following.grace_s)
+        if more:
+            base = replace(base, unsure=max(base.unsure, *(one.expires for one in more)))
         return self._log.begin(base, None if there is None else there.end)
 
     def _heed(self, answer: Answer) -> None:
@@ -376,7 +394,7 @@ class SharedEngine:
             book = self._own if self._market.session > ended.session else whole.book  # which takes its place next
             units = tuple(unit for unit in whole.units if unit.expires > now)
             replica = replica_of(replace(whole, book=book, units=units), answer.end, self._engine)
-            replica.ready = base.ready
+            replica.ready, replica.unsure = base.ready, base.unsure
             replica.marks, replica.names, replica.tail = ended.marks, ended.names, ended.tail
         return replica
 
@@ -421,6 +439,14 @@ _FULL = Reason(
     "as many orders are at work as there may be. Wait for some of them to be filled or cancelled, or raise "
     "risk.service.max_reservations.",
 )
+
+
+def _is_past(decision: Decision) -> bool:
+    """Whether an order that was let through leaves a value past its limit, and does not only reduce its line."""
+    measured = decision.measured
+    if measured is None or (measured.outcomes[measured.row] & REDUCING).any():
+        return False
+    return any(judged.value > judged.limit for judged in decision.rules)
 
 
 def _refusal(asked: Asked, reason: Reason, versions: Versions) -> Decision:
