@@ -63,7 +63,7 @@ INGEST = _job("ingest", [history.history], "Loads all history of the desk's vend
 PRICES_OF_SESSION = _job("prices", PRICES, "Takes in one session's prices: raw, clean and continuous.")
 CLOSE = _job("close", BY_SESSION, "The end of the day: prices checked, measured, traded on paper, valued, reported.")
 RECALCULATE = _job(
-    "recalculate", CALCULATED, "A session's prices, measures and signals again, or some of them: never the book."
+    "recalculate", CALCULATED, "A session's prices, measures and signals again, or some: never the book or its risk."
 )
 RECONCILE = _job("reconcile", [reconciliation.breaks], "One session's book against the broker's statement, again.")
 BACKFILL = _job("backfill", BY_SESSION, "The close of many sessions, in order, in one run.")
