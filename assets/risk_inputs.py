@@ -8,27 +8,29 @@ Positions are the fold of the journal. Frames give prices, roll gaps, exchange r
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from trading.book.breaks import locked
 from trading.book.fills import MOVEMENT_KINDS, Blotter
-from trading.book.orders import Fill
+from trading.book.journal import BOOK_KINDS, Event
+from trading.book.orders import Fill, Order
+from trading.book.state import BookState
 from trading.config.models import DeskSettings
-from trading.errors import DatasetNotFound, StoreUnavailable
+from trading.errors import DatasetNotFound
 from trading.frames import DAILY_PRICES, EQUITY, FX_RATES, PNL, ROLL_GAPS, Dataset, day, empty, to_pandas
 from trading.ports import FrameStore, Ledger, ReferenceStore
 from trading.risk.book import Book
 from trading.risk.market import Contract, Market
-from trading.risk.risk_model import GAP_SESSIONS, MARKED, Histories, Known, aged, histories, market_of
+from trading.risk.risk_model import GAP_SESSIONS, MARKED, Histories, Known, histories, market_of
 from trading.risk.standing import Curve, Held, book_of, held, held_through
 
 FACTS: tuple[Dataset, ...] = (DAILY_PRICES, ROLL_GAPS, FX_RATES)  # what a market is made of
-_MARKET = "risk facts of"  # how keys of markets begin
+EARNED: tuple[Dataset, ...] = (PNL, EQUITY)  # what a book has come to
 Rows = list[dict[str, object]]
 
 
@@ -58,62 +60,52 @@ class RiskFacts:
 
 def risk_facts(frames: FrameStore, reference: ReferenceStore, desk: DeskSettings, first: date, last: date) -> RiskFacts:
     """Three reads, of all instruments and for every session of a range."""
-    since = first - max(MARKED, _weekdays(desk.risk.model.sessions + 1 + GAP_SESSIONS))
+    since = first - _looked_back(desk)
     daily, gaps = _frame(frames, DAILY_PRICES, last, since), _frame(frames, ROLL_GAPS, last, since)
-    rates = _frame(frames, FX_RATES, last, first - _weekdays(desk.risk.inputs.max_age_sessions + GAP_SESSIONS))
+    rates = _frame(frames, FX_RATES, last, first - _rated(desk))
     return RiskFacts(histories(daily, gaps, rates), reference, desk)
 
 
 def facts_version(frames: FrameStore, reference: ReferenceStore, desk: DeskSettings) -> str:
     """What facts would be made of now, as a hash: versions of the datasets, reference data, and settings. Reads no
     rows."""
-    written = [found[-1] for dataset in FACTS if (found := frames.versions(dataset))]
-    newest = [f"{each.dataset} {each.number} {each.written_at.isoformat()}" for each in written]
     settings = desk.risk.model.model_dump_json() + desk.risk.inputs.model_dump_json() + desk.capital.base_currency
-    return hashlib.sha256("\n".join([*newest, reference.content_hash(), settings]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([written(frames, FACTS), reference.content_hash(), settings]).encode()).hexdigest()
 
 
-class _Held(Protocol):
-    """A value as a cache has it."""
-
-    @property
-    def value(self) -> Any: ...
-
-
-class InputsCache(Protocol):
-    """Where facts are kept that were read: `resources/risk_inputs_cache.py`."""
-
-    def load(self, backend: str, key: str, version: Callable[[], str], read: Callable[[], Any]) -> _Held:
-        """What is kept, or read. Raises StoreUnavailable where neither can be had."""
-        ...
-
-    def latest(self, beginning: str) -> _Held | None:
-        """What was used last of the keys that begin so."""
-        ...
+def written(frames: FrameStore, datasets: Sequence[Dataset]) -> str:
+    """Which versions of datasets are the newest, in words. Reads no rows."""
+    found = [each[-1] for dataset in datasets if (each := frames.versions(dataset))]
+    return "\n".join(f"{each.dataset} {each.number} {each.written_at.isoformat()}" for each in found)
 
 
-def kept_market(
-    cache: InputsCache, frames: FrameStore, reference: ReferenceStore, desk: DeskSettings, session: date,
-    also: Sequence[Contract] = (),
-) -> Market:  # fmt: skip
-    """The facts of a session, read only where no cache has them: three reads, and none when warm. While the store does
-    not answer, those of an earlier session, so much older: what is older than `risk.inputs.max_age_sessions` is NaN.
-    Raises StoreUnavailable where there are none at all."""
-    contracts = sorted(set(also))
-    key = f"{_MARKET} {session} {hashlib.sha256(repr(contracts).encode()).hexdigest()[:12]}"
+def newest_facts(
+    frames: FrameStore, reference: ReferenceStore, desk: DeskSettings, session: date | None = None,
+    priced: date | None = None,
+) -> tuple[RiskFacts, date | None]:  # fmt: skip
+    """Facts of a session (default: the newest that has prices), and the newest that has prices; None where none has.
+    Three reads: the newest session is found in the prices themselves. `priced`: a session that has prices, so that
+    those long before it need not be read."""
+    after = session or priced
+    begins = None if after is None else after - _looked_back(desk)
+    daily = _frame(frames, DAILY_PRICES, date.max, begins)
+    if daily.empty and begins is not None:  # prices were withdrawn
+        daily = _frame(frames, DAILY_PRICES, date.max)
+    newest = None if daily.empty else day(daily["session"].max())
+    if newest is None:
+        return RiskFacts(histories(daily, *(to_pandas(empty(each)) for each in FACTS[1:])), reference, desk), None
+    since = (session or newest) - _looked_back(desk)
+    gaps = _frame(frames, ROLL_GAPS, newest, since)
+    rates = _frame(frames, FX_RATES, newest, (session or newest) - _rated(desk))
+    return RiskFacts(histories(daily[daily["session"] >= pd.Timestamp(since)], gaps, rates), reference, desk), newest
 
-    def read() -> Market:
-        return risk_facts(frames, reference, desk, session, session).market(session, contracts)
 
-    try:
-        found = cache.load("frames", key, lambda: facts_version(frames, reference, desk), read)
-    except StoreUnavailable:
-        earlier = cache.latest(_MARKET)
-        if earlier is None or earlier.value.session > session:
-            raise
-        return aged(earlier.value, session, desk.risk.inputs.max_age_sessions)
-    market: Market = found.value
-    return market
+def _looked_back(desk: DeskSettings) -> timedelta:
+    return max(MARKED, _weekdays(desk.risk.model.sessions + 1 + GAP_SESSIONS))
+
+
+def _rated(desk: DeskSettings) -> timedelta:
+    return _weekdays(desk.risk.inputs.max_age_sessions + GAP_SESSIONS)
 
 
 def _frame(
@@ -164,34 +156,75 @@ class RiskBooks:
         return frozenset(session for session, _ in self.account)
 
 
+class Earned(NamedTuple):
+    """What the account came to by session, what each strategy gained, and what was held into the session."""
+
+    account: Curve
+    gains: Mapping[str, Curve]
+    held_gains: Mapping[date, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a ledger says of its book: events in the order of the journal, what is in dispute, and halts."""
+
+    events: tuple[Event, ...]
+    breaks: Rows
+    overrides: Rows
+    halts: Rows
+
+    def working(self, session: date) -> list[Order]:
+        """Orders at work after a session."""
+        state = BookState(0.0)
+        state.apply(event for event in self.events if event.session <= session)
+        return list(state.working.values())
+
+
+def told(ledger: Ledger) -> Told:
+    """One pass over the journal, and three tables."""
+    events = tuple(entry.event for entry in ledger.entries(kinds=BOOK_KINDS))
+    return Told(events, *(ledger.rows("breaks"), _overrides(ledger), ledger.rows("halts")))
+
+
+def _overrides(ledger: Ledger) -> Rows:
+    return ledger.rows("overrides", {"scope": "instrument"})
+
+
 def risk_books(frames: FrameStore, ledger: Ledger, desk: DeskSettings, last: date) -> RiskBooks:
     """Two reads of frames, and the journal, through a session."""
-    account, gains, of_held = earned(frames, last)
-    movements, sent = _told(ledger, last)
+    kinds = [*MOVEMENT_KINDS, "order_sent"]
+    events = tuple(entry.event for entry in ledger.entries(kinds=kinds, through=last))
+    known = Told(events, ledger.rows("breaks"), _overrides(ledger), [])
+    return books_of(desk, known, earned(frames, last), last)
+
+
+def books_of(desk: DeskSettings, known: Told, gained: Earned, last: date) -> RiskBooks:
+    """The same of what was read, which may be more."""
+    movements, sent = _moved(event for event in known.events if event.session <= last)
+    account = [each for each in gained.account if each[0] <= last]
     return RiskBooks(
-        desk, movements, sent, account, gains, of_held,
-        ledger.rows("breaks"), ledger.rows("overrides", {"scope": "instrument"}),
+        desk, movements, sent, account, gained.gains, gained.held_gains, known.breaks, known.overrides
     )  # fmt: skip
 
 
-def earned(frames: FrameStore, last: date) -> tuple[Curve, dict[str, Curve], dict[date, float]]:
-    """What the account came to by session, what each strategy gained, and what was held into the session: two reads."""
+def earned(frames: FrameStore, last: date) -> Earned:
+    """What was earned through a session: two reads."""
     profits = _frame(frames, PNL, last, columns=["strategy", "session", "held_base", "total_base"])
     account = _frame(frames, EQUITY, last, columns=["currency", "session", "account_base"])
     by_strategy = profits.groupby(["strategy", "session"])["total_base"].sum()
     gains = {str(name): _curve(rows.droplevel(0)) for name, rows in by_strategy.groupby(level=0)}
     of_held = dict(_curve(profits.groupby("session")["held_base"].sum()))
-    return _curve(account.groupby("session")["account_base"].last()), gains, of_held
+    return Earned(_curve(account.groupby("session")["account_base"].last()), gains, of_held)
 
 
-def _told(ledger: Ledger, last: date) -> tuple[list[Fill], dict[date, int]]:
+def _moved(events: Iterable[Event]) -> tuple[list[Fill], dict[date, int]]:
     """What moved the book, in the order of the journal, and how many orders each session sent."""
     blotter, movements, sent = Blotter(), list[Fill](), dict[date, int]()
-    for entry in ledger.entries(kinds=[*MOVEMENT_KINDS, "order_sent"], through=last):
-        if entry.event.kind == "order_sent":
-            sent[entry.event.session] = sent.get(entry.event.session, 0) + 1
-        else:
-            movements += blotter.apply(entry.event)
+    for event in events:
+        if event.kind == "order_sent":
+            sent[event.session] = sent.get(event.session, 0) + 1
+        elif event.kind in MOVEMENT_KINDS:
+            movements += blotter.apply(event)
     return movements, sent
 
 

@@ -7,19 +7,31 @@ Belongs here: what is in force for a session, and an engine of it. Does not belo
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from assets.book_inputs import opening
-from assets.risk_inputs import RiskFacts, risk_books, risk_facts
-from pipelines.desk import FAR, Desk
-from pipelines.settings import Place
-from pipelines.wiring import utc_now
+from assets.risk_inputs import (
+    EARNED,
+    Earned,
+    RiskFacts,
+    Told,
+    books_of,
+    earned,
+    facts_version,
+    newest_facts,
+    told,
+    written,
+)
+from pipelines.deployments import shared_cache
+from pipelines.desk import Desk
+from pipelines.settings import Place, read_section
+from pipelines.wiring import kept_frames, risk_inputs_cache, utc_now
 from trading.config.models import DeskSettings
+from trading.config.risk import RiskInputSettings, RiskSettings
 from trading.errors import UsageError
-from trading.frames import DAILY_PRICES
+from trading.ports import FrameStore, Ledger
 from trading.risk.book import Book
 from trading.risk.decision import Asked
 from trading.risk.halts import Halt, halts_of, modes
@@ -27,13 +39,17 @@ from trading.risk.market import Market
 from trading.risk.pre_trade import asked_of
 
 if TYPE_CHECKING:
+    from resources.risk_inputs_cache import KeptInput, RiskInputsCache
     from trading.risk.engine import RiskEngine
+
+PATIENCE_S = 120.0  # a read of all prices takes longer than one of a few
 
 
 @dataclass(frozen=True, slots=True)
 class RiskDesk:
     """What an order of a session is judged by: prices through it, the book after it, orders then at work, and the
-    halts and settings in force now. `held` is the contract to hold by instrument."""
+    halts and settings in force now. `held` is the contract to hold by instrument. `stale`: a store does not answer, and
+    this is what it had before."""
 
     session: date
     at: datetime
@@ -43,6 +59,7 @@ class RiskDesk:
     working: tuple[Asked, ...]
     halts: tuple[Halt, ...]
     held: dict[str, int]
+    stale: bool = False
 
     def engine(self) -> RiskEngine:
         """An engine of it, orders at work holding their headroom."""
@@ -54,22 +71,79 @@ class RiskDesk:
         return made
 
 
+class DeskInputs:
+    """A desk's facts, book and journal, each read through a cache and kept while its version is the newest: five reads
+    of datasets and one pass over the journal where nothing is kept, none where all is. Where a deployment has a cache
+    that processes share, what one of them read the others do not read again."""
+
+    def __init__(self, where: Place, cache: RiskInputsCache, opened: Callable[[Place], Desk] = Desk.open) -> None:
+        self._where, self._cache, self._open = where, cache, opened
+        self._shared = shared_cache(where)
+        self._made: tuple[str, RiskDesk] | None = None
+
+    def desk(self, session: date | None = None) -> RiskDesk:
+        """As `risk_desk`: the same value until something it is made of changed. Raises StoreUnavailable where a store
+        does not answer, and nothing is kept of what it had."""
+        desk = self._open(self._where)
+        if session is not None:
+            desk.refuse_non_session(session)
+        ledger = desk.adapters.ledger
+        journal = self._cache.load("ledger", "the journal", lambda: _heads(ledger), lambda: told(ledger))
+        gained = self._earned(desk)
+        facts = self._facts(desk, session, max((day for day, _ in gained.value.account), default=None))
+        day = _session(desk, session, facts.value[1])
+        parts = (journal, gained, facts)
+        key = "\n".join([*(part.version for part in parts), desk.adapters.settings.content_hash(), day.isoformat()])
+        if self._made is None or self._made[0] != key:
+            self._made = key, _desk_of(desk, day, facts.value[0], gained.value, journal.value)
+        return replace(self._made[1], stale=True) if any(part.stale for part in parts) else self._made[1]
+
+    def _earned(self, desk: Desk) -> KeptInput[Earned]:
+        frames = self._frames(desk)
+        return self._cache.load(
+            "datasets", "what was earned", lambda: written(frames, EARNED), lambda: earned(frames, date.max)
+        )  # fmt: skip
+
+    def _facts(self, desk: Desk, session: date | None, priced: date | None) -> KeptInput[tuple[RiskFacts, date | None]]:
+        frames, reference, settings = self._frames(desk), desk.adapters.reference, desk.adapters.settings
+        return self._cache.load(
+            "datasets", f"facts of {session or 'the newest session'}",
+            lambda: facts_version(frames, reference, settings),
+            lambda: newest_facts(frames, reference, settings, session, priced),
+        )  # fmt: skip
+
+    def _frames(self, desk: Desk) -> FrameStore:
+        return kept_frames(desk.adapters.frames, self._shared, self._where)
+
+
 def risk_desk(where: Place, session: date | None = None) -> RiskDesk:
     """A desk as of a session (default: the newest that it has prices of). Raises NotASession; UsageError where there
     are no prices, or the session has none yet."""
-    desk = Desk.open(where)
-    day, ports = _session(desk, session), desk.adapters
-    frames, book, settings = ports.frames, ports.ledger, ports.settings
-    facts = risk_facts(frames, ports.reference, settings, day, day)
-    holdings = risk_books(frames, book, settings, day).book(day)
-    orders = list(opening(frames, book, settings, day + timedelta(days=1)).state.working.values())
+    inputs = read_section(where, RiskSettings).inputs
+    return DeskInputs(where, risk_inputs_cache(patient(inputs), "shell")).desk(session)
+
+
+def patient(inputs: RiskInputSettings) -> RiskInputSettings:
+    """For who reads all there is, and nobody waits meanwhile."""
+    return inputs.model_copy(update={"timeout_seconds": max(PATIENCE_S, inputs.timeout_seconds)})
+
+
+def _desk_of(desk: Desk, day: date, facts: RiskFacts, gained: Earned, journal: Told) -> RiskDesk:
+    settings = desk.adapters.settings
+    holdings = books_of(settings, journal, gained, day).book(day)
+    orders = journal.working(day)
     working = tuple(asked_of(order) for order in orders)
     again = sum(1 for order in orders if order.session == day)  # an engine counts those that it adopts
     lines = {(code, contract) for _, code, contract in (*holdings.positions, *holdings.opening)}
     market = facts.market(day, sorted(lines | {(each.instrument, each.contract) for each in working}))
-    known = tuple(halts_of(book.rows("halts")))
+    known = tuple(halts_of(journal.halts))
     holdings = replace(holdings, orders=max(0, holdings.orders - again), strategies=_strategies(holdings, working))
     return RiskDesk(day, utc_now(), settings, market, holdings, working, known, _to_hold(facts, day))
+
+
+def _heads(ledger: Ledger) -> str:
+    """Where the journal stands."""
+    return repr(sorted(ledger.heads().items()))
 
 
 def _strategies(book: Book, working: Sequence[Asked]) -> tuple[str, ...]:
@@ -84,23 +158,12 @@ def _to_hold(facts: RiskFacts, day: date) -> dict[str, int]:
     return {str(code): int(contract) for code, contract in found if contract == contract}
 
 
-def _session(desk: Desk, session: date | None) -> date:
-    newest = newest_price(desk)
-    if session is None:
-        return newest
-    desk.refuse_non_session(session)
-    if session > newest:
+def _session(desk: Desk, session: date | None, newest: date | None) -> date:
+    if newest is None:
+        raise UsageError(f"this desk ({desk.place.home}) holds no prices yet. Run `daybook load` first.")
+    if session is not None and session > newest:
         raise UsageError(
             f"there are no prices of {session} yet: the newest are of {newest}. Leave --session out, or give one up to "
             "then."
         )
-    return session
-
-
-def newest_price(desk: Desk) -> date:
-    """The newest session with prices. Raises UsageError where there is none."""
-    if DAILY_PRICES.name not in desk.adapters.frames.written():
-        raise UsageError(f"this desk ({desk.place.home}) holds no prices yet. Run `daybook load` first.")
-    rows = desk.adapters.frames.latest(DAILY_PRICES, through=FAR)
-    newest: date = max(rows["session"].to_pylist())
-    return newest
+    return session or newest

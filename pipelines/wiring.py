@@ -6,9 +6,10 @@ resources (`deployments.py`), or using an adapter.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +20,7 @@ from trading.config.settings import Secret
 from trading.errors import ConfigError
 from trading.ports import (
     BlobStore,
+    Cache,
     Cluster,
     DecisionLog,
     FrameStore,
@@ -232,17 +234,21 @@ def signed_blobs(where: Place) -> BlobStore:
     return DiskBlobs(where.home / "signed")
 
 
-def decision_log(where: Place) -> DecisionLog:
-    """Decisions on orders, in the home."""
+def decision_log(where: Place, asked_of: date | None = None) -> DecisionLog:
+    """Decisions on orders, in the home. `asked_of`: the session of questions from the shell, which go on with one file a
+    host: each is a process of its own."""
     from resources.decision_log import DecisionFiles
 
-    return DecisionFiles(where.home / "risk" / "decisions")
+    folder = where.home / "risk" / "decisions"
+    if asked_of is None:
+        return DecisionFiles(folder)
+    return DecisionFiles(folder, f"{socket.gethostname()}_asked_{asked_of}", joined=True)
 
 
 def reservation_log(where: Place, truth: str) -> ReservationLog:
     """What workers of the risk service tell each other, in memory, a file of the home, or Redis: there under a name
     made of the home's path, so that hosts share it who have the desk in the same folder. Raises ConfigError where
-    REDIS_URL is not set."""
+    REDIS_URL is not set, and where that server would forget reservations when its memory is full."""
     from resources.reservation_file import FileReservations
     from resources.reservation_redis import RedisReservations
     from resources.risk_memory import MemoryReservations
@@ -256,7 +262,9 @@ def reservation_log(where: Place, truth: str) -> ReservationLog:
             "risk.service.truth is 'redis', and REDIS_URL is not set. Set it, like redis://host:6379/0, or choose "
             "'file' where all workers are on one machine."
         )
-    return RedisReservations(where.redis_url, f"daybook:{sha256(str(where.home).encode()).hexdigest()[:12]}")
+    kept = RedisReservations(where.redis_url, f"daybook:{sha256(str(where.home).encode()).hexdigest()[:12]}")
+    kept.refuse_evicting()
+    return kept
 
 
 def compiled_files(where: Place) -> CompiledFiles:
@@ -278,6 +286,13 @@ def risk_inputs_cache(inputs: RiskInputSettings, name: str) -> RiskInputsCache:
     from resources.risk_inputs_cache import RiskInputsCache
 
     return RiskInputsCache(inputs, name)
+
+
+def kept_frames(frames: FrameStore, shared: Cache | None, where: Place) -> FrameStore:
+    """Datasets read through the cache that processes share; as they are where there is none."""
+    from resources.kept_frames import KeptFrames
+
+    return frames if shared is None else KeptFrames(frames, shared, str(where.home))
 
 
 def risk_metrics(name: str, folder: Path) -> RiskMetrics:

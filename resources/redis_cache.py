@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from resources.single_flight import SingleFlight
 from trading.ports import CacheStatistics
@@ -21,6 +22,9 @@ from trading.ports import CacheStatistics
 _log = logging.getLogger(__name__)
 _LOG_EVERY_S = 60.0
 _LISTEN_S = 0.1
+_CLAIM_S = 10.0  # how long others wait for who said that it makes a value
+_LOOK_S = 0.02
+_UNCLAIM = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 Answer = TypeVar("Answer")
 
 
@@ -69,7 +73,8 @@ class RedisCache:
         self._asked(lambda redis: redis.delete(self._name(key)), None)
 
     def load(self, key: str, loader: Callable[[], bytes], age_s: float | None = None) -> bytes:
-        """As the port."""
+        """As the port, and once in all processes: who comes while another makes the value waits for it, for ten
+        seconds at most."""
         value = self.get(key)
         return value if value is not None else self._flights.do(key, lambda: self._loaded(key, loader, age_s))
 
@@ -152,12 +157,31 @@ class RedisCache:
             _log.warning("the cache cannot use Redis (%s) and goes on without it: %s", self._prefix, cause)
 
     def _loaded(self, key: str, loader: Callable[[], bytes], age_s: float | None) -> bytes:
-        there: bytes | None = self._asked(lambda redis: redis.get(self._name(key)), None)
-        if there is not None:  # somebody finished between our miss and our turn
-            return there
-        value = loader()
-        self.set(key, value, age_s)
+        word, until = uuid.uuid4().bytes, time.monotonic() + _CLAIM_S
+        while True:
+            there: bytes | None = self._asked(lambda redis: redis.get(self._name(key)), None)
+            if there is not None:  # somebody finished between our miss and our turn
+                return there
+            claimed = self._claimed(key, word)
+            if claimed != "taken" or time.monotonic() >= until:
+                break
+            threading.Event().wait(_LOOK_S)
+        try:
+            value = loader()
+            self.set(key, value, age_s)
+        finally:
+            if claimed == "ours":
+                self._asked(lambda redis: redis.eval(_UNCLAIM, 1, self._claim(key), word), None)
         return value
+
+    def _claimed(self, key: str, word: bytes) -> Literal["ours", "taken", "unreachable"]:
+        """Says to other processes that this one makes a value."""
+        age = int(_CLAIM_S * 1000)
+        put = self._asked(lambda redis: bool(redis.set(self._claim(key), word, nx=True, px=age)), None)
+        return "unreachable" if put is None else "ours" if put else "taken"
+
+    def _claim(self, key: str) -> str:
+        return f"{self._name(key)}:being-made"
 
     def _joined(self, messages: Any, channel: str) -> None:
         messages.subscribe(self._name(channel))

@@ -8,18 +8,25 @@ Belongs here: keys, scripts, and what errors of Redis mean. Does not belong here
 
 A script does all of a call in one step: it looks whether the log is the one that the worker knows, and ends there, and
 adds the entry or gives what was missed. Neither key has an age. A Redis that evicts keys, or lost them, has lost the
-log, which workers notice by the epoch, the count of entries, and marks; they begin it anew.
+log, which workers notice by the epoch, the count of entries, and marks; they begin it anew. One that may evict them is
+not used at all: its memory is bounded and its policy takes keys without an age (`allkeys-...`). Policies that take only
+keys with an age (`volatile-...`) never take these.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from resources.reservation_entries import MARK_BYTES, new_mark, packed, packed_base, unpacked, unpacked_base
-from trading.errors import StoreUnavailable
+from trading.errors import ConfigError, StoreUnavailable
 from trading.risk.reservations import Answer, Base, Entry, LogLost, Place
+
+_log = logging.getLogger(__name__)
+_LOOK_S = 60.0  # a server's policy can be changed while it runs
 
 # KEYS: head, entries. Answers: {word, epoch, end, mark, length, base or '', entries...}.
 _COMMON = """
@@ -111,6 +118,19 @@ class RedisReservations:
         self._opened: Any = None
         self._scripts: dict[str, Any] = {}
         self._lost, self._retry_at, self._why = 0, float("-inf"), ""
+        self._look_at, self._evicts, self._told = float("-inf"), "", False
+
+    def refuse_evicting(self) -> None:
+        """Before anything is served: raises ConfigError where the server would forget reservations. One that does not
+        answer yet is looked at when it does."""
+        from redis.exceptions import RedisError
+
+        try:
+            self._look_at_memory()
+        except StoreUnavailable as cause:
+            raise ConfigError(str(cause)) from cause
+        except (RedisError, OSError) as cause:
+            _log.warning("%s", self._unreachable(cause))
 
     def mark(self) -> str:
         """As the port."""
@@ -147,13 +167,32 @@ class RedisReservations:
         if self._clock() < self._retry_at:
             raise StoreUnavailable(self._why)
         try:
+            self._look_at_memory()
             found = self._script(script)(keys=self._keys, args=values)
         except (RedisError, OSError) as cause:
             raise self._unreachable(cause) from cause
         self._lost = 0
         return found
 
+    def _look_at_memory(self) -> None:
+        """Whether the server keeps what it is given: at the first call, after it was away, and every minute. Raises
+        StoreUnavailable where it may forget a reservation without a word."""
+        if self._clock() >= self._look_at:
+            memory = _memory(self._client())
+            if memory is None and not self._told:
+                self._told = True
+                _log.warning("%s", _UNKNOWN)
+            self._evicts = _EVICTS.format(memory) if memory is not None and memory.evicts else ""
+            self._look_at = self._clock() + (_AGAIN_S if self._evicts else _LOOK_S)
+        if self._evicts:
+            raise StoreUnavailable(self._evicts)
+
     def _script(self, script: str) -> Any:
+        if script not in self._scripts:
+            self._scripts[script] = self._client().register_script(script)
+        return self._scripts[script]
+
+    def _client(self) -> Any:
         from redis import BlockingConnectionPool, Redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
@@ -168,19 +207,60 @@ class RedisReservations:
                 retry=Retry(NoBackoff(), 0),  # a second attempt might add an entry twice
             )
             self._opened = Redis(connection_pool=pool)
-        if script not in self._scripts:
-            self._scripts[script] = self._opened.register_script(script)
-        return self._scripts[script]
+        return self._opened
 
     def _unreachable(self, cause: Exception) -> StoreUnavailable:
         pause = min(self._longest_pause_s, self._pause_s * 2.0 ** min(self._lost, 30))
-        self._lost, self._retry_at = self._lost + 1, self._clock() + pause
+        self._lost, self._retry_at, self._look_at = self._lost + 1, self._clock() + pause, float("-inf")
         said = " ".join(str(cause).split())[:200] or type(cause).__name__
         self._why = (
             f"the reservations in Redis cannot be reached ({said}). Nothing is granted until they can; it is asked "
             "again within a second. Start Redis, or correct REDIS_URL."
         )
         return StoreUnavailable(self._why)
+
+
+class _Memory(NamedTuple):
+    """The most that a server keeps, bytes, 0 without an end; and what it does when that is full."""
+
+    most: int
+    policy: str
+
+    @property
+    def evicts(self) -> bool:
+        """Whether keys without an age may go."""
+        return self.most > 0 and self.policy.startswith("allkeys-")
+
+
+def _memory(client: Any) -> _Memory | None:
+    """How a server's memory is bounded; None where it does not say, to those that have our rights."""
+    from redis.exceptions import ResponseError
+
+    questions: tuple[Callable[[], Any], ...] = (
+        partial(client.info, "memory"),
+        partial(client.config_get, "maxmemory*"),
+    )
+    for ask in questions:
+        try:
+            said = ask()
+        except ResponseError:  # not allowed, or not known there
+            continue
+        policy = said.get("maxmemory_policy") or said.get("maxmemory-policy")
+        if policy is not None and "maxmemory" in said:
+            return _Memory(int(said["maxmemory"]), str(policy))
+    return None
+
+
+_AGAIN_S = 1.0  # how soon a server that was refused is looked at again
+_EVICTS = (
+    "Redis would forget reservations when its memory is full: maxmemory is {0.most} bytes and maxmemory-policy is "
+    "{0.policy}. Nothing is granted. Set it with `CONFIG SET maxmemory-policy noeviction` and in its configuration "
+    "file, or give REDIS_URL of another server."
+)
+_UNKNOWN = (
+    "Redis does not say how its memory is bounded (INFO memory and CONFIG GET are not allowed), so nobody knows "
+    "whether it would forget reservations. See that its maxmemory-policy is noeviction."
+)
 
 
 def _answered(said: list[Any]) -> Answer:

@@ -77,18 +77,6 @@ class RiskInputsCache:
         )
         return flown
 
-    def warm(self, backend: str, key: str, version: Callable[[], str], read: Callable[[], T]) -> bool:
-        """Loads ahead of who asks, before a session; whether that could be done."""
-        try:
-            return not self.load(backend, key, version, read).stale
-        except StoreUnavailable:
-            return False
-
-    def latest(self, beginning: str) -> KeptInput[Any] | None:
-        """What was used last of the keys that begin so, however old; None without."""
-        with self._lock:
-            return next((self._held[key][0] for key in reversed(self._held) if key.startswith(beginning)), None)
-
     def statistics(self) -> InputStatistics:
         """Counts since it was made, and breakers now."""
         now = self._clock()

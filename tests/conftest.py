@@ -162,6 +162,7 @@ class OwnRedis:
     folder: Path
     server: subprocess.Popen[bytes] | None = None
     port: int = 0
+    policy: str = "noeviction"
 
     @property
     def url(self) -> str:
@@ -170,7 +171,7 @@ class OwnRedis:
 
     def start(self) -> None:
         """Starts it, on the same port each time."""
-        self.server, self.port = started(self.program, self.folder, self.port)
+        self.server, self.port = started(self.program, self.folder, self.port, self.policy)
 
     def stop(self) -> None:
         """Kills it."""
@@ -206,11 +207,13 @@ def redis_program() -> str | None:
     return found
 
 
-def started(program: str, folder: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], int]:
-    """A server that answers, and its port."""
+def started(
+    program: str, folder: Path, port: int = 0, policy: str = "allkeys-lru"
+) -> tuple[subprocess.Popen[bytes], int]:
+    """A server that answers, and its port; `policy`: what it does when its memory is full."""
     port = port or free_port()
     options = {"port": port, "bind": "127.0.0.1", "save": "", "dir": folder, "maxmemory": "16mb"}
-    options |= {"maxmemory-policy": "allkeys-lru", "logfile": folder / "redis.log"}
+    options |= {"maxmemory-policy": policy, "logfile": folder / "redis.log"}
     command = [program, *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     for _ in range(200):

@@ -7,17 +7,22 @@ session was closed. Does not belong here: what is done with either (`upkeep.py`)
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+import pandas as pd
 from fastapi import FastAPI
 
+from pipelines.desk import Desk
 from pipelines.in_force import CURRENT, compiled_files
-from pipelines.risk_desk import RiskDesk, newest_price, risk_desk
+from pipelines.risk_desk import DeskInputs, RiskDesk, patient
 from pipelines.risk_server.application import application
 from pipelines.risk_server.callers import Callers, callers_of
 from pipelines.risk_server.figures import Figures
+from pipelines.risk_server.guarded import Guard, GuardedDecisions, GuardedJournal
 from pipelines.risk_server.remembered import remembered
 from pipelines.risk_server.served import Clocks, Served, served_by
 from pipelines.risk_server.serving import FIGURES
@@ -35,28 +40,19 @@ from pipelines.wiring import (
     utc_now,
 )
 from trading.config.models import DeskSettings
-from trading.config.risk import RiskInputSettings, RiskSettings
-from trading.errors import ConfigError, StoreUnavailable
+from trading.config.risk import RiskSettings
+from trading.errors import ConfigError, DaybookError, StoreUnavailable
 from trading.ports import DecisionLog
 from trading.risk.book import Book
 from trading.risk.market import Market
+from trading.risk.risk_model import aged, ages_sessions
 from trading.risk.shared import Following, SharedEngine
 
-PATIENCE_S = 120.0
+if TYPE_CHECKING:
+    from resources.risk_inputs_cache import RiskInputsCache
 
-
-class KeptDesk(Protocol):
-    """A desk as a cache has it."""
-
-    @property
-    def value(self) -> RiskDesk:
-        """The desk."""
-        ...
-
-    @property
-    def stale(self) -> bool:
-        """Whether its stores did not say that it is the newest."""
-        ...
+_STALE = "the desk's stores do not answer, so facts of {session} are used. Look at `daybook doctor`."
+_LEFT_ALONE = "the {name} failed and is left alone for a while: what was read before is used. Look at `daybook doctor`."
 
 
 class Follows(Protocol):
@@ -72,8 +68,16 @@ class DeskSources:
     """Settings and facts of a desk. The pointer to the configuration in force is followed; in development, where files
     are in force, they are read again when one is applied."""
 
-    def __init__(self, where: Place, inputs: RiskInputSettings, name: str) -> None:
-        self._where, self._cache, self._counted = where, risk_inputs_cache(_patient(inputs), name), (0, 0)
+    def __init__(
+        self, where: Place, cache: RiskInputsCache, today: Callable[[], date] = lambda: utc_now().date(),
+        opened: Callable[[Place], Desk] = Desk.open,
+    ) -> None:  # fmt: skip
+        self._where, self._cache, self._counted = where, cache, (0, 0)
+        self._inputs, self._today = DeskInputs(where, cache, opened), today
+        self._found: RiskDesk | None = None
+        self._fault = ""
+        self._older: tuple[Market, date, int, Market] | None = None
+        self.guards = (Guard("halts"), Guard("decisions"))
         self._follower: Follows | None = None
         self._pointer = compiled_files(where).folder / CURRENT
         self._seen = self._reading = self._told()
@@ -95,19 +99,37 @@ class DeskSources:
         self._seen = self._reading
 
     def facts(self, known: Market) -> tuple[Market, Book] | None:
-        """As the port. Raises StoreUnavailable where the store does not say whether there is anything newer."""
-        found = self._kept()
-        if found.stale:
-            raise StoreUnavailable(
-                f"the desk's stores do not answer, so facts of {known.session} are used. Look at `daybook doctor`."
-            )
-        desk: RiskDesk = found.value
-        return (desk.market, desk.book) if desk.session > known.session else None
+        """As the port: no row is read while versions are the same. Raises as `risk_desk` where there never were any."""
+        try:
+            self._found = self._inputs.desk()
+            self._fault = _STALE.format(session=self._found.session) if self._found.stale else ""
+        except DaybookError as error:
+            if self._found is None:
+                raise
+            self._fault = str(error)
+        market = self._as_old(self._found.market, self._found.settings.risk.inputs.max_age_sessions)
+        return None if market is known else (market, self._found.book)
+
+    def aged(self, known: Market, most: int) -> str:
+        """As the port: weekdays since the session count, and the one under way is none."""
+        age = sessions_between(known.session, self._today())
+        if age <= most:
+            return self._fault
+        return (
+            f"facts are of {known.session}, and {age} sessions were closed since, {most} at most, so they count as "
+            "missing. Load prices and run the close, or raise risk.inputs.max_age_sessions."
+        )
 
     def first(self) -> RiskDesk:
         """The desk as it is now. Raises as `risk_desk`."""
-        desk: RiskDesk = self._kept().value
-        return desk
+        self._found = self._inputs.desk()
+        return self._found
+
+    def backends(self) -> Mapping[str, str]:
+        """As the port: datasets and ledger as facts are read from them, and the log of decisions."""
+        states = dict.fromkeys(("datasets", "ledger"), "closed") | dict(self._cache.statistics().breakers)
+        told = {name: "" if state == "closed" else _LEFT_ALONE.format(name=name) for name, state in states.items()}
+        return told | {guard.backend: guard.why() for guard in self.guards if guard.backend != "halts"}
 
     def tell(self, metrics: Figures) -> None:
         """As the port."""
@@ -117,24 +139,17 @@ class DeskSources:
         self._counted = (hits, misses)
         for backend, state in found.breakers.items():
             metrics.breaker(backend, state)
+        for guard in self.guards:
+            metrics.breaker(guard.backend, guard.state())
 
-    def aged(self, known: Market, most: int) -> str:
-        """As the port: weekdays since the session count, and the one under way is none."""
-        missing = _weekdays_between(known.session, utc_now().date())
-        if missing <= most:
-            return ""
-        return (
-            f"facts are of {known.session}, and {missing} sessions were closed since, {most} at most. Load prices and "
-            "run the close, or raise risk.inputs.max_age_sessions."
-        )
-
-    def _kept(self) -> KeptDesk:
-        return self._cache.load("stores", "desk", self._newest, lambda: risk_desk(self._where))
-
-    def _newest(self) -> str:
-        from pipelines.desk import Desk
-
-        return newest_price(Desk.open(self._where)).isoformat()
+    def _as_old(self, market: Market, most: int) -> Market:
+        """Facts as they are worth today; the same value while that is the same."""
+        until = _weekday_before(self._today())
+        if self._older is None or self._older[0] is not market or self._older[1:3] != (until, most):
+            # of the session that they are of: the book of reservations is of that, too
+            older = replace(aged(market, until, most), session=market.session)
+            self._older = market, until, most, older if older.version != market.version else market
+        return self._older[3]
 
     def _told(self) -> int:
         if self._follower is None and self._pointer.exists():
@@ -145,14 +160,20 @@ class DeskSources:
 
 def desk_application(where: Place, name: str) -> FastAPI:
     """The service of a desk, for a worker of this name. Raises as `risk_desk` and `callers`."""
-    sources = DeskSources(where, read_section(where, RiskSettings).inputs, name)  # before: what is applied now is seen
+    inputs = patient(read_section(where, RiskSettings).inputs)  # before: what is applied now is seen
+    served, upkeep = worker_of(where, name, DeskSources(where, risk_inputs_cache(inputs, name)))
+    return application(served, lifespan(upkeep, served.close))
+
+
+def worker_of(where: Place, name: str, sources: DeskSources) -> tuple[Served, Upkeep]:
+    """What a worker answers from, warmed, and what it does beside answering, done once."""
     found = sources.first()
     served = _served(where, found, name, sources)
     warm(found.settings, found.market, found.book)
     upkeep = Upkeep(served, sources, early=(int(name) % 8) / 8.0 if name.isdecimal() else 0.0)
     for part in (upkeep.load, upkeep.halt):
         part()
-    return application(served, lifespan(upkeep, served.close))
+    return served, upkeep
 
 
 def callers(desk: DeskSettings, where: Place) -> Callers:
@@ -164,8 +185,10 @@ def callers(desk: DeskSettings, where: Place) -> Callers:
 
 def _served(where: Place, found: RiskDesk, name: str, sources: DeskSources) -> Served:
     clocks, desk, kept = Clocks(utc_now, time.time, time.perf_counter), found.settings, decision_log(where)
+    halts, decisions = sources.guards
     return served_by(
-        judging(where, found, kept), desk, found.market, callers(desk, where), kept, ledger(where),
+        judging(where, found, kept), desk, found.market, callers(desk, where),
+        GuardedDecisions(kept, decisions), GuardedJournal(ledger(where), halts),
         risk_metrics(name, where.home / FIGURES), clocks, shared=desk.risk.service.truth != "memory",
         pending=sources.pending, span=tracing(),
     )  # fmt: skip
@@ -183,14 +206,10 @@ def judging(where: Place, found: RiskDesk, kept: DecisionLog) -> SharedEngine:
     )  # fmt: skip
 
 
-def _patient(inputs: RiskInputSettings) -> RiskInputSettings:
-    """A whole desk takes longer than one read of a backend, and nobody waits for it."""
-    return inputs.model_copy(update={"timeout_seconds": max(PATIENCE_S, inputs.timeout_seconds)})
+def sessions_between(session: date, today: date) -> int:
+    """Sessions after a session and before today, which is under way: those that should have been closed."""
+    return max(0, int(ages_sessions(pd.Series([pd.Timestamp(session)]), _weekday_before(today))[0]))
 
 
-def _weekdays_between(session: date, today: date) -> int:
-    """Weekdays after a session and before today: sessions that should have been closed."""
-    days = max((today - session).days - 1, 0)
-    whole, rest = divmod(days, 7)
-    first = session + timedelta(days=1 + 7 * whole)
-    return 5 * whole + sum((first + timedelta(days=number)).weekday() < 5 for number in range(rest))
+def _weekday_before(today: date) -> date:
+    return today - timedelta(days={0: 3, 6: 2}.get(today.weekday(), 1))

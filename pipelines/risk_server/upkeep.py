@@ -10,7 +10,7 @@ says why meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -54,11 +54,17 @@ class Sources(Protocol):
         ...
 
     def facts(self, known: Market) -> tuple[Market, Book] | None:
-        """Facts and book of a later session than those known; None where there is none."""
+        """Facts and book other than those known, as old as they are today: what is too old is NaN. None where those
+        known are still what there is."""
         ...
 
     def aged(self, known: Market, most: int) -> str:
-        """Why facts are too old to be relied on, more than `most` sessions; empty where they are not."""
+        """Why facts are not to be relied on: older than `most` sessions, or of stores that do not answer. Empty where
+        they are."""
+        ...
+
+    def backends(self) -> Mapping[str, str]:
+        """By backend that has a breaker, why it is left alone; empty where it is not."""
         ...
 
     def tell(self, metrics: Figures) -> None:
@@ -88,6 +94,10 @@ class Nothing:
         """Never."""
         return ""
 
+    def backends(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
     def tell(self, metrics: Figures) -> None:
         """Nothing."""
 
@@ -98,6 +108,7 @@ class Upkeep:
 
     def __init__(self, served: Served, sources: Sources, early: float = 0.0) -> None:
         self._served, self._sources, self._early = served, sources, early
+        served.parts = (*dict.fromkeys([*served.parts, *sources.backends()]),)
 
     @asynccontextmanager
     async def during(self, app: FastAPI) -> AsyncIterator[None]:
@@ -167,17 +178,20 @@ class Upkeep:
         self._served.well("halts")
 
     def load(self) -> None:
-        """Facts and book of a session that was closed meanwhile."""
+        """Facts and book of a session that was closed meanwhile, and facts that grew older: what is too old to be
+        relied on counts as missing from now on, so that rules say so."""
         served = self._served
         found = self._sources.facts(served.market)
         if found is not None:
             served.engine.load(*found)
             served.market = found[0]
-        aged = self._sources.aged(served.market, served.desk.risk.inputs.max_age_sessions)
-        if aged:
-            served.unwell("facts", aged)
+        self._told("facts", self._sources.aged(served.market, served.desk.risk.inputs.max_age_sessions))
+
+    def _told(self, part: str, fault: str) -> None:
+        if fault:
+            self._served.unwell(part, fault)
         else:
-            served.well("facts")
+            self._served.well(part)
 
     def recompute(self) -> None:
         """All sums anew, so that what they drift by stays small and is known."""
@@ -189,6 +203,8 @@ class Upkeep:
         served = self._served
         served.metrics.reservations(len(served.engine.working()))
         served.metrics.versions(served.engine.versions)
+        for backend, fault in self._sources.backends().items():
+            self._told(backend, fault)
         served.metrics.ready(not served.faults)
         self._sources.tell(served.metrics)
         served.metrics.leave()

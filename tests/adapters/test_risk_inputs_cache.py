@@ -143,17 +143,13 @@ def test_each_backend_has_a_breaker_of_its_own(cache, backend) -> None:
     assert cache.statistics().breakers == {"frames": "open", "ledger": "closed"}
 
 
-def test_it_is_warmed_before_who_asks_and_is_bounded(backend: Backend) -> None:
+def test_it_is_bounded_and_what_was_not_used_for_longest_goes(backend: Backend) -> None:
     cache = RiskInputsCache(SETTINGS, "", backend.clock, most=3)
-    assert cache.warm("frames", "a", backend.version, backend.read)
-    cache.load("frames", "a", backend.version, backend.read)
-    assert backend.reads == 1
-    for key in "bcd":
-        cache.warm("frames", key, backend.version, backend.read)
-    assert cache.latest("a") is None
-    assert cache.latest("").value == "facts of v1"
-    backend.down = True
-    assert not cache.warm("frames", "e", backend.version, backend.read)
+    for key in "abcda":
+        cache.load("frames", key, backend.version, backend.read)
+    assert backend.reads == 5  # the first was read again: four are more than are kept
+    cache.load("frames", "d", backend.version, backend.read)
+    assert backend.reads == 5
 
 
 def test_a_mistake_in_reading_is_no_answer(cache) -> None:

@@ -18,11 +18,10 @@ import pytest
 
 from assets.layers import Sources
 from assets.risk import DATASETS, measured, risk
-from assets.risk_inputs import kept_market, risk_books, risk_facts
+from assets.risk_inputs import newest_facts, risk_books, risk_facts
 from checks.examined import examined
 from checks.standing_book import standing_book
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
-from resources.risk_inputs_cache import RiskInputsCache
 from trading.book.journal import Event
 from trading.config.models import DeskSettings
 from trading.errors import StoreUnavailable
@@ -277,26 +276,33 @@ def test_what_cannot_be_measured_is_told_as_a_warning() -> None:
     assert desk.rows(VALUE_AT_RISK, LAST)["value_at_risk_base"].isna().all()
 
 
-# --- through a cache --------------------------------------------------------------------------------------------------
-def test_a_warm_cache_reads_nothing_and_a_cold_one_three_times() -> None:
+# --- of the newest session -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("priced", [None, SESSIONS[-20], LAST])
+def test_facts_of_the_newest_session_are_three_reads_and_those_of_its_own(priced: date | None) -> None:
     desk = Desk()
-    cache = RiskInputsCache(desk.settings.risk.inputs)
-    found = [kept_market(cache, desk.frames, desk.reference, desk.settings, LAST) for _ in range(20)]
+    found, newest = newest_facts(desk.frames, desk.reference, desk.settings, priced=priced)
+    assert newest == LAST
     assert desk.frames.reads.total() == 3
-    assert {market.version for market in found} == {found[0].version}
+    own = risk_facts(desk.frames, desk.reference, desk.settings, LAST, LAST)
+    assert found.market(LAST).version == own.market(LAST).version
 
 
-def test_while_the_store_is_gone_facts_of_an_earlier_session_serve_until_they_are_too_old() -> None:
+def test_facts_of_an_earlier_session_are_those_without_later_prices() -> None:
     desk = Desk()
-    cache = RiskInputsCache(desk.settings.risk.inputs)
-    kept_market(cache, desk.frames, desk.reference, desk.settings, date(2022, 3, 4))
-    desk.frames.down = True
-    monday = kept_market(cache, desk.frames, desk.reference, desk.settings, date(2022, 3, 7))
-    assert monday.session == date(2022, 3, 7)
-    assert monday.mark_age_sessions.tolist() == [1.0, 1.0]
-    assert np.isfinite(monday.notional_base).all()
-    friday = kept_market(cache, desk.frames, desk.reference, desk.settings, date(2022, 3, 11))
-    assert np.isnan(friday.notional_base).all()
-    assert np.isnan(friday.covariance_loadings).all()
-    with pytest.raises(StoreUnavailable, match="daybook doctor"):
-        kept_market(cache, desk.frames, desk.reference, desk.settings, date(2022, 3, 3))
+    found, newest = newest_facts(desk.frames, desk.reference, desk.settings, FIRST)
+    assert newest == LAST
+    own = risk_facts(desk.frames, desk.reference, desk.settings, FIRST, FIRST)
+    assert found.market(FIRST).version == own.market(FIRST).version
+
+
+def test_prices_that_were_withdrawn_since_are_looked_for_before() -> None:
+    """A book was closed long after the newest price that is still there."""
+    desk = Desk()
+    found, newest = newest_facts(desk.frames, desk.reference, desk.settings, priced=date(2031, 3, 11))
+    assert newest == LAST
+    assert np.isfinite(found.market(LAST).notional_base).all()
+
+
+def test_a_desk_without_prices_has_no_newest_session() -> None:
+    desk = Desk()
+    assert newest_facts(Counted(), desk.reference, desk.settings)[1] is None
