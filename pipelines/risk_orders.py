@@ -47,7 +47,7 @@ def check(where: Place, asked: Asked, session: date | None = None) -> dict[str, 
     if not asked.contract:
         asked = asked._replace(contract=desk.held.get(asked.instrument, 0))
     decision = desk.engine().check(asked, NOW_S)
-    log = decision_log(where)
+    log = decision_log(where, desk.session)
     log.append([decision], About(desk.at, desk.session, "check", by=getpass.getuser()))
     log.close()
     return {

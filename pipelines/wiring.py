@@ -235,8 +235,8 @@ def signed_blobs(where: Place) -> BlobStore:
 
 
 def decision_log(where: Place, asked_of: date | None = None) -> DecisionLog:
-    """Decisions on orders, in the home. `asked_of`: the session of questions from the shell, which go on with one file a
-    host: each is a process of its own."""
+    """Decisions on orders, in the home. `asked_of`: the session of questions from the shell, which go on with one file
+    a host, since each is a process of its own."""
     from resources.decision_log import DecisionFiles
 
     folder = where.home / "risk" / "decisions"

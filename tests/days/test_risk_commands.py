@@ -255,7 +255,7 @@ def test_a_halt_that_means_nothing_is_refused(words: tuple[str, ...], said: str,
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------
-def test_a_close_keeps_its_decisions_and_a_check_its_own(risk: Run) -> None:
+def test_a_close_keeps_its_decisions_and_a_check_its_own(risk: Run, home: Path) -> None:
     kept = risk("decisions", "--json").document["rows"]
     orders = {row["order_id"]: row for row in kept}
     assert sorted(row["instrument"] for row in kept) == ["BUND", "CORN"]
@@ -267,6 +267,12 @@ def test_a_close_keeps_its_decisions_and_a_check_its_own(risk: Run) -> None:
     asked(risk, 501)
     (newest, *rest) = risk("decisions", "--json").document["rows"]
     assert (newest["action"], newest["decision"], len(rest)) == ("check", "refuse", 2)
+    files = sorted((home / "risk" / "decisions" / DAY).iterdir())
+    asked(risk, 1)
+    assert sorted((home / "risk" / "decisions" / DAY).iterdir()) == files, "questions of the shell go into one file"
+    (newest, before, *rest) = risk("decisions", "--json").document["rows"]
+    assert (newest["decision"], before["decision"], len(rest)) == ("pass", "refuse", 2)
+    assert (newest["writer"], newest["number"]) == (before["writer"], before["number"] + 1)
     assert [row["action"] for row in risk("decisions", "--outcome", "refuse", "--json").document["rows"]] == ["check"]
     assert risk("decisions", "--since", "2021-03-31", "--json").document["count"] == 0
     assert risk("decisions", "--reason", "position_size", "--limit", 1, "--json").document["count"] == 1
