@@ -346,9 +346,26 @@ def test_headroom_of_an_order_whose_answer_was_lost_is_given_back(log: MemoryRes
     other.expire(0.0)
     assert set(other.working()) == {"a", "b", "z"}
     line.late = False
-    assert one.reserve(asked(9, order_id="a")).granted_contracts == 9
+    assert one.reserve(asked(9, order_id="a"), expires=2_000.0).granted_contracts == 9
     assert same(one, other)
     assert set(other.working()) == {"a", "z"}
+
+
+def test_reservations_that_were_refused_are_forgotten_when_their_time_is_over(
+    log: MemoryReservations, time: Time
+) -> None:
+    line = Cut(log)
+    one = worker(line, time)
+    one.expire(0.0)
+    line.late = True
+    for number in range(100):
+        assert not one.reserve(asked(1, order_id=f"o{number}"), time.now, 1_010.0 + number).passed
+    line.late = False
+    one.expire(1_059.5)
+    assert one.working() == {}
+    assert len(one._abandoned) == 50
+    one.expire(1_200.0)
+    assert one._abandoned == {}
 
 
 def test_a_fill_whose_answer_was_lost_is_told_again(log: MemoryReservations, time: Time) -> None:

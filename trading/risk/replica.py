@@ -7,7 +7,7 @@ entries (`shared.py`), or deciding (`engine.py`).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, KeysView, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -56,7 +56,8 @@ class Unit:
 @dataclass(slots=True, eq=False)
 class Replica:
     """The book as the log has it at `place`, in `engine`. `book` is the last that was loaded; `positions` and `traded`
-    have the fills since. `units` by number, `unit_of` orders that still hold anything; `held` places of the engine.
+    have the fills since. `units` by number, `unit_of` orders that still hold anything, `units_of` numbers of units by
+    the mark of their entry; `held` places of the engine.
     `earliest`: no order's time is over before. `ready`: nothing is granted before, seconds of the workers' clock;
     `unsure`: as of a base."""
 
@@ -70,6 +71,7 @@ class Replica:
     traded: dict[str, int] = field(default_factory=dict)
     units: dict[int, Unit] = field(default_factory=dict)
     unit_of: dict[str, int] = field(default_factory=dict)
+    units_of: dict[str, set[int]] = field(default_factory=dict)
     fills: OrderedDict[str, None] = field(default_factory=OrderedDict)
     marks: OrderedDict[str, None] = field(default_factory=OrderedDict)
     names: OrderedDict[str, None] = field(default_factory=OrderedDict)
@@ -106,10 +108,10 @@ class Replica:
             self.earliest = now  # until they are given back
         return tuple(name for unit in units for name, left in unit.left.items() if left)
 
-    def of_mark(self, mark: str) -> tuple[str, ...]:
-        """Orders of one entry that still hold anything."""
-        units = [unit for unit in self.units.values() if unit.reserved.mark == mark]
-        return tuple(name for unit in units for name, left in unit.left.items() if left)
+    def of_marks(self, marks: KeysView[str]) -> tuple[str, ...]:
+        """Orders of these entries that still hold anything."""
+        numbers = sorted(number for mark in marks & self.units_of.keys() for number in self.units_of[mark])
+        return tuple(name for number in numbers for name, left in self.units[number].left.items() if left)
 
     # --- what changes it ----------------------------------------------------------------------------------------------
     def take(self, entry: Entry, market: Market) -> None:
@@ -142,6 +144,7 @@ class Replica:
             left = {order.order_id: int(order.quantity_contracts) for order in orders}
             self.units[self.numbered] = Unit(entry._replace(orders=orders), left)
             self.unit_of.update(dict.fromkeys(left, self.numbered))
+            self.units_of.setdefault(entry.mark, set()).add(self.numbered)
             self.held += len(orders)
         for order in entry.orders:
             remember(self.names, order.order_id)
@@ -177,6 +180,10 @@ class Replica:
         if not any(unit.left.values()):
             self.held -= len(unit.left)
             del self.units[number]
+            others = self.units_of[unit.reserved.mark]
+            others.discard(number)
+            if not others:
+                del self.units_of[unit.reserved.mark]
 
     def _load(self, entry: Booked, market: Market) -> None:
         self.engine.load(market, entry.book)

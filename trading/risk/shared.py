@@ -72,7 +72,8 @@ class SharedEngine:
         self._lock = RLock()
         self._own = book
         self._modes: npt.NDArray[np.float64] | None = None
-        self._abandoned: set[str] = set()  # marks of reservations that were refused, and may have been added
+        self._abandoned: dict[str, float] = {}  # marks of reservations that were refused and may be held until then
+        self._disowning = False
         self._older: tuple[float, Base, Place] | None = None  # what the log is to begin with, once it is old enough
         self._connected, self._heard, self._length = False, -FOREVER, 0
         self._stuck, self._stuck_until = "", -FOREVER
@@ -254,6 +255,7 @@ class SharedEngine:
                 names = self._replica.over(now)
                 if not names or self._added(Released(self._log.mark(), names, expired=True)):
                     break
+            self._abandoned = {mark: until for mark, until in self._abandoned.items() if until > now}
             self._shorten(now)
             return sorted(names)
 
@@ -329,11 +331,11 @@ class SharedEngine:
         """Adds an entry at the place that was decided at, and follows it; else takes over what was missed."""
         try:
             answer = self._recovered(lambda: self._log.append(entry, self._replica.place))
+            self._heed(replace(answer, missed=(entry,)) if answer.added and answer.base is None else answer)
         except StoreUnavailable:
             if isinstance(entry, Reserved) and len(self._abandoned) < REMEMBERED:
-                self._abandoned.add(entry.mark)
+                self._abandoned[entry.mark] = entry.expires
             raise
-        self._heed(replace(answer, missed=(entry,)) if answer.added and answer.base is None else answer)
         return entry.mark in self._replica.marks  # it may have been added by a call whose answer was lost
 
     def _recovered(self, ask: Callable[[], Answer]) -> Answer:
@@ -407,11 +409,16 @@ class SharedEngine:
                 self._replica.place = answer.end
 
     def _disown(self) -> None:
-        """Gives back headroom of reservations that were added although their answer was lost: they were refused."""
-        for mark in sorted(self._abandoned):
-            while names := self._replica.of_mark(mark):
-                if self._added(Released(self._log.mark(), names)):
-                    self._abandoned.discard(mark)
+        """Gives back headroom of reservations that were added although their answer was lost: they were refused. They
+        stay known until their time is over, since another worker may tell of them later."""
+        if self._disowning or not self._abandoned:
+            return
+        self._disowning = True  # giving back is heeded too
+        try:
+            while names := self._replica.of_marks(self._abandoned.keys()):
+                self._added(Released(self._log.mark(), names))
+        finally:
+            self._disowning = False
 
     def _shorten(self, now: float) -> None:
         """Has a long log begin with what it came to a minute ago, at least: what rates are counted from stays. One that
