@@ -7,6 +7,8 @@ Belongs here: what the service takes from a desk. Does not belong here: requests
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,11 +16,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
+
+from pipelines.wiring import utc_now
 
 TOKEN = "a-token-of-this-test"
 PATIENCE_S = 120.0
@@ -31,16 +37,48 @@ truth = "file"
 token = { env = "SERVED_RISK_TOKEN" }
 scopes = ["check", "reserve", "read"]
 """
-ORDER = {"strategy": "trend", "instrument": "CORN", "contract": 20221200, "quantity_contracts": 1}
+WEEKS = (utc_now().date() - timedelta(days=1) - date(2021, 3, 31)).days // 7  # that prices are of later days
+YEARS = utc_now().year - 2021
+ORDER = {"strategy": "trend", "instrument": "CORN", "contract": 20221200 + 10_000 * YEARS, "quantity_contracts": 1}
+
+
+@pytest.fixture(scope="module")
+def loaded_now(
+    tmp_path_factory: pytest.TempPathFactory, two_instruments: Path, loaded_two: Path, daybook: Callable[..., Any]
+) -> Path:
+    """A home whose prices end last week or this one. Not to be changed: copy it."""
+    folder = tmp_path_factory.mktemp("now")
+    source, home = folder / "futures", folder / "home"
+    shutil.copytree(two_instruments, source)
+    for file in source.glob("*prices_csv/*.csv"):
+        file.write_text(re.sub(r"\b(\d{4})(-\d\d-\d\d|1200)\b", _later, file.read_text()))
+    home.mkdir()
+    shutil.copytree(loaded_two / "strategies", home / "strategies")
+    words = ("--vendor", "pysystemtrade", "--source", source, "--calendar", "weekdays")
+    ended = daybook("load", "--home", home, *words)
+    assert ended.code == 0, ended.err
+    return home
+
+
+def _later(found: re.Match[str]) -> str:
+    """A day, so many weeks later; a contract, so many years later."""
+    year, rest = found.groups()
+    if rest == "1200":
+        return f"{int(year) + YEARS}{rest}"
+    return str(date.fromisoformat(year + rest) + timedelta(weeks=WEEKS))
 
 
 @pytest.fixture
-def home(loaded_two: Path, copied: Callable[[Path], Path]) -> Path:
+def home(loaded_now: Path, copied: Callable[[Path], Path]) -> Path:
     """A desk with prices and a token."""
-    found = copied(loaded_two)
-    with (found / "desk.toml").open("a") as file:
+    return with_service(copied(loaded_now))
+
+
+def with_service(home: Path) -> Path:
+    """The same desk, that may be served."""
+    with (home / "desk.toml").open("a") as file:
         file.write(SERVICE)
-    return found
+    return home
 
 
 @contextmanager
@@ -98,12 +136,17 @@ def test_a_limit_that_is_applied_is_in_force_for_the_next_check(home: Path, dayb
     assert [row["decision"] for row in kept["rows"]] == ["refuse", "pass"]
 
 
-def test_facts_that_are_too_old_are_no_readiness(home: Path) -> None:
-    with served(home) as (client, _):
+def test_facts_that_are_too_old_are_no_readiness_and_pass_nothing(
+    loaded_two: Path, copied: Callable[[Path], Path]
+) -> None:
+    with served(with_service(copied(loaded_two))) as (client, _):
         answer = client.get("/ready")
         assert answer.status_code == 503
         assert answer.json()["parts"]["facts"].startswith("facts are of 2021-03-31, and ")
-        assert client.post("/v1/check", json=ORDER).json()["decision"] == "pass"
+        order = ORDER | {"contract": 20221200}
+        answer = client.post("/v1/check", json=order).json()
+        assert answer["decision"] == "refuse"
+        assert "missing:gross_exposure" in [each["code"] for each in answer["reasons"]]
 
 
 @pytest.mark.parametrize(
@@ -112,10 +155,11 @@ def test_facts_that_are_too_old_are_no_readiness(home: Path) -> None:
         (("[risk.service.tokens.strategy]", "[risk.service.tokens.other]"), (), "SERVED_RISK_TOKEN"),
         (('truth = "file"', 'truth = "memory"'), ("--workers", "2"), "cannot share reservations"),
         (('truth = "file"', 'truth = "redis"'), (), "REDIS_URL is not set"),
+        (('truth = "file"', 'truth = "redis"'), (), "maxmemory-policy is allkeys-lru"),
     ],
 )
 def test_what_keeps_it_from_serving_is_said(
-    home: Path, change: tuple[str, str], words: tuple[str, ...], said: str
+    home: Path, own_redis: Any, change: tuple[str, str], words: tuple[str, ...], said: str
 ) -> None:  # fmt: skip
     file = home / "desk.toml"
     file.write_text(file.read_text().replace(*change))
@@ -123,6 +167,10 @@ def test_what_keeps_it_from_serving_is_said(
     environment = {name: value for name, value in os.environ.items() if name not in ("SERVED_RISK_TOKEN", "REDIS_URL")}
     if "SERVED_RISK_TOKEN" not in said:
         environment["SERVED_RISK_TOKEN"] = TOKEN
+    if "maxmemory" in said:
+        environment["REDIS_URL"] = own_redis.url
+        with Redis.from_url(own_redis.url) as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         command[command.index("--port") + 1] = str(probe.getsockname()[1])
