@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -153,4 +154,57 @@ def test_redis_lost_is_an_empty_cache_and_redis_back_is_used_again(own_redis: An
     now[0] = 5.0
     cache.set("a", b"2")
     assert cache.get("a") == b"2"
+    cache.close()
+
+
+# --- one load for many processes --------------------------------------------------------------------------------------
+def test_of_many_processes_that_ask_redis_at_once_one_makes_the_value(own_redis: Any) -> None:
+    """Each process has an object of its own: they know of each other by Redis only."""
+    made, found, together = [], [], threading.Barrier(8)
+
+    def loader() -> bytes:
+        made.append(1)
+        threading.Event().wait(0.3)
+        return b"value"
+
+    def ask() -> None:
+        cache = RedisCache(own_redis.url, timeout_s=5)
+        together.wait(10)
+        found.append(cache.load("k", loader, 60.0))
+        cache.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (found, len(made)) == ([b"value"] * 8, 1)
+
+
+def test_where_the_one_who_makes_the_value_fails_another_does_at_once(own_redis: Any) -> None:
+    first, second = RedisCache(own_redis.url, timeout_s=5), RedisCache(own_redis.url, timeout_s=5)
+
+    def fails() -> bytes:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        first.load("k", fails)
+    began = time.monotonic()
+    assert second.load("k", lambda: b"value") == b"value"
+    assert time.monotonic() - began < 1.0
+    assert second.statistics().entries == 1  # nothing is left of who said that it makes it
+    first.close()
+    second.close()
+
+
+def test_the_one_who_makes_the_value_and_was_killed_is_waited_for_a_while(own_redis: Any) -> None:
+    from redis import Redis
+
+    cache = RedisCache(own_redis.url, timeout_s=5)
+    with Redis.from_url(own_redis.url) as client:
+        client.set("daybook:k:being-made", b"of one that is gone", px=300)
+        began = time.monotonic()
+        assert cache.load("k", lambda: b"value") == b"value"
+        assert 0.2 < time.monotonic() - began < 5.0
+        assert client.keys() == [b"daybook:k"]
     cache.close()

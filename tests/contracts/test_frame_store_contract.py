@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 from resources.delta_frames import DeltaFrames
-from resources.memory import MemoryFrames
+from resources.kept_frames import KeptFrames
+from resources.memory import MemoryCache, MemoryFrames
 from trading.errors import DatasetNotFound, SchemaMismatch, UsageError, VersionNotFound
 from trading.frames import FORECASTS, RAW_FX_RATES, content_hash, empty
 from trading.ports import FrameStore, Span
@@ -34,11 +35,13 @@ class SteppingClock:
         return self.now
 
 
-@pytest.fixture(params=["memory", "delta", "delta, tiny files"])
+@pytest.fixture(params=["memory", "delta", "delta, tiny files", "kept"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> FrameStore:
     clock = SteppingClock()
     if request.param == "memory":
         return MemoryFrames(clock)
+    if request.param == "kept":
+        return KeptFrames(MemoryFrames(clock), MemoryCache(), "a desk")
     return DeltaFrames(tmp_path / "frames", clock=clock, target_rows=2 if "tiny" in request.param else 65_536)
 
 
