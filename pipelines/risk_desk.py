@@ -27,7 +27,7 @@ from assets.risk_inputs import (
 from pipelines.deployments import shared_cache
 from pipelines.desk import Desk
 from pipelines.settings import Place, read_section
-from pipelines.wiring import kept_frames, risk_inputs_cache, utc_now
+from pipelines.wiring import kept_frames, reference, risk_inputs_cache, utc_now
 from trading.config.models import DeskSettings
 from trading.config.risk import RiskInputSettings, RiskSettings
 from trading.errors import UsageError
@@ -40,6 +40,7 @@ from trading.risk.pre_trade import asked_of
 
 if TYPE_CHECKING:
     from resources.risk_inputs_cache import KeptInput, RiskInputsCache
+    from trading.risk.backend_breaker import State
     from trading.risk.engine import RiskEngine
 
 PATIENCE_S = 120.0  # a read of all prices takes longer than one of a few
@@ -78,13 +79,14 @@ class DeskInputs:
 
     def __init__(self, where: Place, cache: RiskInputsCache, opened: Callable[[Place], Desk] = Desk.open) -> None:
         self._where, self._cache, self._open = where, cache, opened
+        self._desk: Desk | None = None
         self._shared = shared_cache(where)
         self._made: tuple[str, RiskDesk] | None = None
 
     def desk(self, session: date | None = None) -> RiskDesk:
         """As `risk_desk`: the same value until something it is made of changed. Raises StoreUnavailable where a store
         does not answer, and nothing is kept of what it had."""
-        desk = self._open(self._where)
+        desk = self._opened()
         if session is not None:
             desk.refuse_non_session(session)
         ledger = desk.adapters.ledger
@@ -98,6 +100,21 @@ class DeskInputs:
             self._made = key, _desk_of(desk, day, facts.value[0], gained.value, journal.value)
         return replace(self._made[1], stale=True) if any(part.stale for part in parts) else self._made[1]
 
+    def renew(self) -> None:
+        """Other settings are in force: the desk is opened again before it is asked."""
+        self._desk = None
+
+    def shared_state(self) -> State | None:
+        """Where the breaker around the cache that processes share stands; None where there is none."""
+        from resources.redis_cache import RedisCache
+
+        return self._shared.state() if isinstance(self._shared, RedisCache) else None
+
+    def _opened(self) -> Desk:
+        """The desk, its stores as they were opened; reference data is read anew, which remembers what it read."""
+        desk = self._desk = self._desk or self._open(self._where)
+        return replace(desk, adapters=replace(desk.adapters, reference=reference(self._where)))
+
     def _earned(self, desk: Desk) -> KeptInput[Earned]:
         frames = self._frames(desk)
         return self._cache.load(
@@ -105,11 +122,11 @@ class DeskInputs:
         )  # fmt: skip
 
     def _facts(self, desk: Desk, session: date | None, priced: date | None) -> KeptInput[tuple[RiskFacts, date | None]]:
-        frames, reference, settings = self._frames(desk), desk.adapters.reference, desk.adapters.settings
+        frames, known, settings = self._frames(desk), desk.adapters.reference, desk.adapters.settings
         return self._cache.load(
             "datasets", f"facts of {session or 'the newest session'}",
-            lambda: facts_version(frames, reference, settings),
-            lambda: newest_facts(frames, reference, settings, session, priced),
+            lambda: facts_version(frames, known, settings),
+            lambda: newest_facts(frames, known, settings, session, priced),
         )  # fmt: skip
 
     def _frames(self, desk: Desk) -> FrameStore:

@@ -100,6 +100,12 @@ class RedisCache:
         entries = self._asked(lambda redis: sum(1 for _ in redis.scan_iter(self._name("*"), count=1000)), 0)
         return CacheStatistics(self._hits, self._misses, int(info.get("evicted_keys", 0)), entries)
 
+    def state(self) -> Literal["closed", "open", "half_open"]:
+        """Whether Redis is asked: it is; it is left alone after it did not answer; or it would be asked again."""
+        if not self._lost:
+            return "closed"
+        return "open" if self._clock() < self._retry_at else "half_open"
+
     def reachable(self) -> bool:
         """Whether Redis answers now, asked without a pause."""
         self._retry_at = float("-inf")

@@ -92,6 +92,7 @@ class DeskSources:
         if self._reading == self._seen:
             return None
         desk = read_settings(self._where)
+        self._inputs.renew()
         return InForceNow(desk, desk.content_hash(), callers(desk, self._where))
 
     def taken(self) -> None:
@@ -141,6 +142,9 @@ class DeskSources:
             metrics.breaker(backend, state)
         for guard in self.guards:
             metrics.breaker(guard.backend, guard.state())
+        shared = self._inputs.shared_state()
+        if shared is not None:
+            metrics.breaker("shared_cache", shared)
 
     def _as_old(self, market: Market, most: int) -> Market:
         """Facts as they are worth today; the same value while that is the same."""

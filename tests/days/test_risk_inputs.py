@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,7 +29,7 @@ from pipelines.risk_server.application import application
 from pipelines.risk_server.served import Served
 from pipelines.risk_server.sources import DeskSources, worker_of
 from pipelines.risk_server.upkeep import Upkeep
-from pipelines.settings import Place, place
+from pipelines.settings import Place, place, project_folder
 from resources.risk_inputs_cache import RiskInputsCache
 from trading.config.risk import RiskInputSettings
 from trading.errors import StoreUnavailable
@@ -226,8 +227,34 @@ def test_a_redis_that_is_gone_costs_readings_and_nothing_else(home: Path, own_re
     where = replace(place(str(home)), deployment="services", redis_url=own_redis.url)
     own_redis.stop()
     stores = Stores()
-    assert inputs(where, stores, Clock()).desk().session == NEWEST
+    read = inputs(where, stores, Clock())
+    assert read.desk().session == NEWEST
     assert stores.queries("datasets") <= 5
+    assert read.shared_state() == "open"
+    assert inputs(place(str(home)), stores, Clock()).shared_state() is None
+
+
+def test_reference_data_and_settings_that_change_are_taken_in(home: Path) -> None:
+    stores, clock = Stores(), Clock()
+    read = inputs(place(str(home)), stores, clock)
+    first = read.desk()
+    file = project_folder("reference") / "instruments.csv"
+    (home / "reference").mkdir(exist_ok=True)
+    own = [line for line in file.read_text().splitlines() if line.startswith(("code,", "CORN,"))]
+    (home / "reference" / "instruments.csv").write_text("\n".join(own).replace(",50,", ",5000,") + "\n")
+    clock.seconds = 500.0
+    second = read.desk()
+    corn = first.market.instruments.index("CORN")
+    assert np.nanmax(second.market.notional_base[second.market.contract_instrument == corn]) == pytest.approx(
+        100.0 * np.nanmax(first.market.notional_base[first.market.contract_instrument == corn])
+    )
+    with (home / "desk.toml").open("a") as file_of_desk:
+        file_of_desk.write("[risk.model]\nmargin_volatilities = 8.0\n")
+    read.renew()
+    clock.seconds = 1_000.0
+    third = read.desk()
+    assert third.settings.risk.model.margin_volatilities == 8.0
+    assert np.allclose(third.market.margin_base, 2.0 * second.market.margin_base, equal_nan=True)
 
 
 # --- by version -------------------------------------------------------------------------------------------------------
