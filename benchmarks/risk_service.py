@@ -528,7 +528,7 @@ def _recoveries(bars: Bars, granted: Sequence[float], events: Events) -> None:
         longest = longest if silent else max(longest, after)
         said = " (Redis did not answer then)" if silent else ""
         print(f"  {after:6.2f} s from when {what} until the next reservation was granted{said}")
-    bars.below("longest recovery while Redis answered", longest, 10.0, "s")
+    bars.below("longest recovery while Redis answered", longest, 15.0, "s")
 
 
 def _during(instant: float, first: float, last: float) -> bool:

@@ -18,9 +18,9 @@ from trading.risk.engine import FOREVER, RiskEngine
 from trading.risk.market import Market
 from trading.risk.reservations import Base, Booked, Entry, Filled, Place, Released, Reserved
 
-REMEMBERED = 100_000  # marks of entries, fills and ids of orders that are known again
+REMEMBERED = 100_000  # fills that are known again
 TAIL = 20_000  # entries kept for a log that is lost
-
+KNOWN = 2 * TAIL  # marks of entries and ids of orders that are known again: more than another worker tells of
 
 UNKNOWN = (KeyError, UsageError, ConfigError)  # what engines raise of orders and positions they do not know
 
@@ -126,7 +126,7 @@ class Replica:
                 self._release(entry.names)
             else:
                 self._load(entry, market)
-            remember(self.marks, entry.mark)
+            remember(self.marks, entry.mark, KNOWN)
         self.place = Place(self.place.epoch, self.place.number + 1, entry.mark)
         self.tail.append((self.place.number, entry))
 
@@ -147,7 +147,7 @@ class Replica:
             self.units_of.setdefault(entry.mark, set()).add(self.numbered)
             self.held += len(orders)
         for order in entry.orders:
-            remember(self.names, order.order_id)
+            remember(self.names, order.order_id, KNOWN)
         self.earliest = min(self.earliest, entry.expires)
 
     def _fill(self, entry: Filled) -> None:
@@ -156,7 +156,7 @@ class Replica:
             return
         self.engine.fill(asked, entry.now)
         if entry.fill_id:
-            remember(self.fills, entry.fill_id)
+            remember(self.fills, entry.fill_id, REMEMBERED)
         contracts, key = int(asked.quantity_contracts), (asked.strategy, asked.instrument, asked.contract)
         self.positions[key] = self.positions.get(key, 0) + contracts
         self.traded[asked.instrument] = self.traded.get(asked.instrument, 0) + abs(contracts)
@@ -205,10 +205,10 @@ def replica_of(base: Base, place: Place, made: Callable[[Book], RiskEngine]) -> 
     return replica
 
 
-def remember(known: OrderedDict[str, None], name: str) -> None:
-    """Remembers a name, and forgets the first one where there are too many."""
+def remember(known: OrderedDict[str, None], name: str, most: int) -> None:
+    """Remembers a name, and forgets the first one where there are more."""
     known[name] = None
-    if len(known) > REMEMBERED:
+    if len(known) > most:
         known.popitem(last=False)
 
 
