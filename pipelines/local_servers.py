@@ -182,10 +182,11 @@ def _started(server: Server, program: str) -> None:
 
 
 def _redis_command(program: str, server: Server) -> list[str]:
-    """Redis as a cache: bounded, the least used goes first, nothing is written to the disk but its log."""
+    """Redis as a cache: bounded, the least used of what has an age goes first, so that reservations may be kept there
+    too; nothing is written to the disk but its log."""
     options = {
         "port": server.port, "bind": HOST, "dir": server.folder, "daemonize": "yes", "logfile": _log(server),
-        "save": "", "maxmemory": _REDIS_MEMORY, "maxmemory-policy": "allkeys-lru",
+        "save": "", "maxmemory": _REDIS_MEMORY, "maxmemory-policy": "volatile-lru",
     }  # fmt: skip
     return [program, *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
 

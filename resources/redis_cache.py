@@ -1,7 +1,9 @@
 """The cache shared by processes, in Redis.
 
 Belongs here: commands to Redis, and what happens without it. Does not belong here: a copy in this process
-(`two_level_cache.py`). The bound on its size is the server's: `maxmemory` with `maxmemory-policy allkeys-lru`.
+(`two_level_cache.py`). The bound on its size is the server's: `maxmemory` with `maxmemory-policy volatile-lru`, or
+`allkeys-lru` where nothing else is kept there. Every key has an age, so that the former may take it, and leaves alone
+what has none (reservations of the risk service).
 
 A Redis that cannot be reached is asked again after a pause, not at every call, so that losing it costs time once.
 """
@@ -24,6 +26,7 @@ _LOG_EVERY_S = 60.0
 _LISTEN_S = 0.1
 _CLAIM_S = 10.0  # how long others wait for who said that it makes a value
 _LOOK_S = 0.02
+_LONGEST_AGE_S = 30 * 86_400.0
 _UNCLAIM = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 Answer = TypeVar("Answer")
 
@@ -61,9 +64,9 @@ class RedisCache:
         return value
 
     def set(self, key: str, value: bytes, age_s: float | None = None) -> None:
-        """As the port. An age below a millisecond is none at all: the key is forgotten."""
-        milliseconds = None if age_s is None else int(age_s * 1000)
-        if milliseconds is not None and milliseconds < 1:
+        """As the port; kept for 30 days at most. An age below a millisecond is none at all: the key is forgotten."""
+        milliseconds = int(min(_LONGEST_AGE_S if age_s is None else age_s, _LONGEST_AGE_S) * 1000)
+        if milliseconds < 1:
             self.delete(key)
             return
         self._asked(lambda redis: redis.set(self._name(key), value, px=milliseconds), None)

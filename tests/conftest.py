@@ -208,7 +208,7 @@ def redis_program() -> str | None:
 
 
 def started(
-    program: str, folder: Path, port: int = 0, policy: str = "allkeys-lru"
+    program: str, folder: Path, port: int = 0, policy: str = "volatile-lru"
 ) -> tuple[subprocess.Popen[bytes], int]:
     """A server that answers, and its port; `policy`: what it does when its memory is full."""
     port = port or free_port()

@@ -208,3 +208,19 @@ def test_the_one_who_makes_the_value_and_was_killed_is_waited_for_a_while(own_re
         assert 0.2 < time.monotonic() - began < 5.0
         assert client.keys() == [b"daybook:k"]
     cache.close()
+
+
+def test_every_key_of_the_cache_may_be_evicted_and_nothing_else(own_redis: Any) -> None:
+    """Under a policy that takes only keys with an age, a full server keeps what others keep there for good."""
+    from redis import Redis
+
+    cache = RedisCache(own_redis.url, timeout_s=5)
+    with Redis.from_url(own_redis.url) as client:
+        client.config_set("maxmemory-policy", "volatile-lru")
+        client.set("of somebody else", bytes(1_000_000))
+        for number in range(300):
+            cache.set(f"k{number}", bytes(100_000))
+        assert cache.get("k299") is not None
+        assert client.strlen("of somebody else") == 1_000_000
+    assert cache.statistics().evictions > 0
+    cache.close()

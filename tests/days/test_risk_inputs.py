@@ -22,6 +22,7 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from redis import Redis
 
 from pipelines.desk import Desk
 from pipelines.risk_desk import DeskInputs
@@ -218,6 +219,10 @@ def test_workers_that_start_together_share_one_reading(home: Path, own_redis: An
     assert stores.queries("datasets") <= 5
     alone = inputs(place(str(home)), Stores(), clock).desk()
     assert alone.market.version == found[0].market.version
+    with Redis.from_url(own_redis.url) as client:
+        kept = client.keys()
+        assert len(kept) == 5
+        assert all(client.ttl(key) > 0 for key in kept)  # a server that must not evict reservations may evict these
     stores.asked.clear()
     assert inputs(where, stores, clock, "a shell").desk().session == NEWEST  # that begins later
     assert stores.queries("datasets") == 0
