@@ -101,8 +101,9 @@ class DeskInputs:
         return replace(self._made[1], stale=True) if any(part.stale for part in parts) else self._made[1]
 
     def renew(self) -> None:
-        """Other settings are in force: the desk is opened again before it is asked."""
+        """Other settings are in force: the desk is opened again before it is asked, and its facts looked at."""
         self._desk = None
+        self._cache.look_again()
 
     def shared_state(self) -> State | None:
         """Where the breaker around the cache that processes share stands; None where there is none."""

@@ -26,7 +26,7 @@ from trading.risk.backend_breaker import BackendBreaker, State
 
 T = TypeVar("T")
 STAGGER = 0.2  # ages end up to so much earlier or later
-MOST = 64  # values kept
+MOST = 8  # values kept, each as large as all prices looked back on
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,11 @@ class RiskInputsCache:
             f"{backend} {key}", lambda: self._fresh(key) or self._asked(backend, key, version, read)
         )
         return flown
+
+    def look_again(self) -> None:
+        """All ages end now: whoever asks next has the version asked for. What is kept stays."""
+        with self._lock:
+            self._held = OrderedDict((key, (kept, float("-inf"))) for key, (kept, _) in self._held.items())
 
     def statistics(self) -> InputStatistics:
         """Counts since it was made, and breakers now."""

@@ -122,9 +122,9 @@ class DeskSources:
         )
 
     def first(self) -> RiskDesk:
-        """The desk as it is now. Raises as `risk_desk`."""
-        self._found = self._inputs.desk()
-        return self._found
+        """The desk as it is now, its facts as old as they are. Raises as `risk_desk`."""
+        self._found = found = self._inputs.desk()
+        return replace(found, market=self._as_old(found.market, found.settings.risk.inputs.max_age_sessions))
 
     def backends(self) -> Mapping[str, str]:
         """As the port: datasets and ledger as facts are read from them, and the log of decisions."""

@@ -143,6 +143,19 @@ def test_each_backend_has_a_breaker_of_its_own(cache, backend) -> None:
     assert cache.statistics().breakers == {"frames": "open", "ledger": "closed"}
 
 
+def test_where_versions_are_to_be_looked_at_again_they_are_and_only_what_changed_is_read(get, backend, cache) -> None:
+    get()
+    cache.look_again()
+    get()
+    assert (backend.asked, backend.reads) == (2, 1)
+    backend.name = "v2"
+    cache.look_again()
+    assert get().value == "facts of v2"
+    backend.down = True
+    cache.look_again()
+    assert (get().value, get().stale) == ("facts of v2", True)
+
+
 def test_it_is_bounded_and_what_was_not_used_for_longest_goes(backend: Backend) -> None:
     cache = RiskInputsCache(SETTINGS, "", backend.clock, most=3)
     for key in "abcda":

@@ -255,8 +255,7 @@ def test_reference_data_and_settings_that_change_are_taken_in(home: Path) -> Non
     )
     with (home / "desk.toml").open("a") as file_of_desk:
         file_of_desk.write("[risk.model]\nmargin_volatilities = 8.0\n")
-    read.renew()
-    clock.seconds = 1_000.0
+    read.renew()  # as the service does when settings come into force: no age has to end
     third = read.desk()
     assert third.settings.risk.model.margin_volatilities == 8.0
     assert np.allclose(third.market.margin_base, 2.0 * second.market.margin_base, equal_nan=True)
@@ -312,8 +311,10 @@ def test_facts_that_grow_old_are_warned_of_and_then_count_as_missing(home: Path)
 def test_facts_that_are_old_when_the_service_begins_pass_nothing(home: Path) -> None:
     stores, clock = Stores(), Clock()
     clock.day = date(2026, 11, 20)
-    with asking(home, stores, clock) as (ask, _, _):
+    with asking(home, stores, clock) as (ask, _, served):
         assert decision(ask())[0] == "refuse"
+        assert ask("GET", "/ready").status_code == 503
+        assert served.market.session == NEWEST  # the book that workers share is of that, too
 
 
 # --- stores that fail -------------------------------------------------------------------------------------------------
