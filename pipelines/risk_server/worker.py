@@ -39,7 +39,7 @@ def answer(app: FastAPI, listening: socket.socket) -> None:
     gc.freeze()  # what is there now stays, and need not be looked at again and again
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACE_S, lifespan="on", loop="auto", http="auto",
+        timeout_graceful_shutdown=GRACE_S, lifespan="on", loop="auto", http="auto", proxy_headers=False,
     )  # fmt: skip
     threading.Thread(target=_ends_with, args=(os.getppid(),), daemon=True).start()
     uvicorn.Server(config).run(sockets=[listening])
