@@ -7,10 +7,10 @@ Belongs here: what is in force for a session, and an engine of it. Does not belo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from assets.risk_inputs import (
     EARNED,
@@ -27,11 +27,12 @@ from assets.risk_inputs import (
 from pipelines.deployments import shared_cache
 from pipelines.desk import Desk
 from pipelines.settings import Place, read_section
-from pipelines.wiring import kept_frames, reference, risk_inputs_cache, utc_now
+from pipelines.wiring import kept_frames, reference, risk_inputs_cache, shared_state, utc_now
 from trading.config.models import DeskSettings
 from trading.config.risk import RiskInputSettings, RiskSettings
 from trading.errors import UsageError
 from trading.ports import FrameStore, Ledger
+from trading.risk.backend_breaker import State
 from trading.risk.book import Book
 from trading.risk.decision import Asked
 from trading.risk.halts import Halt, halts_of, modes
@@ -39,11 +40,53 @@ from trading.risk.market import Market
 from trading.risk.pre_trade import asked_of
 
 if TYPE_CHECKING:
-    from resources.risk_inputs_cache import KeptInput, RiskInputsCache
-    from trading.risk.backend_breaker import State
     from trading.risk.engine import RiskEngine
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 PATIENCE_S = 120.0  # a read of all prices takes longer than one of a few
+
+
+class KeptInput(Protocol[T_co]):
+    """A value as a cache has it: what it was made from, and whether its store did not say that this is the newest."""
+
+    @property
+    def value(self) -> T_co: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def stale(self) -> bool: ...
+
+
+class InputStatistics(Protocol):
+    """How often values were kept, still the newest, read, and not to be had; and where breakers stand, by backend."""
+
+    @property
+    def hits(self) -> int: ...
+    @property
+    def unchanged(self) -> int: ...
+    @property
+    def reads(self) -> int: ...
+    @property
+    def failures(self) -> int: ...
+    @property
+    def breakers(self) -> Mapping[str, State]: ...
+
+
+class InputsCache(Protocol):
+    """Where inputs are kept: `resources/risk_inputs_cache.py`."""
+
+    def load(self, backend: str, key: str, version: Callable[[], str], read: Callable[[], T]) -> KeptInput[T]:
+        """What is kept, or read. Raises StoreUnavailable where neither can be had."""
+        ...
+
+    def look_again(self) -> None:
+        """Has versions asked for, whatever ages are."""
+        ...
+
+    def statistics(self) -> InputStatistics:
+        """Counts and breakers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +120,7 @@ class DeskInputs:
     of datasets and one pass over the journal where nothing is kept, none where all is. Where a deployment has a cache
     that processes share, what one of them read the others do not read again."""
 
-    def __init__(self, where: Place, cache: RiskInputsCache, opened: Callable[[Place], Desk] = Desk.open) -> None:
+    def __init__(self, where: Place, cache: InputsCache, opened: Callable[[Place], Desk] = Desk.open) -> None:
         self._where, self._cache, self._open = where, cache, opened
         self._desk: Desk | None = None
         self._shared = shared_cache(where)
@@ -107,9 +150,7 @@ class DeskInputs:
 
     def shared_state(self) -> State | None:
         """Where the breaker around the cache that processes share stands; None where there is none."""
-        from resources.redis_cache import RedisCache
-
-        return self._shared.state() if isinstance(self._shared, RedisCache) else None
+        return shared_state(self._shared)
 
     def _opened(self) -> Desk:
         """The desk, its stores as they were opened; reference data is read anew, which remembers what it read."""

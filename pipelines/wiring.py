@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from resources.risk_metrics import RiskMetrics
     from trading.config.risk import RiskInputSettings
     from trading.config.symbol_table import SymbolTable
+    from trading.risk.backend_breaker import State
 
 Made = TypeVar("Made")
 LEDGER_FILE = "ledger.sqlite"  # of the home
@@ -293,6 +294,13 @@ def kept_frames(frames: FrameStore, shared: Cache | None, where: Place) -> Frame
     from resources.kept_frames import KeptFrames
 
     return frames if shared is None else KeptFrames(frames, shared, str(where.home))
+
+
+def shared_state(shared: Cache | None) -> State | None:
+    """Where the breaker around a shared cache stands; None where there is none."""
+    from resources.redis_cache import RedisCache
+
+    return shared.state() if isinstance(shared, RedisCache) else None
 
 
 def risk_metrics(name: str, folder: Path) -> RiskMetrics:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import pandas as pd
 from fastapi import FastAPI
 
 from pipelines.desk import Desk
 from pipelines.in_force import CURRENT, compiled_files
-from pipelines.risk_desk import DeskInputs, RiskDesk, patient
+from pipelines.risk_desk import DeskInputs, InputsCache, RiskDesk, patient
 from pipelines.risk_server.application import application
 from pipelines.risk_server.callers import Callers, callers_of
 from pipelines.risk_server.figures import Figures
@@ -48,9 +48,6 @@ from trading.risk.market import Market
 from trading.risk.risk_model import aged, ages_sessions
 from trading.risk.shared import Following, SharedEngine
 
-if TYPE_CHECKING:
-    from resources.risk_inputs_cache import RiskInputsCache
-
 _STALE = "the desk's stores do not answer, so facts of {session} are used. Look at `daybook doctor`."
 _LEFT_ALONE = "the {name} failed and is left alone for a while: what was read before is used. Look at `daybook doctor`."
 
@@ -69,7 +66,7 @@ class DeskSources:
     are in force, they are read again when one is applied."""
 
     def __init__(
-        self, where: Place, cache: RiskInputsCache, today: Callable[[], date] = lambda: utc_now().date(),
+        self, where: Place, cache: InputsCache, today: Callable[[], date] = lambda: utc_now().date(),
         opened: Callable[[Place], Desk] = Desk.open,
     ) -> None:  # fmt: skip
         self._where, self._cache, self._counted = where, cache, (0, 0)
