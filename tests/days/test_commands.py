@@ -177,11 +177,21 @@ def test_services_need_their_addresses(closed: Path, daybook: Run, monkeypatch: 
         monkeypatch.setenv(address, value)
 
 
-def test_status_of_nothing(tmp_path: Path, daybook: Run) -> None:
-    found = daybook("status", "--home", tmp_path / "home", "--json").document
+def test_status_of_a_desk_that_holds_nothing_yet(tmp_path: Path, daybook: Run) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "desk.toml").write_text("schema = 2\n")
+    found = daybook("status", "--home", home, "--json").document
     assert (found["vendor"], found["sessions_closed"], found["last_closed"]) == ("simulated", 0, None)
     assert found["datasets"] == []
-    assert daybook("status", "--home", tmp_path / "home").code == 0
+    assert daybook("status", "--home", home).code == 0
+
+
+@pytest.mark.parametrize("command", ["status", "quality", "backup"])
+def test_a_home_that_was_mistyped_is_said_and_not_made(command: str, tmp_path: Path, daybook: Run) -> None:
+    ended = daybook(command, "--home", tmp_path / "hoem")
+    assert (ended.code, f"there is no desk in {tmp_path / 'hoem'}" in ended.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- prices -----------------------------------------------------------------------------------------------------------
