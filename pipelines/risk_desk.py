@@ -51,26 +51,48 @@ class KeptInput(Protocol[T_co]):
     """A value as a cache has it: what it was made from, and whether its store did not say that this is the newest."""
 
     @property
-    def value(self) -> T_co: ...
+    def value(self) -> T_co:
+        """The value."""
+        ...
+
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """What it was made from."""
+        ...
+
     @property
-    def stale(self) -> bool: ...
+    def stale(self) -> bool:
+        """Whether its store did not answer."""
+        ...
 
 
 class InputStatistics(Protocol):
     """How often values were kept, still the newest, read, and not to be had; and where breakers stand, by backend."""
 
     @property
-    def hits(self) -> int: ...
+    def hits(self) -> int:
+        """Answers that asked for nothing."""
+        ...
+
     @property
-    def unchanged(self) -> int: ...
+    def unchanged(self) -> int:
+        """Answers that asked for a version."""
+        ...
+
     @property
-    def reads(self) -> int: ...
+    def reads(self) -> int:
+        """Answers that read."""
+        ...
+
     @property
-    def failures(self) -> int: ...
+    def failures(self) -> int:
+        """Answers that could not be had."""
+        ...
+
     @property
-    def breakers(self) -> Mapping[str, State]: ...
+    def breakers(self) -> Mapping[str, State]:
+        """By backend."""
+        ...
 
 
 class InputsCache(Protocol):

@@ -88,7 +88,7 @@ class Crew:
             worker.began = now
 
     def _died(self, worker: _Worker, code: int, now: float) -> None:
-        steady = now - worker.began >= STEADY_S
+        steady = code != CANNOT and now - worker.began >= STEADY_S  # beginning may take long, too
         worker.wait_s = 0.0 if steady else min(max(2.0 * worker.wait_s, 0.25), LONGEST_WAIT_S)
         worker.process, worker.due = None, now + worker.wait_s
         self._steady = self._steady or steady
