@@ -48,6 +48,7 @@ from trading.risk.reservations import Log
 from trading.risk.shared import Following, SharedEngine
 
 SLOW, SLOW_S = "slow", 5.0
+MOST_A_SESSION = 1_000_000  # orders: a load of minutes is more than a desk sends in a day
 SESSION, CONTRACT = date(2026, 11, 20), 202612
 TOKENS = {  # name: token, scopes, strategies
     "all": ("all-rights-0123456789", ("check", "reserve", "halt", "read"), ()),
@@ -91,7 +92,8 @@ def made_book(count: int, strategies: Sequence[str] = ("s0", "s1")) -> Book:
 
 def desk_of(risk: Mapping[str, Any]) -> DeskSettings:
     """Settings of a desk with this section."""
-    return DeskSettings.model_validate({"risk": dict(risk)})
+    trading = {"orders": {"max_per_session": MOST_A_SESSION}}
+    return DeskSettings.model_validate({"risk": dict(risk), "trading": trading})
 
 
 def made_callers(desk: DeskSettings) -> Callers:
