@@ -25,6 +25,7 @@ from trading.kernels.risk_state import State
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
+Risk = Floats | tuple[float, float, float]
 
 # Columns of lines (contract months), of instruments and of holdings: held, held at the session's open, at work to buy
 # and to sell, and a scratch place in which the legs of a unit are added up.
@@ -438,6 +439,13 @@ A_REDUCES, A_CLOSES, A_ORDERS, A_STRATEGY_ORDERS, A_SESSION_ORDERS, A_TURNS, A_C
 
 
 @compiled
+def _left(lines: Floats, place: int) -> float:
+    """What is held of a line once all orders that reduce it are filled, as a size."""
+    held = lines[HELD, place]
+    return float(held - lines[SELLS, place] if held > 0.0 else -held - lines[BUYS, place])
+
+
+@compiled
 def _about(lines: Floats, legs: Floats, first: int, last: int) -> Floats:
     """Of each leg from `first` to before `last`: whether it reduces, whether it closes, how many orders the list has up
     to here (all of them, those of its strategy, and those of this unit that do not only reduce), and whether it turns
@@ -446,8 +454,7 @@ def _about(lines: Floats, legs: Floats, first: int, last: int) -> Floats:
     adding = 0.0
     for leg in range(first, last):
         place, contracts = int(legs[leg, L_LINE]), legs[leg, L_CONTRACTS]
-        held = lines[HELD, place]
-        left = held - lines[SELLS, place] if held > 0.0 else -held - lines[BUYS, place]
+        held, left = lines[HELD, place], _left(lines, place)
         for other in range(first, last):
             if legs[other, L_LINE] == place and legs[other, L_CONTRACTS] * contracts > 0.0:
                 left -= abs(legs[other, L_CONTRACTS])
@@ -464,28 +471,42 @@ def _about(lines: Floats, legs: Floats, first: int, last: int) -> Floats:
 
 
 @compiled
-def _order_numbers(state: State, legs: Floats, leg: int, about: Floats, second: int, held: int) -> Floats:
-    """Numbers of one order by measure; rates of its strategy come after all measures."""
+def _order_numbers(
+    lines: Floats, own: Floats, holdings: Floats, line_weights: Floats, line_holes: Bytes, legs: Floats, leg: int,
+    held: int, found: Floats,
+) -> None:  # fmt: skip
+    """Numbers of one order by measure, all but rates and modes."""
     line, code = int(legs[leg, L_LINE]), int(legs[leg, L_INSTRUMENT])
-    size, price, own = abs(legs[leg, L_CONTRACTS]), legs[leg, L_PRICE], state.own
+    size, price = abs(legs[leg, L_CONTRACTS]), legs[leg, L_PRICE]
     asked = own[TRADED, code] + own[WORKING, code]
-    found = np.ones(NUMBERS)
-    found[SIZE] = size
-    hole = state.line_holes[LINE_NOTIONAL, line]
-    found[NOTIONAL] = np.nan if hole else size * state.line_weights[LINE_NOTIONAL, line]
-    found[COLLAR] = 0.0 if price != price else abs(price / state.lines[MARK, line] - 1.0)
-    found[SESSION_ORDERS] = state.counts[C_SESSION] + about[A_SESSION_ORDERS]
+    found[SIZE], found[ALWAYS] = size, 1.0
+    found[NOTIONAL] = np.nan if line_holes[LINE_NOTIONAL, line] else size * line_weights[LINE_NOTIONAL, line]
+    found[COLLAR] = 0.0 if price != price else abs(price / lines[MARK, line] - 1.0)
     found[PARTICIPATION], found[LOW_PARTICIPATION] = asked / own[MEDIAN, code], asked / own[LOW, code]
     found[SPREAD_FRACTION], found[LOCKED] = own[SPREAD, code], own[LOCK, code]
-    found[PRICE_AGE], found[ROLL_STATE] = state.lines[AGE, line], state.lines[ROLL, line]
-    found[TRADING_MODE] = _stops(state.holdings[MODE, held], about[A_REDUCES], about[A_CLOSES])
-    found[HALTED] = _stops(state.holdings[HALT, held], about[A_REDUCES], about[A_CLOSES])
-    key = 1 + int(legs[leg, L_STRATEGY])
-    found[ORDER_RATE] = _recent(state.ticks, state.seconds, 0, 0, second) + about[A_ORDERS]
-    found[TRADE_RATE] = _recent(state.ticks, state.seconds, 0, 1, second)
-    found[OWN_RATES] = _recent(state.ticks, state.seconds, key, 0, second) + about[A_STRATEGY_ORDERS]
-    found[OWN_RATES + 1] = _recent(state.ticks, state.seconds, key, 1, second)
-    return found
+    found[PRICE_AGE], found[ROLL_STATE] = lines[AGE, line], lines[ROLL, line]
+    found[TRADING_MODE], found[HALTED] = holdings[MODE, held], holdings[HALT, held]
+
+
+@compiled
+def _add_list(
+    numbers: Floats, reduces: float, closes: float, orders: float, own_orders: float, session_orders: float,
+    rates: Floats, key: int,
+) -> None:  # fmt: skip
+    """What the list an order is in makes of its numbers. `rates` of the last minute, of orders and fills: the
+    portfolio's first, `key` the strategy's."""
+    numbers[TRADING_MODE] = _stops(numbers[TRADING_MODE], reduces, closes)
+    numbers[HALTED] = _stops(numbers[HALTED], reduces, closes)
+    numbers[SESSION_ORDERS] = session_orders
+    numbers[ORDER_RATE], numbers[TRADE_RATE] = rates[0, 0] + orders, rates[0, 1]
+    numbers[OWN_RATES], numbers[OWN_RATES + 1] = rates[key, 0] + own_orders, rates[key, 1]
+
+
+@compiled
+def _rate(ticks: Integers, seconds: Integers, key: int, second: int, rates: Floats) -> None:
+    """Orders and fills of the last minute, where they are not known yet."""
+    if rates[key, 0] != rates[key, 0]:
+        rates[key, 0], rates[key, 1] = _recent(ticks, seconds, key, 0, second), _recent(ticks, seconds, key, 1, second)
 
 
 @compiled
@@ -509,7 +530,7 @@ def _sum_value(totals: Floats, at: int, form: int) -> float:
 
 
 @compiled
-def _risk_value(totals: Floats, measure: int, risk: Floats, when: int, concentration: float) -> float:
+def _risk_value(totals: Floats, measure: int, risk: Risk, when: int, concentration: float) -> float:
     if totals[HOLES] > 0.5:
         return np.nan
     if measure == CONCENTRATION:
@@ -568,8 +589,20 @@ def _book_values(
 def _order_values(state: State, legs: Floats, elements: Integers, about: Floats, second: int, values: Floats) -> None:
     """Values of orders themselves, and of what no order changes."""
     rows, spans, standing, per = state.rows, state.spans, state.standing, _divisors(state.totals)
+    numbers, rates = np.empty(NUMBERS), np.full((state.ticks.shape[0], 2), np.nan)
+    _rate(state.ticks, state.seconds, 0, second, rates)
     for leg in range(legs.shape[0]):
-        numbers = _order_numbers(state, legs, leg, about[leg], second, elements[leg, HOLDING])
+        key, asked = 1 + elements[leg, STRATEGY], about[leg]
+        _rate(state.ticks, state.seconds, key, second, rates)
+        _order_numbers(
+            state.lines, state.own, state.holdings, state.line_weights, state.line_holes, legs, leg,
+            elements[leg, HOLDING], numbers,
+        )  # fmt: skip
+        session_orders = state.counts[C_SESSION] + asked[A_SESSION_ORDERS]
+        _add_list(
+            numbers, asked[A_REDUCES], asked[A_CLOSES], asked[A_ORDERS], asked[A_STRATEGY_ORDERS], session_orders,
+            rates, key,
+        )  # fmt: skip
         for number in range(spans[ORDER, 0], spans[ORDER, 1]):
             measure = rows[number, R_MEASURE]
             if rows[number, R_AXIS] == STRATEGY:
@@ -672,6 +705,314 @@ def _put_back(state: State, elements: Integers, trail: Floats, scalars: Floats) 
             place = T_SUMS + 4 * (number - first)
             totals[at], totals[at + UP] = trail[leg, place], trail[leg, place + 1]
             totals[at + DOWN], totals[at + MISSING] = trail[leg, place + 2], trail[leg, place + 3]
+
+
+# --- a glance ---------------------------------------------------------------------------------------------------------
+# Of many orders, each judged for itself, most pass. A glance computes what judging does, but changes nothing and keeps
+# nothing, and gives up at the first value that is not well within its level: that order is judged in full. What it
+# saves is work; which orders pass is the same. Places are unsigned here: of signed ones, every look into an array asks
+# first whether it is meant from the end, which takes longer than all the rest.
+WELL = 1.0 - 1e-9  # of a level: sums that are made in another order are much nearer to each other than that
+PLACE = np.uint64
+Unsigned = npt.NDArray[np.uint64]
+(
+    G_FORM, G_MEASURE, G_AXIS, G_LIMIT, G_SUMS, G_WEIGHT, G_PER, G_OF_LINE, G_EXITS, G_BEFORE, G_AFTER, GLANCE_COLUMNS,
+) = range(12)  # fmt: skip
+G_SIZES = 12  # of a leg: by line, instrument and holding, before and after, plain and of the change
+U_NONE, U_ONE, U_SUMS, U_UP, U_DOWN, U_MISSING = (PLACE(number) for number in (0, 1, SUMS, UP, DOWN, MISSING))
+U_GROSS, U_LOSS, U_QUANTILE, U_PORTFOLIO = PLACE(GROSS), PLACE(LOSS), PLACE(QUANTILE), PLACE(PORTFOLIO)
+BLOCK = 256  # orders that are looked at together: what is known of them stays near
+
+
+@compiled
+def _glance_table(rows: Integers) -> Unsigned:
+    """What a glance needs of the rows, (columns, rows)."""
+    table = np.zeros((GLANCE_COLUMNS, rows.shape[0]), np.uint64)
+    for number in range(rows.shape[0]):
+        row = rows[number]
+        table[G_FORM, number], table[G_AXIS, number] = row[R_FORM], row[R_AXIS]
+        table[G_LIMIT, number], table[G_SUMS, number] = row[R_LIMIT], row[R_SUMS]
+        table[G_WEIGHT, number], table[G_PER, number] = max(0, row[R_WEIGHT]), row[R_PER]
+        table[G_OF_LINE, number], table[G_EXITS, number] = int(row[R_LEVEL] == OF_LINE), int(row[R_WEIGHT] >= 0)
+        table[G_BEFORE, number] = 4 * row[R_LEVEL] + row[R_CHANGE]
+        table[G_AFTER, number] = 4 * row[R_LEVEL] + 2 + row[R_CHANGE]
+        table[G_MEASURE, number] = row[R_MEASURE]
+        if row[R_FORM] == ORDER and row[R_AXIS] == STRATEGY:
+            table[G_MEASURE, number] = OWN_RATES + int(row[R_MEASURE] == TRADE_RATE)
+    return table
+
+
+@compiled
+def _bounds(levels: Floats, flags: Bytes) -> Floats:
+    """The values up to which orders are sure to pass, those that do not only reduce first, (2, places); infinite where
+    nothing is asked."""
+    found = np.empty((2, levels.shape[1]))
+    for place in range(levels.shape[1]):
+        found[0, place] = min(levels[0, place], levels[1, place]) * WELL
+        found[1, place] = found[0, place] if flags[0, place] else np.inf
+    return found
+
+
+@compiled
+def _glanced_sizes(columns: Floats, place: int, contracts: float, sizes: Floats, first: int) -> None:
+    """As `_work` notes them of one leg, from `first` on: before and after, plain and of the change."""
+    buys, sells, held = columns[BUYS, place], columns[SELLS, place], columns[HELD, place]
+    more_buys, more_sells = buys + max(0.0, contracts), sells + max(0.0, -contracts)
+    since = held - columns[OPENING, place]
+    sizes[first] = max(abs(held + buys), abs(held - sells))
+    sizes[first + 1] = max(abs(since + buys), abs(since - sells))
+    sizes[first + 2] = max(abs(held + more_buys), abs(held - more_sells))
+    sizes[first + 3] = max(abs(since + more_buys), abs(since - more_sells))
+
+
+@compiled
+def _positions_pass(
+    table: Unsigned, first: int, last: int, bounds: Floats, kind: int, places: Unsigned, leg: int, exits: float,
+    sizes: Floats,
+) -> bool:  # fmt: skip
+    """Whether positions with one leg at work are well within."""
+    for each in range(first, last):
+        number = PLACE(each)
+        place = table[G_LIMIT, number] + places[leg, table[G_AXIS, number]]
+        bound, value = bounds[kind, place], sizes[table[G_AFTER, number]]
+        if table[G_EXITS, number] and value != 0.0:
+            value *= exits
+        if bound != np.inf and not value <= bound:
+            return False
+    return True
+
+
+@compiled
+def _glanced_sum(totals: Floats, at: int, form: int, worth: float, contracts: float, grown: float) -> float:
+    """A sum with one leg of so many contracts at work. `worth` of a contract; `grown`: by how much the leg's line or
+    instrument may be larger."""
+    net = totals[at]
+    if form == U_GROSS:
+        return float(net + worth * grown)
+    effect = worth * contracts
+    up, down = totals[at + U_UP] + max(0.0, effect), totals[at + U_DOWN] + max(0.0, -effect)
+    if form == U_LOSS:
+        return float(max(0.0, down - net))
+    return float(max(abs(net + up), abs(net - down)))
+
+
+@compiled
+def _sums_pass(
+    totals: Floats, table: Unsigned, first: int, last: int, bounds: Floats, kind: int, line_weights: Floats,
+    own_weights: Floats, line_holes: Bytes, own_holes: Bytes, places: Unsigned, leg: int, contracts: float,
+    per: Floats, sizes: Floats,
+) -> bool:  # fmt: skip
+    """Whether the sums of rows with one leg at work are well within, and all they count is known."""
+    line, code = places[leg, CONTRACT], places[leg, INSTRUMENT]
+    for each in range(first, last):
+        number = PLACE(each)
+        at, weight = places[leg, table[G_AXIS, number]], table[G_WEIGHT, number]
+        bound = bounds[kind, table[G_LIMIT, number] + at] * per[table[G_PER, number]]
+        if bound == np.inf:
+            continue
+        if table[G_OF_LINE, number]:
+            worth, hole = line_weights[weight, line], line_holes[weight, line]
+        else:
+            worth, hole = own_weights[weight, code], own_holes[weight, code]
+        before, after = sizes[table[G_BEFORE, number]], sizes[table[G_AFTER, number]]
+        place = table[G_SUMS, number] + U_SUMS * at
+        missing = totals[place + U_MISSING]
+        if hole:
+            missing += int(after > 0.0) - int(before > 0.0)
+        value = _glanced_sum(totals, place, table[G_FORM, number], worth, contracts, after - before)
+        if missing > 0.5 or not value <= bound:
+            return False
+    return True
+
+
+@compiled
+def _glanced_risk(
+    totals: Floats, along: Floats, own: Floats, directions: Floats, code: int, contracts: float
+) -> tuple[tuple[float, float, float], float]:
+    """As `_risk_of`, of one leg. `along`: gains of what is held along the directions, of which `directions` are the
+    leg's instrument's."""
+    common = own[REST, code] * (own[HELD, code] + contracts)
+    held, whole = totals[OWN_VARIANCE] + totals[OWN_LOST], 0.0
+    for direction in range(directions.shape[0]):
+        gain, step = along[direction], directions[direction]
+        then = gain + contracts * step
+        held += gain * gain
+        whole += then * then
+        common += step * then
+    variance, gross = (totals[OWN_VARIANCE], totals[OWN_LOST]), (totals[GROSS_RISK], totals[GROSS_LOST])
+    variance, gross = _moved(variance, gross, own, code, own[HELD, code], own[HELD, code] + contracts)
+    whole += variance[0] + variance[1]
+    scale = own[SIGMA, code] * (gross[0] + gross[1])
+    concentration = 0.0 if not scale > 0.0 else (common / scale if contracts > 0.0 else -common / scale)
+    return (np.sqrt(max(0.0, held)), np.sqrt(max(0.0, whole)), totals[NORMS]), concentration
+
+
+@compiled
+def _risk_passes(
+    state: State, table: Unsigned, bounds: Floats, kinds: Unsigned, per: Floats, legs: Floats, places: Unsigned,
+    came: Floats, passes: Bytes,
+) -> None:  # fmt: skip
+    """Whether risk by the covariance is well within. `came`: 1 where a leg's instrument is at risk only with it, -1
+    where it no longer is."""
+    totals, own, directions = state.totals, state.own, state.directions
+    first, last, at = state.spans[RISK, 0], state.spans[RISK, 1], int(state.totals[AT_DIRECTIONS])
+    along = totals[at : at + directions.shape[1]]
+    for leg in range(legs.shape[0]):
+        if not passes[leg]:
+            continue
+        code = places[leg, INSTRUMENT]
+        kind, known = kinds[leg], totals[HOLES] + came[leg] * own[NO_COVARIANCE, code] <= 0.5
+        risk, concentration = _glanced_risk(totals, along, own, directions[code], code, legs[leg, L_CONTRACTS])
+        for each in range(first, last):
+            number = PLACE(each)
+            place = table[G_LIMIT, number] + places[leg, table[G_AXIS, number]]
+            bound = bounds[kind, place] * per[table[G_PER, number]]
+            if bound != np.inf:
+                value = _risk_value(totals, table[G_MEASURE, number], risk, AFTER, concentration)
+                passes[leg] &= int(known and value <= bound)
+
+
+@compiled
+def _tail_bounds(
+    first: int, last: int, table: Unsigned, bounds: Floats, kind: int, places: Unsigned, leg: int, per: Floats
+) -> tuple[float, float]:
+    """The least bounds of the quantile of losses, and of the mean of those past it."""
+    quantile, shortfall = np.inf, np.inf
+    for each in range(first, last):
+        number = PLACE(each)
+        place = table[G_LIMIT, number] + places[leg, table[G_AXIS, number]]
+        bound = bounds[kind, place] * per[table[G_PER, number]]
+        if table[G_MEASURE, number] == U_QUANTILE:
+            quantile = min(quantile, bound)
+        else:
+            shortfall = min(shortfall, bound)
+    return quantile, shortfall
+
+
+@compiled
+def _days_past(
+    gains: Floats, losses: Floats, scenarios: Floats, contracts: float, bounds: tuple[float, float]
+) -> tuple[int, int]:
+    """On how many days a leg's book may lose more than each of two bounds."""
+    past, far = 0, 0
+    for day in range(gains.shape[0]):
+        loss = -(gains[day] + losses[day] + min(0.0, contracts * scenarios[day]))
+        past += int(not loss <= bounds[0])
+        far += int(not loss <= bounds[1])
+    return past, far
+
+
+@compiled
+def _tail_passes(
+    state: State, table: Unsigned, bounds: Floats, kinds: Unsigned, per: Floats, legs: Floats, places: Unsigned,
+    came: Floats, passes: Bytes,
+) -> None:  # fmt: skip
+    """Whether losses in the scenarios are well within: fewer days than the confidence lets pass are past the bound of
+    a quantile, and none is past that of a mean."""
+    totals, own, scenarios = state.totals, state.own, state.scenarios
+    first, last, days, most = state.spans[TAIL, 0], state.spans[TAIL, 1], scenarios.shape[1], int(totals[TAIL_DAYS])
+    gains = totals[int(totals[AT_GAINS]) : int(totals[AT_GAINS]) + days]
+    losses = totals[int(totals[AT_LOSSES]) : int(totals[AT_LOSSES]) + days]
+    for leg in range(legs.shape[0]):
+        if not passes[leg]:
+            continue
+        code = places[leg, INSTRUMENT]
+        most_lost = _tail_bounds(first, last, table, bounds, kinds[leg], places, leg, per)
+        if most_lost[0] == np.inf and most_lost[1] == np.inf:
+            continue
+        known = days > 0 and totals[SCENARIO_HOLES] + came[leg] * own[NO_SCENARIO, code] <= 0.5
+        past, far = _days_past(gains, losses, scenarios[code], legs[leg, L_CONTRACTS], most_lost)
+        passes[leg] = int(known and past < most and far == 0)
+
+
+@compiled
+def _order_passes(
+    table: Unsigned, spans: Integers, bounds: Floats, kind: int, standing: Floats, places: Unsigned, leg: int,
+    numbers: Floats, per: Floats,
+) -> bool:  # fmt: skip
+    """Whether an order itself, and what no order changes, is well within."""
+    for each in range(spans[ORDER, 0], spans[ORDER, 1]):
+        number = PLACE(each)
+        place = table[G_LIMIT, number] + places[leg, table[G_AXIS, number]]
+        bound = bounds[kind, place] * per[table[G_PER, number]]
+        if bound != np.inf and not numbers[table[G_MEASURE, number]] <= bound:
+            return False
+    for each in range(spans[STANDING, 0], spans[STANDING, 1]):
+        number = PLACE(each)
+        place = table[G_LIMIT, number] + places[leg, table[G_AXIS, number]]
+        bound = bounds[kind, place] * per[table[G_PER, number]]
+        who = U_NONE if table[G_AXIS, number] == U_PORTFOLIO else U_ONE + places[leg, STRATEGY]
+        if bound != np.inf and not standing[who, table[G_MEASURE, number]] <= bound:
+            return False
+    return True
+
+
+@compiled
+def _orders_pass(
+    state: State, table: Unsigned, bounds: Floats, kinds: Unsigned, per: Floats, legs: Floats, places: Unsigned,
+    second: int, passes: Bytes,
+) -> None:  # fmt: skip
+    """Whether orders themselves, and what no order changes, are well within; `kinds` is filled in: 1 for those that
+    only reduce."""
+    spans, standing, lines = state.spans, state.standing, state.lines
+    own, holdings, weights, holes = state.own, state.holdings, state.line_weights, state.line_holes
+    ticks, seconds, session_orders = state.ticks, state.seconds, state.counts[C_SESSION]
+    numbers, rates = np.empty(NUMBERS), np.full((ticks.shape[0], 2), np.nan)
+    _rate(ticks, seconds, 0, second, rates)
+    for leg in range(legs.shape[0]):
+        contracts, key = legs[leg, L_CONTRACTS], 1 + int(legs[leg, L_STRATEGY])
+        left = _left(lines, places[leg, CONTRACT]) - abs(contracts)
+        reducing = lines[HELD, places[leg, CONTRACT]] * contracts < 0.0 and left >= 0.0
+        kinds[leg] = PLACE(reducing)
+        _rate(ticks, seconds, key, second, rates)
+        _order_numbers(lines, own, holdings, weights, holes, legs, leg, places[leg, HOLDING], numbers)
+        adding = session_orders + int(not reducing)
+        _add_list(numbers, int(reducing), int(reducing and left == 0.0), 1.0, 1.0, adding, rates, key)
+        passes[leg] = int(_order_passes(table, spans, bounds, kinds[leg], standing, places, leg, numbers, per))
+
+
+@compiled
+def _books_pass(
+    state: State, table: Unsigned, bounds: Floats, kinds: Unsigned, per: Floats, legs: Floats, places: Unsigned,
+    came: Floats, passes: Bytes,
+) -> None:  # fmt: skip
+    """Whether positions and sums with one leg at work are well within; `came` is filled in: 1 where a leg's instrument
+    is at risk only with it, -1 where it no longer is."""
+    lines, own, holdings, totals, spans = state.lines, state.own, state.holdings, state.totals, state.spans
+    line_weights, own_weights = state.line_weights, state.own_weights
+    line_holes, own_holes, sizes = state.line_holes, state.own_holes, np.empty(G_SIZES)
+    first, last, sums, end = spans[POSITION, 0], spans[POSITION, 1], spans[GROSS, 0], spans[LOSS, 1]
+    for leg in range(legs.shape[0]):
+        if not passes[leg]:
+            continue
+        code, contracts = places[leg, INSTRUMENT], legs[leg, L_CONTRACTS]
+        _glanced_sizes(lines, places[leg, CONTRACT], contracts, sizes, 0)
+        _glanced_sizes(own, code, contracts, sizes, 4)
+        _glanced_sizes(holdings, places[leg, HOLDING], contracts, sizes, 8)
+        came[leg] = float(int(sizes[6] > 0.0) - int(sizes[4] > 0.0))
+        passes[leg] = int(
+            _positions_pass(table, first, last, bounds, kinds[leg], places, leg, own[EXIT, code], sizes)
+            and _sums_pass(
+                totals, table, sums, end, bounds, kinds[leg], line_weights, own_weights, line_holes, own_holes, places,
+                leg, contracts, per, sizes,
+            )
+        )  # fmt: skip
+
+
+@compiled
+def _pass_at_a_glance(
+    state: State, table: Unsigned, bounds: Floats, legs: Floats, places: Unsigned, second: int
+) -> Bytes:
+    """Which orders are sure to pass every rule, 1 or 0. `places` of their elements by axis."""
+    per, kinds, came = _divisors(state.totals), np.empty(legs.shape[0], np.uint64), np.empty(legs.shape[0])
+    passes = np.zeros(legs.shape[0], np.uint8)
+    if per.min() <= 0.0:  # of an account that is worth nothing, nothing is within
+        return passes
+    _orders_pass(state, table, bounds, kinds, per, legs, places, second, passes)
+    _books_pass(state, table, bounds, kinds, per, legs, places, came, passes)
+    _risk_passes(state, table, bounds, kinds, per, legs, places, came, passes)
+    _tail_passes(state, table, bounds, kinds, per, legs, places, came, passes)
+    return passes
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------
@@ -840,16 +1181,17 @@ def judge(
     values: Floats,
     outcomes: Bytes,
     places: Integers,
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Judges a list of orders, and with `commit` holds headroom for what is granted, in one step.
 
     `asked` (n, LEG_COLUMNS). Filled in: `legs`, what is granted, `chosen`, which order each is, and `places` (n, 2),
     place and birth of what is held; `values` and `outcomes` (n, rows), of the legs granted, or of the whole list where
     it is refused: then orders behind the first refused one, judged one after another, are not looked at. Returns the
-    worst outcome, or FULL or CLOSED, and how many legs are granted.
+    worst outcome, or FULL or CLOSED, how many legs are granted, and the changes of the book that it was judged by.
     """
     if state.counts[C_CLOSED]:
-        return CLOSED, 0
+        return CLOSED, 0, 0
+    changes = int(state.counts[C_CHANGES])
     legs[:] = asked
     for number in range(asked.shape[0]):
         chosen[number] = number
@@ -867,9 +1209,9 @@ def judge(
     full = commit and worst != REFUSE and state.counts[C_FREE] < count
     if worst == REFUSE or not commit or full:
         _undo(state, legs, tried, trail, scalars, losses)
-        return (FULL, 0) if full else (worst, 0 if worst == REFUSE else count)
+        return (FULL, 0, changes) if full else (worst, 0 if worst == REFUSE else count, changes)
     _hold(state, legs, count, netted, second, expires, places, trail)
-    return worst, count
+    return worst, count, changes
 
 
 @exclusive
@@ -885,10 +1227,12 @@ def judge_one(
     expires: float,
     values: Floats,
     outcomes: Bytes,
-) -> tuple[int, int, int]:
-    """As `judge`, of one order. Its outcome, or FULL or CLOSED, and place and birth of what is held."""
+) -> tuple[int, int, int, int]:
+    """As `judge`, of one order. Its outcome, or FULL or CLOSED, place and birth of what is held, and the
+    changes of the book that it was judged by."""
     if state.counts[C_CLOSED]:
-        return CLOSED, NONE, 0
+        return CLOSED, NONE, 0, 0
+    changes = int(state.counts[C_CHANGES])
     legs, places = np.empty((1, LEG_COLUMNS)), np.full((1, 2), NONE)
     legs[0, L_STRATEGY], legs[0, L_INSTRUMENT], legs[0, L_LINE] = strategy, instrument, line
     legs[0, L_CONTRACTS], legs[0, L_PRICE] = contracts, price
@@ -897,25 +1241,32 @@ def judge_one(
     full = commit and worst != REFUSE and state.counts[C_FREE] < 1
     if worst == REFUSE or not commit or full:
         _put_back(state, _elements(legs, state.groups), trail, scalars)
-        return (FULL if full else worst), NONE, 0
+        return (FULL if full else worst), NONE, 0, changes
     _bring_risk(state.totals, state.own, state.directions, state.scenarios, legs, 1.0)
     _measure_tail(state.totals, state.scenarios.shape[1])
     _hold(state, legs, 1, False, second, expires, places, trail)
-    return worst, int(places[0, 0]), int(places[0, 1])
+    return worst, int(places[0, 0]), int(places[0, 1]), changes
 
 
 @exclusive
 def judge_each(state: State, asked: Floats, second: int, worst: Bytes, values: Floats, outcomes: Bytes) -> int:
     """Judges orders each for itself, as if it were the only one; nothing is held. `worst` outcome by order; `values`
-    and `outcomes` (1, rows) are of the last one. How many were judged, or CLOSED."""
+    and `outcomes` (1, rows) are scratch places. How many were judged, or CLOSED."""
     if state.counts[C_CLOSED]:
         return CLOSED
-    trail = np.empty((1, _trail_width(state.spans)))
-    scalars = state.totals[:SCALARS].copy()
-    for number in range(asked.shape[0]):
-        leg = asked[number : number + 1]
-        worst[number] = _judge_unit(state, leg, 0, 1, second, values, outcomes, trail)
-        _put_back(state, _elements(leg, state.groups), trail, scalars)
+    trail, scalars = np.empty((1, _trail_width(state.spans))), state.totals[:SCALARS].copy()
+    table, bounds = _glance_table(state.rows), _bounds(state.levels, state.flags)
+    for first in range(0, asked.shape[0], BLOCK):
+        legs = asked[first : first + BLOCK]
+        elements = _elements(legs, state.groups)
+        passes = _pass_at_a_glance(state, table, bounds, legs, elements.view(np.uint64), second)
+        for number in range(legs.shape[0]):
+            leg = legs[number : number + 1]
+            if passes[number]:
+                worst[first + number] = PASS
+                continue
+            worst[first + number] = _judge_unit(state, leg, 0, 1, second, values, outcomes, trail)
+            _put_back(state, elements[number : number + 1], trail, scalars)
     return int(asked.shape[0])
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from threading import Event, Lock
 from typing import NamedTuple
 
@@ -54,7 +55,8 @@ class Working(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """How far sums kept were from sums made anew: the largest difference, of 1 + the sum's size, and of how many."""
+    """How far sums kept were from sums made anew: the largest difference, of 1 + the sum's size (NaN where a sum is no
+    number), and of how many."""
 
     largest: float
     sums: int
@@ -76,8 +78,10 @@ class _Arrays:
     published: Event
     width: int
 
-    def versions(self) -> Versions:
-        return Versions(int(self.state.counts[k.C_CHANGES]), self.market.version, self.table.configuration)
+    def versions(self, changes: int | None = None) -> Versions:
+        """What was judged by, after so many changes of the book; as it is now without."""
+        book = int(self.state.counts[k.C_CHANGES]) if changes is None else changes
+        return Versions(book, self.market.version, self.table.configuration)
 
 
 _CLAIMED = Working(k.NONE, 0, Asked("", "", 0, 0))
@@ -109,18 +113,16 @@ class RiskEngine:
         that cannot be judged at all are refused."""
         while True:
             arrays = self._arrays
-            places = arrays.places
-            known = [number for number, asked in enumerate(orders) if _fault(asked, places) is None]
-            legs = np.array([_leg(orders[number], places) for number in known]).reshape(-1, k.LEG_COLUMNS)
+            legs = _legs(orders, arrays.places)
+            known = np.flatnonzero(_can_be_judged(legs))
             worst = np.empty(len(known), np.uint8)
             values, outcomes = np.empty((1, arrays.width)), np.empty((1, arrays.width), np.uint8)
-            if k.judge_each(arrays.handle, legs, int(now), worst, values, outcomes) != k.CLOSED:
+            if k.judge_each(arrays.handle, legs[known], int(now), worst, values, outcomes) != k.CLOSED:
                 break
             arrays.published.wait(WAIT_S)
-        found: list[Outcome] = ["refuse"] * len(orders)
-        for number, outcome in zip(known, worst.tolist(), strict=True):
-            found[number] = OUTCOMES[outcome]
-        return found
+        found = np.full(len(orders), k.REFUSE, np.uint8)
+        found[known] = worst
+        return [OUTCOMES[outcome] for outcome in found.tolist()]
 
     def check_list(
         self, orders: Sequence[Asked], mode: Mode = "all", netted: bool = False, now: float = 0.0
@@ -161,7 +163,7 @@ class RiskEngine:
                 return self._unseen((asked,), {0: reason}, arrays, begun)[0]
             leg = _leg(asked, arrays.places)
             values, outcomes = np.empty((1, arrays.width)), np.empty((1, arrays.width), np.uint8)
-            worst, place, birth = k.judge_one(arrays.handle, *leg, commit, int(now), expires, values, outcomes)
+            worst, place, birth, changes = k.judge_one(arrays.handle, *leg, commit, int(now), expires, values, outcomes)
             if worst != k.CLOSED:
                 break
             arrays.published.wait(WAIT_S)
@@ -173,7 +175,7 @@ class RiskEngine:
         explain = Measured(arrays.wording, leg, values, outcomes, 0)
         granted = 0 if worst == k.REFUSE else int(asked.quantity_contracts)
         taken = (self._timer() - begun) * 1e6
-        return Decision(asked, OUTCOMES[worst], granted, arrays.versions(), taken, explain)
+        return Decision(asked, OUTCOMES[worst], granted, arrays.versions(changes), taken, explain)
 
     def _judged(
         self, orders: tuple[Asked, ...], mode: Mode, netted: bool, now: float, expires: float | None
@@ -394,7 +396,7 @@ class RiskEngine:
             arrays.published.wait(WAIT_S)
             arrays = self._arrays
             apart = np.empty_like(arrays.state.totals)
-        return Drift(float(np.nanmax(apart)), len(apart))
+        return Drift(float(np.max(apart)), len(apart))
 
     def standing(self, now: float = 0.0) -> tuple[Judged, ...]:
         """What the book as it stands comes to, orders at work included, by rule and element: every value that needs no
@@ -469,10 +471,10 @@ class RiskEngine:
 class _Judging:
     """One call into the kernel: what goes in and what comes out."""
 
-    __slots__ = ("_arrays", "_orders", "asked", "chosen", "legs", "outcomes", "places", "values")
+    __slots__ = ("_arrays", "_changes", "_orders", "asked", "chosen", "legs", "outcomes", "places", "values")
 
     def __init__(self, orders: tuple[Asked, ...], arrays: _Arrays) -> None:
-        self._orders, self._arrays = orders, arrays
+        self._orders, self._arrays, self._changes = orders, arrays, 0
         count, rows = len(orders), len(arrays.slots)
         self.asked = np.array([_leg(asked, arrays.places) for asked in orders])
         self.legs = np.empty((count, k.LEG_COLUMNS))
@@ -483,7 +485,7 @@ class _Judging:
 
     def run(self, way: int, netted: bool, commit: bool, now: float, expires: float) -> tuple[int, int]:
         """The worst outcome and how many orders are granted anything."""
-        worst, count = k.judge(
+        worst, count, self._changes = k.judge(
             self._arrays.handle, self.asked, way, netted, commit, int(now), expires, self.legs, self.chosen,
             self.values, self.outcomes, self.places,
         )  # fmt: skip
@@ -491,7 +493,7 @@ class _Judging:
 
     def decisions(self, worst: int, count: int, microseconds: float) -> list[Decision]:
         """Answers in the order asked. Of a list that is refused nothing is granted, whatever each order came to."""
-        versions = self._arrays.versions()
+        versions = self._arrays.versions(int(self._changes))
         granted = {int(self.chosen[number]): number for number in range(count)}
         found = []
         for number, asked in enumerate(self._orders):
@@ -535,6 +537,34 @@ def _leg(asked: Asked, places: Places) -> Leg:
     )  # fmt: skip
 
 
+def _legs(orders: Sequence[Asked], places: Places) -> Floats:
+    """As `_leg`, of many orders, (orders, columns): -1 for what is not known, and an infinite price for one that is no
+    number."""
+    legs = np.empty((len(orders), k.LEG_COLUMNS))
+    if not len(orders):
+        return legs
+    strategies, instruments, contracts, quantities, prices, *_ = zip(*orders, strict=True)
+    lines = map(places.contracts.get, zip(instruments, contracts, strict=True), repeat(-1))
+    legs[:, k.L_STRATEGY] = np.fromiter(map(places.strategies.get, strategies, repeat(-1)), np.float64, len(orders))
+    legs[:, k.L_INSTRUMENT] = np.fromiter(map(places.instruments.get, instruments, repeat(-1)), np.float64, len(orders))
+    legs[:, k.L_LINE] = np.fromiter(lines, np.float64, len(orders))
+    legs[:, k.L_CONTRACTS] = [q if -LARGEST <= q <= LARGEST else math.nan for q in quantities]
+    legs[:, k.L_PRICE] = [math.nan if p is None else p if math.isfinite(p) else math.inf for p in prices]
+    return legs
+
+
+def _can_be_judged(legs: Floats) -> npt.NDArray[np.bool_]:
+    """Of which orders everything is known, as `_fault` says it of one."""
+    contracts = legs[:, k.L_CONTRACTS]
+    found: npt.NDArray[np.bool_] = (
+        (legs[:, : k.L_CONTRACTS].min(axis=1) >= 0.0)
+        & (contracts == np.trunc(contracts))
+        & (contracts != 0.0)
+        & (legs[:, k.L_PRICE] != math.inf)
+    )
+    return found
+
+
 def _wrong(orders: Sequence[Asked], arrays: _Arrays) -> dict[int, Reason]:
     """What keeps orders from being judged at all, by number."""
     found = {}
@@ -548,7 +578,7 @@ def _wrong(orders: Sequence[Asked], arrays: _Arrays) -> dict[int, Reason]:
 def _fault(asked: Asked, places: Places) -> Reason | None:
     quantity, price = asked.quantity_contracts, asked.limit_points
     if not -LARGEST <= quantity <= LARGEST:
-        said = "is no number" if quantity != quantity else f"is {quantity:,.0f}: nobody means that"
+        said = "is no number" if quantity != quantity else f"is past {LARGEST:,.0f}: nobody means that"
         return Reason("quantity_too_large" if quantity == quantity else "quantity_not_a_number",
                       f"the order's quantity {said}. Give whole contracts, bought positive.")  # fmt: skip
     if quantity == 0:

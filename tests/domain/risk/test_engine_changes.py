@@ -90,3 +90,22 @@ def test_who_asks_while_the_book_is_replaced_waits_for_the_new_one() -> None:
     asking.join(timeout=60)
     assert len(answers) == 300
     assert value(held, "contract_position", 3) == 17.0
+
+
+def test_a_decision_names_the_book_it_was_judged_by_not_the_one_it_leads_to() -> None:
+    held = engine(desk(net_exposure=1.0))
+    first = held.reserve(Asked("trend", *GOLD, 1, None, "a"))
+    second = held.reserve_list([Asked("trend", *GOLD, 1, None, "b"), Asked("trend", *GOLD, 1, None, "c")])
+    looked = held.check(Asked("trend", *GOLD, 1))
+    assert [first.versions.book, second[0].versions.book, looked.versions.book] == [0, 1, 2]
+
+
+def test_orders_that_cannot_be_judged_are_refused_among_many_as_alone() -> None:
+    held = engine(desk(net_exposure=1.0))
+    gold = [Asked("trend", *GOLD, number) for number in (1, 0, 1.5, float("nan"), 10**400, 11, -1)]
+    unknown = [Asked("nobody", *GOLD, 1), Asked("trend", "TIN", 20240400, 1), Asked("trend", "GOLD", 1, 1)]
+    orders = [gold[0], *unknown, Asked("trend", *GOLD, 1, float("nan")), *gold[1:]]
+    expected = ["pass", *["refuse"] * 9, "pass"]
+    assert held.check_each(orders) == expected
+    assert [held.check(asked).outcome for asked in orders] == expected
+    assert held.check_each([]) == []
