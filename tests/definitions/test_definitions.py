@@ -58,6 +58,11 @@ BLOCKING = {
     "pnl_explained": {"attribution"},
     "no_open_quantity_breaks": {"breaks"},
 }
+OF_RISK = {  # checks of the book and the targets, which warn
+    ("headroom", "limits_hold"): "standing_book",
+    ("value_at_risk", "value_at_risk_holds"): "standing_book",
+    ("targets", "targets_within_limits"): "targets_within_limits",
+}
 PRICES = RAW | CLEAN | MADE | {"adjusted_prices"}
 MEASURED = PRICES | {"volatility", "correlation", "covariance", "forecasts", "optimal_positions"}
 JOBS = {
@@ -189,6 +194,13 @@ def test_the_close_runs_our_checks_and_not_the_second_layer() -> None:
     assert {"equity_rules", "positions_journal_intact", "pnl_explained"} <= close
     assert quality
     assert not quality & close
+
+
+@pytest.mark.parametrize(("key", "node"), OF_RISK.items(), ids=[name for _, name in OF_RISK])
+def test_checks_of_risk_are_defined_and_run_in_the_close(graph: AssetGraph, key: tuple[str, str], node: str) -> None:
+    assert dg.AssetCheckKey(dg.AssetKey(key[0]), key[1]) in graph.asset_check_keys
+    for name in ("close", "backfill"):
+        assert node in {each.name for each in defs.resolve_job_def(name).nodes}, name
 
 
 def test_names_of_sensors_and_schedules() -> None:
