@@ -127,6 +127,32 @@ def test_what_was_read_back_is_what_the_engine_said(where: Place) -> None:
     assert found.statistics["net_percent"]["worst"] == float("-inf")
 
 
+def test_limits_are_an_option_of_the_specification_and_refusals_are_kept_with_the_result(where: Place) -> None:
+    """By name, out of a specification as people write it, computed and then read back."""
+    rule = {"rule": "ewmac", "parameters": {"fast": 8, "slow": 32}, "weight": 1.0, "scalar": 5.0}
+    of = {"name": "trend", "rules": {"fast": rule}, "instruments": ["AAA", "BBB"], "volatility_target_percent": 20.0}
+    limits = [{"rule": "position_size", "warn": 1.0}, {"rule": "gross_exposure", "by": "currency", "refuse": 0.25}]
+    asked = Backtest.model_validate(
+        {
+            "strategy": of,
+            "capital_base": 1_000_000.0,
+            "engine": {"name": "limited", "parameters": {"limits": limits}},
+        }
+    )
+    source = Choice(name="made_up", parameters={"instruments": ["AAA", "BBB"], "sessions": 200})
+    with Factory.open(where, source, who="tester") as open_factory:
+        first, again = open_factory.run(asked), open_factory.run(asked)
+        free = open_factory.run(asked.model_copy(update={"engine": Choice(name="daybook")}))
+    assert (first.cached, again.cached, free.key != first.key) == (False, True, True)
+    for found in (first, again):
+        refused = found.result.curves["refused_by_gross_exposure"]
+        assert refused.sum() > 0
+        assert found.statistics["refusals"]["by_gross_exposure"] == refused.sum()
+    # A point is a dollar: beyond a quarter of the capital are 2,500 contracts at 100 points.
+    assert np.nanmax(np.abs(free.result.positions)) > np.nanmax(np.abs(first.result.positions))
+    assert "refused_orders" not in free.result.curves
+
+
 def test_without_the_cache_it_is_computed_anew_and_not_kept(where: Place, side: Path) -> None:
     with factory(where) as open_factory:
         for _ in range(2):

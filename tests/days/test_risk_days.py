@@ -6,6 +6,8 @@ Does not belong here: measuring (`tests/domain/risk/`).
 
 from __future__ import annotations
 
+import base64
+import io
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -15,6 +17,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from assets.layers import Sources
 from assets.risk import DATASETS, measured, risk
@@ -220,6 +223,45 @@ def test_headroom_tells_what_is_left_and_the_check_what_is_not(whole: Desk) -> N
     assert checks["limits_hold"].severity == dg.AssetCheckSeverity.WARN
     assert "value_at_risk of the book" in (checks["limits_hold"].description or "")
     assert checks["value_at_risk_holds"].passed
+
+
+PICTURES = {
+    "exposures": ("exposures", "net exposure by group"), "value_at_risk": ("value at risk", "value at risk and P&L"),
+    "stress_losses": ("stresses", "gain of the book by scenario"), "headroom": ("headroom", "limits used"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("asset", "shown"), PICTURES.items(), ids=list(PICTURES))
+def test_each_asset_has_its_picture_on_the_last_session(asset: str, shown: tuple[str, str], whole: Desk) -> None:
+    """Of a range once, on its last session: a drawing, and not the word that it is too large."""
+    observed = [
+        event.asset_observation_data.asset_observation
+        for event in whole.result.all_events  # type: ignore[attr-defined]
+        if event.event_type_value == "ASSET_OBSERVATION"
+    ]
+    (found,) = [each for each in observed if each.asset_key == dg.AssetKey(asset)]
+    assert found.partition == LAST.isoformat()
+    name, alt = shown
+    text = str(found.metadata[name].value)
+    assert text.startswith(f"![{alt}](data:image/png;base64,")
+    picture = Image.open(io.BytesIO(base64.b64decode(text.rpartition(",")[2].rstrip(")"))))
+    assert min(picture.size) > 100
+    assert len(picture.convert("RGB").getcolors() or []) > 2, "something is drawn on it"
+
+
+def test_value_at_risk_that_is_passed_every_day_is_rejected_by_the_check(whole: Desk) -> None:
+    """Twenty-nine sessions of which each lost a hundred times what had been forecast for it."""
+    desk = Desk()
+    before = whole.rows(VALUE_AT_RISK).query("session < @pd.Timestamp(@LAST)")
+    lost = before.assign(value_at_risk_base=1.0, forecast_base=1.0, gain_base=-100.0)
+    desk.frames.replace(VALUE_AT_RISK, to_table(lost, VALUE_AT_RISK), Span(FIRST, SESSIONS[-2]))
+    checked = {each.check_name: each for each in desk.run(LAST, LAST).get_asset_check_evaluations()}
+    found = checked["value_at_risk_holds"]
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert int(str(found.metadata["tests that reject it"].value)) >= 4  # how many, and both, of either method
+    judged = int(str(found.metadata["sessions judged"].value))
+    assert 29 <= judged <= 30
+    assert f"of {judged} sessions, {judged / 100:.1f} were to be expected" in (found.description or "")
 
 
 def test_a_limit_that_holds_for_nothing_is_told_by_the_check_and_needs_no_override() -> None:
