@@ -15,7 +15,7 @@ from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.breach import Breach
 from trading.risk.marked import marked
 from trading.risk.market import ROLLED, Market
-from trading.risk.pre_trade import judged
+from trading.risk.pre_trade import Sending, judged
 
 FRI, JUN, SEP = date(2022, 2, 25), 20220600, 20220900
 PRICES = {("US10", JUN): 1_000.0, ("US10", SEP): 1_000.0, ("GOLD", JUN): 2_000.0}  # a point is a dollar
@@ -43,13 +43,14 @@ def checked(
     settings: DeskSettings | None = None,
     loss: float = 0.0,
     locks: Mapping[str, str] | None = None,
+    sending: Sending | None = None,
 ) -> tuple[list[Order], list[tuple[Order, Breach]]]:
     held = {("trend", code, contract): quantity for (code, contract), quantity in positions.items()}
     keys = {*positions, *((each.instrument, each.contract) for each in orders)}
     marks = {key: Mark(price, FRI) for key, price in PRICES.items()}
     market = marked(FRI, keys, marks, {}, INSTRUMENTS | {"CORN": INSTRUMENTS["GOLD"]}, {"USD": 1.0})
     book = Book(CAPITAL, CAPITAL, held, held, 0.2, {WHOLE: Standing(loss)}, locks=locks or {}, strategies=("trend",))
-    found = judged(orders, book, market, settings or desk())
+    found = judged(orders, book, market, settings or desk(), sending=sending)
     return found.approved, found.refused
 
 
@@ -171,6 +172,43 @@ def test_what_is_held_without_a_price_stops_what_adds_and_not_what_reduces() -> 
 
 def test_no_orders_need_no_engine() -> None:
     assert checked([], {}) == ([], [])
+
+
+# --- rates ------------------------------------------------------------------------------------------------------------
+THREE = [order(1, code, contract) for code, contract in sorted(PRICES)]
+
+
+def rates(orders: int = 1000, trades: int = 1000) -> DeskSettings:
+    limits = [{"rule": "order_rate", "refuse": orders}, {"rule": "trade_rate", "refuse": trades}]
+    return desk(risk={"limits": limits})
+
+
+def test_orders_of_which_nobody_knows_when_they_go_out_are_each_the_only_one_of_their_minute() -> None:
+    assert told(rates(orders=1), THREE) == []
+    assert [rule for *_, rule in told(rates(orders=0), THREE[1:])] == ["order_rate"] * 2
+
+
+def test_orders_that_go_out_at_once_are_of_one_minute() -> None:
+    approved, refused = checked(THREE[1:], {}, rates(orders=1), sending=Sending(1_000.5))
+    assert [each.contract for each in approved] == [JUN]
+    assert [breach.rule for _, breach in refused] == ["order_rate"]
+    assert checked(THREE[1:], {}, rates(orders=2), sending=Sending(1_000.5))[1] == []
+
+
+def test_orders_sent_before_count_for_a_minute_and_only_as_sent() -> None:
+    one, other = THREE[1:]
+    held = {("US10", JUN): 0}  # the contract is known
+    within, before = Sending(1_000.0, [(941.0, one)]), Sending(1_000.0, [(940.0, one)])
+    refused = checked([other], held, rates(orders=1), sending=within)[1]
+    assert [(breach.rule, breach.value) for _, breach in refused] == [("order_rate", 2.0)]
+    assert checked([other], held, rates(orders=1), sending=before)[1] == []
+    once = {"trading": {"orders": {"max_per_session": 1}}, "symbols": {"max_position_contracts": 1}}
+    assert checked([other], held, desk(**once), sending=within)[1] == [], "neither an order of the session nor at work"
+
+
+@pytest.mark.parametrize("sending", [None, Sending(1_000.0)])
+def test_what_passes_is_no_trade_yet(sending: Sending | None) -> None:
+    assert checked(THREE[1:], {}, rates(trades=0), sending=sending)[1] == []
 
 
 # --- the market of marks ----------------------------------------------------------------------------------------------

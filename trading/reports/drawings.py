@@ -147,9 +147,10 @@ def stress_bars(gains: pd.Series, unit: str = "base currency") -> Figure:
 
 
 def limit_bars(frame: pd.DataFrame) -> Figure:
-    """How much of its limit each row of headroom uses, in percent, the fullest 20; NaN and no limits are left out."""
+    """How much of its limit each row of headroom uses, in percent, the fullest 20; what is infinite, and more than ten
+    times the limit, as ten times. NaN and no limits are left out."""
     limited = frame[frame["limit"].notna() & (frame["limit"] > 0) & frame["value"].notna()]
-    used = 100.0 * limited["value"].astype(float) / limited["limit"].astype(float)
+    used = (100.0 * limited["value"].astype(float) / limited["limit"].astype(float)).clip(upper=1000.0)
     names = limited["rule"] + ": " + limited["element"]
     fullest = pd.Series(used.to_numpy(float), index=names).sort_values(ascending=False, kind="stable")
     return _bars(fullest.iloc[:20], "Limits used", "% of the limit", signed=False)

@@ -48,12 +48,18 @@ class Standing:
         if measured is None:
             return
         values, shown = measured
-        per = (1.0, self.state.totals[k.CAPITAL_BASE], self.state.totals[k.EQUITY_BASE],
-               self.state.totals[k.CAPITAL_BASE] * self.state.totals[k.TARGET_FRACTION])[row[k.R_PER]]  # fmt: skip
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fractions = np.asarray(values, dtype=np.float64) / self._per()[row[k.R_PER]]
         first = max(0, int(row[k.R_ELEMENT]))
         for place in np.flatnonzero(shown):
-            value = float(values[place]) / per if per else math.nan
-            yield self._judged(slot, first + int(place), value)
+            yield self._judged(slot, first + int(place), float(fractions[place]))
+
+    def _per(self) -> Floats:
+        """What values are fractions of, by R_PER, as in a check: of an account that is worth nothing, or less, anything
+        is infinitely much."""
+        totals = self.state.totals
+        target = totals[k.CAPITAL_BASE] * totals[k.TARGET_FRACTION]
+        return np.maximum(0.0, np.array([1.0, totals[k.CAPITAL_BASE], totals[k.EQUITY_BASE], target]))
 
     def _judged(self, slot: Slot, element: int, value: float) -> Judged:
         place, table = slot.first + element, self.table

@@ -6,12 +6,12 @@ Belongs here: applying the engine to a session's orders one after another. Does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading.book.orders import Order
 from trading.config.models import DeskSettings
-from trading.risk.book import Book
+from trading.risk.book import Book, Holding
 from trading.risk.breach import WHOLE_BOOK, Breach
 from trading.risk.decision import Asked, Decision
 from trading.risk.halts import Halt, modes
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from trading.risk.engine import RiskEngine
 
 Timer = Callable[[], float]
+MINUTE_S = 60.0  # what rates look back on
+LONG_AGO_S = 3600.0
+
+
+class Sending(NamedTuple):
+    """When a session's orders go out: all of them at `at`, in seconds of any clock, after those that were `sent` before
+    them, each with its second."""
+
+    at: float
+    sent: Sequence[tuple[float, Order]] = ()
 
 
 class Verdict(NamedTuple):
@@ -35,14 +45,15 @@ class Verdict(NamedTuple):
 
 def judged(
     orders: Sequence[Order], book: Book, market: Market, desk: DeskSettings, halts: Sequence[Halt] = (),
-    timer: Timer | None = None,
+    timer: Timer | None = None, sending: Sending | None = None,
 ) -> Verdict:  # fmt: skip
     """What becomes of a session's orders. `halts`: those in force. `timer`: seconds, for how long each decision took;
-    without one, none.
+    without one, none. `sending`: when they go out, if they do as soon as they are judged; else nobody knows how close
+    to each other they will be sent, and each counts as the only one of its minute.
 
     `book` counts orders already at work as filled. Orders that only reduce a contract month are judged first, and what
-    passes counts as filled for those behind it, so that the room they make is there for the others. Raises ConfigError
-    where limits mean nothing.
+    passes counts as filled for those behind it, so that the room they make is there for the others; as a trade of the
+    last minute it does not count. Raises ConfigError where limits mean nothing.
     """
     if not orders:
         return Verdict([], [], [])
@@ -51,7 +62,12 @@ def judged(
     engine = RiskEngine(desk, market, book, timer=timer or no_time)
     if halts:
         engine.stop(modes(halts, engine.strategies, engine.instruments, max(halt.since for halt in halts)))
-    decided = [(order, _decided(engine, order)) for order in _reducing_first(orders, book)]
+    if sending is not None:
+        _count_sent(engine, sending, market)
+    times = (MINUTE_S * number if sending is None else sending.at for number in range(len(orders)))
+    decided = [
+        (order, _decided(engine, order, now)) for order, now in zip(_reducing_first(orders, book), times, strict=True)
+    ]
     approved = [order for order, decision in decided if decision.passed]
     refused = [(order, breach_of(decision)) for order, decision in decided if not decision.passed]
     return Verdict(
@@ -88,25 +104,43 @@ def breach_of(decision: Decision) -> Breach:
     return Breach(reason.code, item, found.value, found.limit, reason.message)
 
 
-def _decided(engine: RiskEngine, order: Order) -> Decision:
-    """The decision, after which the engine's book has the order if it passed, and counts it."""
+def _decided(engine: RiskEngine, order: Order, now: float) -> Decision:
+    """The decision, after which the engine's book has the order if it passed, and counts it. It is no trade yet: it is
+    booked as one of long ago."""
     asked = asked_of(order)
-    decision = engine.reserve(asked)
+    decision = engine.reserve(asked, now)
     if decision.passed:
-        engine.fill(asked)
+        engine.fill(asked, now - LONG_AGO_S)
     return decision
 
 
+def _count_sent(engine: RiskEngine, sending: Sending, market: Market) -> None:
+    """Has orders that were sent before count in their minute, and for nothing else: the book knows of them."""
+    orders, known = engine.session_orders, set(market.contracts)
+    for at, order in sending.sent:
+        if order.strategy in engine.strategies and (order.instrument, order.contract) in known:
+            engine.adopt([asked_of(order)], now=at)
+            engine.release(order.order_id)
+    engine.session_orders = orders
+
+
 def _reducing_first(orders: Sequence[Order], book: Book) -> list[Order]:
+    """Orders that only reduce what is held of their contract month, then those that add, each in order of id."""
+    adding = {order.order_id for order in adding_orders(orders, book.positions)}
+    return sorted(orders, key=lambda order: (order.order_id in adding, _id(order)))
+
+
+def adding_orders(orders: Iterable[Order], positions: Mapping[Holding, int]) -> list[Order]:
+    """Orders that do more than to reduce what is held of their contract month, of all strategies."""
     held: dict[tuple[str, int], int] = {}
-    for (_, instrument, contract), contracts in book.positions.items():
+    for (_, instrument, contract), contracts in positions.items():
         held[instrument, contract] = held.get((instrument, contract), 0) + contracts
 
     def adds(order: Order) -> bool:
         contracts = held.get((order.instrument, order.contract), 0)
         return contracts * order.quantity_contracts >= 0 or abs(order.quantity_contracts) > abs(contracts)
 
-    return sorted(orders, key=lambda order: (adds(order), _id(order)))
+    return [order for order in orders if adds(order)]
 
 
 def _id(order: Order) -> str:

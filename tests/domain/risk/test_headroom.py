@@ -7,15 +7,19 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from trading.config.models import DeskSettings
+from trading.frames import HEADROOM, to_table
+from trading.reports.drawings import limit_bars
 from trading.risk import value_at_risk as var
 from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.decision import Asked, Judged
 from trading.risk.engine import RiskEngine
 from trading.risk.headroom import outcome_of
 from trading.risk.market import DIMENSIONS, Market, group
+from trading.risk.session_rows import beyond_limits, headroom_rows
 
 CODES = ("AAA", "BBB", "CCC", "DDD")
 HELD = np.array([5.0, -3.0, 0.0, 2.0])
@@ -144,6 +148,25 @@ def test_what_cannot_be_measured_is_refused_where_a_limit_is_set() -> None:
     assert rows["net_exposure", "portfolio", "book"].outcome == "refuse"
     assert rows["value_at_risk", "portfolio", "book"].outcome == "warn"
     assert rows["net_exposure", "sector", "two"].value == pytest.approx(0.08)
+
+
+@pytest.mark.parametrize("equity", [0.0, -1.0, -1e6])
+def test_of_an_account_that_is_gone_anything_is_infinitely_much(equity: float) -> None:
+    """As in a check: an order that adds is refused by the same rules."""
+    limits = desk({"rule": "leverage", "refuse": 9.0}, {"rule": "margin", "refuse": 9.0})
+    found = RiskEngine(limits, market(), book(equity_base=equity, standing={WHOLE: Standing(), "s": Standing()}))
+    rows = by_name(found.standing())
+    adds = {row.rule: row for row in found.check(Asked("s", "AAA", 20240300, 1)).rules}
+    for rule in ("leverage", "margin"):
+        row = rows[rule, "portfolio", "book"]
+        assert (row.value, row.outcome, row.headroom) == (math.inf, "refuse", -math.inf)
+        assert (adds[rule].value, adds[rule].outcome) == (math.inf, "refuse")
+    whole = [row for row in rows.values() if row.axis == "portfolio"]
+    kept = to_table(pd.DataFrame(headroom_rows(whole, date(2024, 1, 2))), HEADROOM).to_pylist()
+    _, leverage = sorted(beyond_limits(kept), reverse=True)
+    assert leverage.startswith("2024-01-02: leverage of the book is inf times equity, beyond the limit of 9.")
+    (axes,) = limit_bars(pd.DataFrame(kept)).axes
+    assert max(bar.get_width() for bar in axes.patches) == 1000.0, "percent: it can be drawn all the same"
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1.0, "pass"), (1.5, "warn"), (2.0, "warn"), (2.1, "refuse")])
