@@ -426,47 +426,66 @@ def _tick(ticks: Integers, seconds: Integers, key: int, kind: int, second: int) 
 
 
 @compiled
-def _stops(mode: float, reduces: float, closes: float) -> float:
+def _stops(mode: float, frees: float, closes: float) -> float:
     """1 where a mode does not let an order through."""
     if mode == REDUCE_ONLY:
-        return 1.0 - reduces
+        return 1.0 - frees
     if mode == CLOSE_ONLY:
         return 1.0 - closes
     return 1.0 if mode == NOTHING else 0.0
 
 
-A_REDUCES, A_CLOSES, A_ORDERS, A_STRATEGY_ORDERS, A_SESSION_ORDERS, A_TURNS, A_COLUMNS = range(7)
+(
+    A_REDUCES, A_FREES, A_CLOSES, A_TURNS, A_ORDERS, A_STRATEGY_ORDERS, A_SESSION_ORDERS, A_COLUMNS,
+) = range(8)  # fmt: skip
 
 
 @compiled
-def _left(lines: Floats, place: int) -> float:
-    """What is held of a line once all orders that reduce it are filled, as a size."""
-    held = lines[HELD, place]
-    return float(held - lines[SELLS, place] if held > 0.0 else -held - lines[BUYS, place])
+def _left(columns: Floats, place: int, contracts: float) -> float:
+    """What is held, as a size, once an order and all others that way are filled; NaN where the order is not against
+    what is held. Below 0 it goes through flat."""
+    held = columns[HELD, place]
+    if not held * contracts < 0.0:
+        return np.nan
+    return float((held - columns[SELLS, place] if held > 0.0 else -held - columns[BUYS, place]) - abs(contracts))
 
 
 @compiled
-def _about(lines: Floats, legs: Floats, first: int, last: int) -> Floats:
-    """Of each leg from `first` to before `last`: whether it reduces, whether it closes, how many orders the list has up
-    to here (all of them, those of its strategy, and those of this unit that do not only reduce), and whether it turns
-    what is held to the other side."""
-    found = np.zeros((last - first, A_COLUMNS))
-    adding = 0.0
+def _does(line: float, own: float, holding: float, found: Floats) -> None:
+    """Whether an order only reduces (what all strategies hold of the contract month and of the instrument, and what its
+    own holds of it), frees its own strategy's holding of risk, closes that or the month, or turns one of them round:
+    by what is left of each, as `_left` says it."""
+    found[A_FREES] = int(holding >= 0.0)
+    found[A_REDUCES] = int(line >= 0.0 and own >= 0.0 and holding >= 0.0)
+    found[A_CLOSES] = int(holding == 0.0 or (holding > 0.0 and line == 0.0))
+    found[A_TURNS] = int(line < 0.0 or own < 0.0 or holding < 0.0)
+
+
+@compiled
+def _about(lines: Floats, own: Floats, holdings: Floats, legs: Floats, first: int, last: int) -> Floats:
+    """Of each leg from `first` to before `last`: what it does (`_does`), and how many orders the list has up to here,
+    all of them, those of its strategy, and those of this unit that do not only reduce."""
+    found, adding = np.zeros((last - first, A_COLUMNS)), 0.0
     for leg in range(first, last):
-        place, contracts = int(legs[leg, L_LINE]), legs[leg, L_CONTRACTS]
-        held, left = lines[HELD, place], _left(lines, place)
+        strategy, code, line = int(legs[leg, L_STRATEGY]), int(legs[leg, L_INSTRUMENT]), int(legs[leg, L_LINE])
+        contracts, beside = legs[leg, L_CONTRACTS], np.zeros(3)
         for other in range(first, last):
-            if legs[other, L_LINE] == place and legs[other, L_CONTRACTS] * contracts > 0.0:
-                left -= abs(legs[other, L_CONTRACTS])
-        reduces = held * contracts < 0.0 and left >= 0.0
-        adding += int(not reduces)
+            if other != leg and legs[other, L_INSTRUMENT] == code and legs[other, L_CONTRACTS] * contracts > 0.0:
+                beside[0] += legs[other, L_CONTRACTS] if legs[other, L_LINE] == line else 0.0
+                beside[1] += legs[other, L_CONTRACTS]
+                beside[2] += legs[other, L_CONTRACTS] if legs[other, L_STRATEGY] == strategy else 0.0
+        _does(
+            _left(lines, line, contracts + beside[0]),
+            _left(own, code, contracts + beside[1]),
+            _left(holdings, strategy * own.shape[1] + code, contracts + beside[2]),
+            found[leg - first],
+        )
+        adding += 1.0 - found[leg - first, A_REDUCES]
         same = 0
         for other in range(last):
-            same += int(legs[other, L_STRATEGY] == legs[leg, L_STRATEGY])
-        found[leg - first, A_REDUCES], found[leg - first, A_CLOSES] = int(reduces), int(reduces and left == 0.0)
+            same += int(legs[other, L_STRATEGY] == strategy)
         found[leg - first, A_ORDERS], found[leg - first, A_STRATEGY_ORDERS] = last, same
         found[leg - first, A_SESSION_ORDERS] = adding
-        found[leg - first, A_TURNS] = int(held * contracts < 0.0 and left < 0.0)
     return found
 
 
@@ -490,13 +509,13 @@ def _order_numbers(
 
 @compiled
 def _add_list(
-    numbers: Floats, reduces: float, closes: float, orders: float, own_orders: float, session_orders: float,
+    numbers: Floats, frees: float, closes: float, orders: float, own_orders: float, session_orders: float,
     rates: Floats, key: int,
 ) -> None:  # fmt: skip
     """What the list an order is in makes of its numbers. `rates` of the last minute, of orders and fills: the
     portfolio's first, `key` the strategy's."""
-    numbers[TRADING_MODE] = _stops(numbers[TRADING_MODE], reduces, closes)
-    numbers[HALTED] = _stops(numbers[HALTED], reduces, closes)
+    numbers[TRADING_MODE] = _stops(numbers[TRADING_MODE], frees, closes)
+    numbers[HALTED] = _stops(numbers[HALTED], frees, closes)
     numbers[SESSION_ORDERS] = session_orders
     numbers[ORDER_RATE], numbers[TRADE_RATE] = rates[0, 0] + orders, rates[0, 1]
     numbers[OWN_RATES], numbers[OWN_RATES + 1] = rates[key, 0] + own_orders, rates[key, 1]
@@ -600,7 +619,7 @@ def _order_values(state: State, legs: Floats, elements: Integers, about: Floats,
         )  # fmt: skip
         session_orders = state.counts[C_SESSION] + asked[A_SESSION_ORDERS]
         _add_list(
-            numbers, asked[A_REDUCES], asked[A_CLOSES], asked[A_ORDERS], asked[A_STRATEGY_ORDERS], session_orders,
+            numbers, asked[A_FREES], asked[A_CLOSES], asked[A_ORDERS], asked[A_STRATEGY_ORDERS], session_orders,
             rates, key,
         )  # fmt: skip
         for number in range(spans[ORDER, 0], spans[ORDER, 1]):
@@ -957,17 +976,21 @@ def _orders_pass(
     spans, standing, lines = state.spans, state.standing, state.lines
     own, holdings, weights, holes = state.own, state.holdings, state.line_weights, state.line_holes
     ticks, seconds, session_orders = state.ticks, state.seconds, state.counts[C_SESSION]
-    numbers, rates = np.empty(NUMBERS), np.full((ticks.shape[0], 2), np.nan)
+    numbers, rates, does = np.empty(NUMBERS), np.full((ticks.shape[0], 2), np.nan), np.zeros(A_COLUMNS)
     _rate(ticks, seconds, 0, second, rates)
     for leg in range(legs.shape[0]):
         contracts, key = legs[leg, L_CONTRACTS], 1 + int(legs[leg, L_STRATEGY])
-        left = _left(lines, places[leg, CONTRACT]) - abs(contracts)
-        reducing = lines[HELD, places[leg, CONTRACT]] * contracts < 0.0 and left >= 0.0
-        kinds[leg] = PLACE(reducing)
+        _does(
+            _left(lines, places[leg, CONTRACT], contracts),
+            _left(own, places[leg, INSTRUMENT], contracts),
+            _left(holdings, places[leg, HOLDING], contracts),
+            does,
+        )
+        kinds[leg] = PLACE(does[A_REDUCES])
         _rate(ticks, seconds, key, second, rates)
         _order_numbers(lines, own, holdings, weights, holes, legs, leg, places[leg, HOLDING], numbers)
-        adding = session_orders + int(not reducing)
-        _add_list(numbers, int(reducing), int(reducing and left == 0.0), 1.0, 1.0, adding, rates, key)
+        adding = session_orders + 1.0 - does[A_REDUCES]
+        _add_list(numbers, does[A_FREES], does[A_CLOSES], 1.0, 1.0, adding, rates, key)
         passes[leg] = int(_order_passes(table, spans, bounds, kinds[leg], standing, places, leg, numbers, per))
 
 
@@ -1025,7 +1048,7 @@ def _judge_unit(
     unit, count, days = legs[first:last], last - first, state.scenarios.shape[1]
     elements = _elements(unit, state.groups)
     _remember(state, elements, trail[first:last])
-    about = _about(state.lines, legs, first, last)
+    about = _about(state.lines, state.own, state.holdings, legs, first, last)
     trail[first:last, T_REDUCES] = about[:, A_REDUCES]
     about[:, A_SESSION_ORDERS] += (trail[:first, T_REDUCES] == 0.0).sum()
     found, results, concentrations = values[first:last], outcomes[first:last], np.zeros(count)
@@ -1145,6 +1168,7 @@ def _largest_part(
     state: State,
     asked: Floats,
     mode: int,
+    most: int,
     netted: bool,
     commit: bool,
     second: int,
@@ -1154,9 +1178,10 @@ def _largest_part(
     outcomes: Bytes,
     trail: Floats,
 ) -> tuple[int, int]:
-    """The largest part of a list that is not refused, left at work. The outcome, and how many legs it has."""
+    """The largest part of a list that is not refused, of `most` orders or percent at most, left at work. The outcome,
+    and how many legs it has."""
     scalars, losses = _scalars(state.totals)
-    for part in range(asked.shape[0] if mode == PREFIX else 100, 0, -1):
+    for part in range(most, 0, -1):
         count = _part(asked, mode, part, legs, chosen)
         if count == 0:
             continue
@@ -1202,7 +1227,11 @@ def judge(
     if worst == REFUSE and mode != ALL:
         _undo(state, legs, tried, trail, scalars, losses)
         kept = (values.copy(), outcomes.copy())
-        worst, tried = _largest_part(state, asked, mode, netted, commit, second, legs, chosen, values, outcomes, trail)
+        # judged one after another, what is before the first that is refused is the longest prefix
+        most = 100 if mode == SCALE else asked.shape[0] - 1 if netted else tried - 1
+        worst, tried = _largest_part(
+            state, asked, mode, most, netted, commit, second, legs, chosen, values, outcomes, trail
+        )
         count = tried
         if worst == REFUSE:
             values[:], outcomes[:] = kept
@@ -1281,7 +1310,8 @@ def adopt(state: State, legs: Floats, netted: bool, second: int, expires: float,
         return FULL
     trail, step = np.empty((count, _trail_width(state.spans))), count if netted else 1
     for first in range(0, count, step):
-        trail[first : first + step, T_REDUCES] = _about(state.lines, legs, first, first + step)[:, A_REDUCES]
+        about = _about(state.lines, state.own, state.holdings, legs, first, first + step)
+        trail[first : first + step, T_REDUCES] = about[:, A_REDUCES]
         _apply(state, legs[first : first + step], 1.0)
     _measure_tail(state.totals, state.scenarios.shape[1])
     _hold(state, legs, count, netted, second, expires, places, trail)
@@ -1508,7 +1538,10 @@ def recompute(state: State, line_codes: Integers, apart: Floats) -> int:
             if legs.shape[0]:
                 _apply(state, legs, 1.0)
     _measure_tail(state.totals, state.scenarios.shape[1])
-    apart[:] = np.abs(apart - state.totals) / (1.0 + np.abs(state.totals))
+    for place in range(apart.shape[0]):
+        was, now = apart[place], state.totals[place]
+        same = was == now or (was != was and now != now)  # what was given as no number stays none
+        apart[place] = 0.0 if same else abs(was - now) / (1.0 + abs(now))
     apart[OWN_LOST], apart[GROSS_LOST] = 0.0, 0.0  # another part of the same sums
     apart[int(state.totals[AT_UNIT]) :] = 0.0  # a scratch place
     return int(state.counts[C_CHANGES])

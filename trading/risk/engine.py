@@ -100,6 +100,7 @@ class RiskEngine:
         self._gone: set[int] = set()  # births that were over before they had a name here
         self._writers = Lock()  # of who replaces arrays; nobody who judges takes it
         self._desk, self._configuration = desk, configuration
+        self._capacity = desk.risk.service.max_reservations  # of this engine, whatever settings say later
         self._arrays = self._compiled(desk, market, book, configuration)
         self._arrays.published.set()
 
@@ -442,11 +443,8 @@ class RiskEngine:
         self, desk: DeskSettings, market: Market, book: Book, configuration: str, recomputed: bool = True
     ) -> _Arrays:
         table = limit_table(desk, market, book.strategies, configuration)
-        service, model = desk.risk.service, desk.risk.model
-        modes = _modes(desk, market, book.strategies)
-        state, slots = state_of(
-            market, book, table, modes, service.max_reservations, model.confidence, model.exit_fraction
-        )
+        model, modes = desk.risk.model, _modes(desk, market, book.strategies)
+        state, slots = state_of(market, book, table, modes, self._capacity, model.confidence, model.exit_fraction)
         axes = axes_of(market, book.strategies)
         wording = Wording(slots, state.rows, state.groups, axes, table, dict(book.locks), book.capital_base)
         codes = np.ascontiguousarray(market.contract_instrument, dtype=np.int64)
@@ -606,8 +604,6 @@ def _modes(desk: DeskSettings, market: Market, strategies: Sequence[str]) -> lis
 
 def _carry(old: _Arrays, new: _Arrays) -> None:
     """Orders at work, counts and halts go along to new arrays. Raises KeyError on what these do not know."""
-    if old.state.orders.shape != new.state.orders.shape:
-        raise KeyError("another size of risk.service.max_reservations")
     orders = old.state.orders.copy()
     for place in np.flatnonzero((orders[:, k.O_BIRTH] > 0.0) & (orders[:, k.O_LEFT] != 0.0)):
         instrument, contract = old.market.contracts[int(orders[place, k.O_LINE])]

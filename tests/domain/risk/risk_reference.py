@@ -191,7 +191,7 @@ class Reference:
     def _hold(self, legs: list[Leg], netted: bool, now: float) -> None:
         for unit in _units(dict(enumerate(legs)), netted):
             together = list(unit.values())
-            self.orders += sum(not self._reduces(leg, together, self.units)[0] for leg in together)
+            self.orders += sum(not self._does(leg, together, self.units)[0] for leg in together)
             self.order_times += [(int(now), leg.strategy) for leg in together]
             self.units.append(together)
 
@@ -231,7 +231,7 @@ class Reference:
             seen += unit.values()
             together = list(unit.values())
             for number, leg in unit.items():
-                adding += not self._reduces(leg, together, units)[0]
+                adding += not self._does(leg, together, units)[0]
                 found[number] = self.rows(leg, together, units, seen, adding, now)
             if "refuse" in (_worst(found[number]) for number in unit):
                 return found, "refuse"
@@ -259,8 +259,8 @@ class Reference:
     ) -> dict[Key, Row]:
         """What every rule comes to for one leg of a unit, with `units` at work. `asked`: the list's legs up to the end
         of the unit; `orders` of the session up to this one."""
-        reduces, closes, turns = self._reduces(leg, unit, units)
-        after = self.order_values(leg, unit, units, reduces, closes) | self._rates(leg, asked, now)
+        reduces, frees, closes, turns = self._does(leg, unit, units)
+        after = self.order_values(leg, unit, units, frees, closes) | self._rates(leg, asked, now)
         after["session_orders", "portfolio", "book"] = (float(orders), float(orders))
         after |= self.book_values(leg, units, unit)
         before = self.book_values(leg, units, [])
@@ -304,18 +304,36 @@ class Reference:
             "factor": market.factors, "scenario": market.stress_names,
         }[axis].index(element)  # fmt: skip
 
-    def _reduces(self, leg: Leg, unit: Unit, units: list[Unit]) -> tuple[bool, bool, bool]:
-        """Whether a leg only reduces its contract month, whether it closes it, and whether it turns it round: with all
-        that is at work the same way, and the legs of its own unit."""
-        held = sum(size for (_, *line), size in self.positions.items() if tuple(line) == leg.line)
-        own = sum(abs(other.left) for other in unit if other.line == leg.line and other.left * leg.left > 0)
-        nets = [sum(other.left for other in other_unit if other.line == leg.line) for other_unit in units]
+    def _does(self, leg: Leg, unit: Unit, units: list[Unit]) -> tuple[bool, bool, bool, bool]:
+        """Whether a leg only reduces (its contract month and its instrument, of all strategies together, and its own
+        strategy's holding), whether it reduces that holding, whether it closes it (or a month of it), and whether it
+        turns one of the three round."""
+        parts: list[Callable[[str, str, int], bool]] = [
+            lambda _, code, month: (code, month) == leg.line,
+            lambda _, code, __: code == leg.instrument,
+            lambda name, code, __: (name, code) == (leg.strategy, leg.instrument),
+        ]
+        line, own, holding = (self._left(leg, unit, units, part) for part in parts)
+        frees = holding is not None and holding >= 0
+        reduces = frees and line is not None and line >= 0 and own is not None and own >= 0
+        turns = any(left is not None and left < 0 for left in (line, own, holding))
+        return reduces, frees, frees and (holding == 0 or line == 0), turns
+
+    def _left(self, leg: Leg, unit: Unit, units: list[Unit], part: Callable[[str, str, int], bool]) -> int | None:
+        """How much is left of a part of the book with all that is at work the same way, and the legs of the leg's own
+        unit; None where the leg is not against it."""
+        held = sum(size for key, size in self.positions.items() if part(*key))
+        own = sum(
+            abs(one.left)
+            for one in unit
+            if part(one.strategy, one.instrument, one.contract) and one.left * leg.left > 0
+        )
+        nets = [sum(one.left for one in other if part(one.strategy, one.instrument, one.contract)) for other in units]
         working = sum(abs(net) for net in nets if net * leg.left > 0)
-        opposite, left = held * leg.left < 0, abs(held) - working - own
-        return opposite and left >= 0, opposite and left == 0, opposite and left < 0
+        return abs(held) - working - own if held * leg.left < 0 else None
 
     # --- values of the order ------------------------------------------------------------------------------------------
-    def order_values(self, leg: Leg, unit: Unit, units: list[Unit], reduces: bool, closes: bool) -> dict[Key, Measured]:
+    def order_values(self, leg: Leg, unit: Unit, units: list[Unit], frees: bool, closes: bool) -> dict[Key, Measured]:
         """What counts for the order itself."""
         market = self.market
         line, code = market.contracts.index(leg.line), market.instruments.index(leg.instrument)
@@ -336,8 +354,8 @@ class Reference:
             ("stale_price", "contract", contract): float(market.mark_age_sessions[line]),
             ("roll_state", "contract", contract): float(market.roll_state[line]),
             ("restricted", "holding", per_holding): 1.0,
-            ("trading_mode", "holding", per_holding): _stops(self.modes[holding], reduces, closes),
-            ("halt", "holding", per_holding): _stops(self.halts.get(holding, FREE), reduces, closes),
+            ("trading_mode", "holding", per_holding): _stops(self.modes[holding], frees, closes),
+            ("halt", "holding", per_holding): _stops(self.halts.get(holding, FREE), frees, closes),
             ("instrument_lock", "instrument", leg.instrument): float(leg.instrument in self.book.locks),
         }  # fmt: skip
         return {key: (value, abs(value)) for key, value in (found | self._standing(leg)).items()}
@@ -639,8 +657,8 @@ def _over(value: float, money: float) -> float:
     return _ratio(value, money if math.isnan(money) else max(0.0, money))
 
 
-def _stops(mode: int, reduces: bool, closes: bool) -> float:
-    passes = {FREE: True, REDUCE_ONLY: reduces, CLOSE_ONLY: closes, NOTHING: False}[mode]
+def _stops(mode: int, frees: bool, closes: bool) -> float:
+    passes = {FREE: True, REDUCE_ONLY: frees, CLOSE_ONLY: closes, NOTHING: False}[mode]
     return float(not passes)
 
 

@@ -109,3 +109,14 @@ def test_orders_that_cannot_be_judged_are_refused_among_many_as_alone() -> None:
     assert held.check_each(orders) == expected
     assert [held.check(asked).outcome for asked in orders] == expected
     assert held.check_each([]) == []
+
+
+def test_another_number_of_reservations_counts_for_the_next_engine_and_keeps_no_book_from_being_loaded() -> None:
+    held = engine(desk(net_exposure=1.0))
+    held.reserve(Asked("trend", *GOLD, 4, None, "a"))
+    risk = {"limits": [{"rule": "net_exposure", "refuse": 1.0}], "service": {"max_reservations": 1}}
+    held.limit(DeskSettings.model_validate({"risk": risk}), "fewer")
+    held.load(market(), Book(10_000.0, 10_000.0, {}, strategies=("trend",)))
+    assert set(held.working()) == {"a"}
+    assert held.reserve(Asked("trend", *GOLD, 4, None, "b")).outcome == "pass"
+    assert held.reserve(Asked("trend", *GOLD, 4, None, "c")).outcome == "refuse"

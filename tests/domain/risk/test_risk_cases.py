@@ -279,6 +279,9 @@ NO_GOLD_VALUE = facts(notional_base=[NAN, 210_000.0, 80_000.0, 110_000.0])
 NO_OIL_RISK = facts(covariance_rest=[2_560_000.0, NAN, 160_000.0])
 NO_US10_RISK = facts(covariance_rest=[2_560_000.0, 2_560_000.0, NAN])
 HUGE = facts(notional_base=[1e300, 210_000.0, 80_000.0, 110_000.0])
+OTHERS = Asked("carry", "GOLD", APR, -5)
+OFFSET = replace(BOOK, positions={("trend", "GOLD", APR): 5, ("carry", "GOLD", APR): -5})
+SPREAD = replace(BOOK, positions={("trend", "GOLD", APR): 5, ("trend", "GOLD", JUN): -5})
 LOCKED = replace(BOOK, locks={"GOLD": "the broker counts 3 of GOLD, the book 5"})
 CLOSE = SELL._replace(quantity_contracts=-5)
 TURN = SELL._replace(quantity_contracts=-7)
@@ -363,6 +366,18 @@ CASES = {
     "halted but for reducing, and the order turns round": Case(TURN, "refuse", ("halt",), halt=REDUCE_ONLY),
     "halted but for closing, and the order reduces": Case(SELL, "refuse", ("halt",), halt=CLOSE_ONLY),
     "halted but for closing, and the order closes": Case(CLOSE, "pass", halt=CLOSE_ONLY),
+    # carry holds no GOLD: what it sells is trend's to reduce, and a position of its own
+    "another strategy's to reduce, halted but for reducing": Case(OTHERS, "refuse", ("halt",), halt=REDUCE_ONLY),
+    "another strategy's to reduce, halted but for closing": Case(OTHERS, "refuse", ("halt",), halt=CLOSE_ONLY),
+    "another strategy's to reduce, and a loss": Case(
+        OTHERS, "refuse", ("daily_loss",), given={"max_daily_loss_fraction": 0.019}),
+    "another strategy's to reduce, and a limit of its own": Case(
+        OTHERS, "refuse", ("strategy_position",), (limit("strategy_position", 4.0, strategy="carry"),)),
+    "own to reduce, offset by another's, halted but for reducing": Case(CLOSE, "pass", book=OFFSET, halt=REDUCE_ONLY),
+    "own to reduce, offset by another's, is judged": Case(
+        CLOSE, "refuse", ("position_size",), book=OFFSET, given={"max_position_contracts": 4}),
+    "one leg of a spread is judged": Case(
+        CLOSE, "refuse", ("net_exposure",), (limit("net_exposure", 0.7),), book=SPREAD),
     "locked by a break": Case(BUY, "refuse", ("instrument_lock",), book=LOCKED),
     "locked by a break, and the order reduces": Case(SELL, "refuse", ("instrument_lock",), book=LOCKED),
     "another instrument is locked": Case(Asked("carry", "US10", JUN, 1), "pass", book=LOCKED),
