@@ -10,6 +10,7 @@ nothing sets is infinite: nothing passes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -301,7 +302,7 @@ def faults(desk: DeskSettings, place: PlaceOf = nowhere) -> list[str]:
     known = {rule.name: rule for rule in rules()}
     entries = desk.risk.limits
     found = [text for number, entry in enumerate(entries) for text in _wrong(number, entry, known, place)]
-    return [*found, *_twice(entries, known, place)]
+    return [*found, *_twice(entries, known, place), *_unheard(desk, known, place)]
 
 
 def _at(place: PlaceOf, number: int, name: str) -> str:
@@ -326,8 +327,11 @@ def _wrong(number: int, entry: RiskLimit, known: Mapping[str, RiskRule], place: 
         if name not in ATTRIBUTES[axis]:
             allowed = ", ".join(ATTRIBUTES[axis]) or "nothing"
             yield f"{where(name)}: {rule.name} by {axis} can be named by {allowed}, not by {name}. Take {name} out."
-    if rule.limit is not None and entry.refuse is not None:
-        yield (f"{where('rule')}: {rule.name} is always in force, so it takes no refuse and no missing. Take them out.")
+    if rule.limit is not None:
+        yield (
+            f"{where('rule')}: {rule.name} is always in force, for every order, so it takes no refuse, warn, reducing "
+            "or missing. Take the entry out."
+        )
     if entry.refuse is not None and rule.setting and (rule.setting in SYMBOL_SETTINGS or axis == "portfolio"):
         at = where("refuse")
         yield f"{at}: what {rule.name} refuses at is the setting {rule.setting}. Set that, and leave refuse out."
@@ -357,3 +361,74 @@ def _both(name: str, first: RiskLimit, second: RiskLimit) -> bool:
 def _overlap(first: RiskLimit, second: RiskLimit) -> bool:
     begin = max(first.effective_from or date.min, second.effective_from or date.min)
     return begin <= min(first.effective_until or date.max, second.effective_until or date.max)
+
+
+# --- warnings that nobody would hear ----------------------------------------------------------------------------------
+Entries = list[tuple[int, RiskLimit, dict[str, str | int]]]
+
+
+def _unheard(desk: DeskSettings, known: Mapping[str, RiskRule], place: PlaceOf) -> Iterator[str]:
+    """Entries that warn above what is refused of all that they name, for as long as they hold."""
+    alike: dict[tuple[str, str], Entries] = {}
+    for number, entry in enumerate(desk.risk.limits):
+        if entry.rule in known:
+            held = alike.setdefault((entry.rule, _axis(entry, known[entry.rule])), [])
+            held.append((number, entry, scopes(entry)))
+    for (name, axis), held in alike.items():
+        held.sort(key=lambda each: _closeness(each[1]))
+        for number, entry, named in held:
+            if entry.warn is None or entry.refuse is not None:
+                continue
+            level, whence = _refused_at(desk, known[name], axis, entry, named, held)
+            if entry.warn > level:
+                yield (
+                    f"{_at(place, number, 'warn')}: {name} is refused above {level:g} ({whence}), so nobody would be "
+                    f"warned at {entry.warn:g}. Set warn lower."
+                )
+
+
+def _refused_at(
+    desk: DeskSettings, rule: RiskRule, axis: str, entry: RiskLimit, named: Mapping[str, str | int], held: Entries
+) -> tuple[float, str]:
+    """The highest level at which anything that an entry names is refused while it holds, and where that is set. `held`
+    are the entries of its rule and axis, the least closely named first: an entry that holds for all that this one names
+    and as long hides those before it."""
+    highest, whence = -math.inf, ""
+    for number, other, own in reversed(held):
+        apart = any(own[name] != named[name] for name in own.keys() & named.keys())
+        if other.refuse is None or apart or not _overlap(entry, other):
+            continue
+        if other.refuse > highest:
+            highest, whence = other.refuse, f"entry {number + 1}"
+        if own.items() <= named.items() and _covers(other, entry):
+            return highest, whence
+    inherited = _setting(desk, rule, axis, entry)
+    return (highest, whence) if highest > inherited else (inherited, f"the setting {rule.setting}")
+
+
+def _covers(first: RiskLimit, second: RiskLimit) -> bool:
+    """Whether one holds on every session that the other does."""
+    return (first.effective_from or date.min) <= (second.effective_from or date.min) and (
+        second.effective_until or date.max
+    ) <= (first.effective_until or date.max)
+
+
+def _setting(desk: DeskSettings, rule: RiskRule, axis: str, entry: RiskLimit) -> float:
+    """The highest level that a setting gives what an entry names; infinite where none does, or a table might."""
+    name = rule.setting
+    if name is not None and name in SYMBOL_SETTINGS:
+        return _of_symbols(desk, name, entry.instrument)
+    if name is None or axis != "portfolio":
+        return math.inf
+    return float(getattr(desk.trading.orders if name == "max_per_session" else desk.risk, name))
+
+
+def _of_symbols(desk: DeskSettings, name: str, instrument: str | None) -> float:
+    given = desk.symbols
+    if instrument in given.symbols and (own := getattr(given.symbols[instrument], name)) is not None:
+        return float(own)
+    if given.table is not None:
+        return math.inf
+    parts = (given.asset_classes, given.exchange_groups, given.strategies, {} if instrument else given.symbols)
+    levels = [getattr(each, name) for part in parts for each in part.values()]
+    return float(max([getattr(given.defaults, name), *(level for level in levels if level is not None)]))

@@ -256,6 +256,16 @@ WRONG: list[tuple[list[Entry], str]] = [
          {"rule": "spread", "refuse": 2, "effective_from": "2024-03-15"}],
         "give them dates that do not overlap",
     ),
+    ([{"rule": "spread", "refuse": 1}, {"rule": "spread", "warn": 2}],
+     "spread is refused above 1 (entry 1), so nobody would be warned at 2"),
+    ([{"rule": "spread", "refuse": 5}, {"rule": "spread", "sector": "Energy", "refuse": 1},
+      {"rule": "spread", "instrument": "OIL", "sector": "Energy", "warn": 2}], "above 1 (entry 2)"),
+    ([{"rule": "spread", "refuse": 3, "effective_until": "2024-03-14"},
+      {"rule": "spread", "refuse": 1, "effective_from": "2024-03-15"},
+      {"rule": "spread", "warn": 2, "effective_from": "2024-03-20"}], "above 1 (entry 2)"),
+    ([{"rule": "position_size", "warn": 501}], "above 500 (the setting max_position_contracts)"),
+    ([{"rule": "gross_exposure", "warn": 20.5}], "above 20 (the setting max_gross_exposure_fraction)"),
+    ([{"rule": "session_orders", "warn": 10_001}], "above 10000 (the setting max_per_session)"),
 ]  # fmt: skip
 
 
@@ -277,6 +287,13 @@ FINE: list[list[Entry]] = [
     [{"rule": "daily_loss", "strategy": "trend", "refuse": 0.01}],
     [{"rule": "spread", "refuse": 1, "effective_until": "2024-03-14"},
      {"rule": "spread", "refuse": 2, "effective_from": "2024-03-15"}],
+    [{"rule": "restricted", "refuse": 0, "reducing": "pass"}],  # a list of what only may be got rid of
+    # Warned of where a closer entry refuses later, in the days before another one, or where nothing is refused.
+    [{"rule": "spread", "refuse": 1}, {"rule": "spread", "warn": 2}, {"rule": "spread", "instrument": "OIL",
+                                                                      "refuse": 3}],
+    [{"rule": "spread", "warn": 2}, {"rule": "spread", "refuse": 1, "effective_from": "2024-03-15"}],
+    [{"rule": "spread", "sector": "Energy", "warn": 2}, {"rule": "spread", "sector": "Metals", "refuse": 1}],
+    [{"rule": "gross_exposure", "by": "sector", "warn": 21}],
 ]  # fmt: skip
 
 
@@ -300,8 +317,24 @@ def test_an_entry_that_cannot_be_meant_is_not_read(entry: Entry, said: str) -> N
         desk(entry)
 
 
-@pytest.mark.parametrize("rule", ["halt", "instrument_lock", "trading_mode"])
-def test_a_gate_that_is_always_in_force_cannot_be_opened_by_a_limit(rule: str) -> None:
-    desk = DeskSettings.model_validate({"risk": {"limits": [{"rule": rule, "refuse": 1.0}]}})
-    (found,) = faults(desk)
+def test_a_warning_that_a_setting_of_a_symbol_lets_be_heard_is_fine() -> None:
+    """Of oil a thousand may be held; of what a table says nothing is known here."""
+    of_oil = {"symbols": {"OIL": {"max_position_contracts": 1000}}}
+    general, own = {"rule": "position_size", "warn": 600}, {"rule": "position_size", "instrument": "OIL", "warn": 600}
+    assert faults(desk(general, symbols=of_oil)) == faults(desk(own, symbols=of_oil)) == []
+    (found,) = faults(desk({"rule": "position_size", "instrument": "GOLD", "warn": 600}, symbols=of_oil))
+    assert "refused above 500 (the setting max_position_contracts)" in found
+    assert faults(desk(general, symbols={"table": "symbols.csv"})) == []
+
+
+GATES = ("halt", "instrument_lock", "trading_mode")
+
+
+@pytest.mark.parametrize(
+    "setting", [{"refuse": 1.0}, {"warn": 0.0}, {"reducing": "pass"}, {"missing": "warn"}], ids=str
+)
+@pytest.mark.parametrize("rule", GATES)
+def test_a_gate_that_is_always_in_force_cannot_be_opened_by_a_limit(rule: str, setting: Entry) -> None:
+    (found,) = faults(desk({"rule": rule, **setting}))
     assert f"{rule} is always in force" in found
+    assert found.endswith("Take the entry out.")

@@ -8,7 +8,7 @@ instrument_lock = RiskRule(
     "lock",
     ("instrument",),
     unit="",
-    description="1 where an open break locks the instrument: by whose count would an order reduce?",
+    description="1 where an open break locks the instrument: what is held of it is in dispute",
     cure="Settle the break, or release the lock by name.",
     reducing="judge",
     limit=0.0,
