@@ -38,7 +38,8 @@ WHOLE_NUMBERS = (
     "contract_position", "portfolio_position", "strategy_position_change", "position_change",
     "contract_position_change", "portfolio_position_change", "stale_price", "roll_state",
 )  # fmt: skip
-GATES = ("restricted", "trading_mode", "instrument_lock", "halt")  # 1 or 0: a level between does nothing new
+ALWAYS_IN_FORCE = ("trading_mode", "instrument_lock", "halt")  # which take no limit
+GATES = ("restricted", *ALWAYS_IN_FORCE)  # 1 or 0: a level between does nothing new
 
 
 class Choices(Protocol):
@@ -194,13 +195,15 @@ def random_limits(choices: Choices, rows: Sequence[dict[Key, Row]], confidence: 
             values.setdefault((rule, axis), []).append(row.value)
     entries, risk = [], {}
     for (rule, axis), seen in values.items():
+        if rule in ALWAYS_IN_FORCE:
+            continue
         entry: dict[str, Any] = {"rule": rule, "by": axis}
         levels = sorted(_level(choices, rule, pick(choices, seen)) for _ in range(2))
         is_setting = rule in SETTINGS and (axis == "portfolio" or rule in
                                            ("position_size", "order_size", "instrument_exposure"))  # fmt: skip
         if choices.chance(60):
             entry["warn"] = levels[0]
-        if not is_setting and rule not in ("trading_mode", "instrument_lock", "halt") and choices.chance(60):
+        if not is_setting and choices.chance(60):
             entry["refuse"] = levels[1]
         if choices.chance(15):
             entry["missing"] = pick(choices, ("refuse", "warn"))
