@@ -52,6 +52,7 @@ def test_a_limit_that_is_changed_is_in_force_for_the_next_check() -> None:
     held.limit(desk(net_exposure=1.1), "another")
     decision = held.check(asked)
     assert (decision.outcome, decision.versions.configuration) == ("pass", "another")
+    assert next(row.limit for row in decision.rules if row.rule == "net_exposure") == 1.1
 
 
 def test_the_confidence_and_the_exit_of_changed_settings_count_too() -> None:
@@ -120,3 +121,32 @@ def test_another_number_of_reservations_counts_for_the_next_engine_and_keeps_no_
     assert set(held.working()) == {"a"}
     assert held.reserve(Asked("trend", *GOLD, 4, None, "b")).outcome == "pass"
     assert held.reserve(Asked("trend", *GOLD, 4, None, "c")).outcome == "refuse"
+
+
+def test_a_check_a_reservation_and_a_fill_look_at_nothing_of_other_positions() -> None:
+    held = RiskEngine(
+        desk(net_exposure=9.0), market(), Book(10_000.0, 10_000.0, {("trend", *COPPER): 5}, strategies=("trend",))
+    )
+    asked, state, copper = Asked("trend", *GOLD, 2, None, "a"), held._arrays.state, 0
+    expected = {(row.rule, row.axis): row.value for row in held.check(asked).rules}
+    others = [state.lines[:, copper], state.own[:, copper], state.holdings[:, copper]]
+    others += [state.line_weights[:, copper], state.own_weights[:, copper], state.directions[copper]]
+    others += [state.scenarios[copper]]
+    was = [part.copy() for part in others]
+    for part in others:
+        part[:] = np.nan
+    assert {(row.rule, row.axis): row.value for row in held.check(asked).rules} == pytest.approx(expected, nan_ok=True)
+    assert held.check_each([asked]) == ["pass"]
+    assert held.reserve(asked).outcome == "pass"
+    assert held.fill(asked) == 0
+    for part, before in zip(others, was, strict=True):
+        part[:] = before
+    assert held.recompute().largest <= 1e-12
+
+
+def test_a_sum_that_is_no_number_is_no_drift_of_nothing() -> None:
+    held = engine(desk(net_exposure=9.0))
+    state = held._arrays.state
+    state.totals[state.rows[state.spans[3, 0], 5]] = np.nan
+    assert np.isnan(held.recompute().largest)
+    assert held.recompute().largest == 0.0
