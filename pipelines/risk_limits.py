@@ -6,6 +6,7 @@ Belongs here: when it looks, what it tells once, and which halts it sets. Does n
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -68,18 +69,21 @@ def tell(
 
 
 def _key(session: date, found: "Judged") -> str:
-    return f"{session}:{found.rule}:{found.axis}:{found.element}:{found.outcome}"
+    what = f"unmeasured {found.outcome}" if math.isnan(found.value) else found.outcome  # either is news of its own
+    return f"{session}:{found.rule}:{found.axis}:{found.element}:{what}"
 
 
 def _notice(session: date, found: "Judged", capital_base: float) -> Notice:
     from trading.risk.wording import sentence
 
     rule = next(rule for rule in rules() if rule.name == found.rule)
+    unknown = math.isnan(found.value)
     facts: dict[str, str] = {
-        "session": str(session), "rule": found.rule, "item": found.element, "value": f"{found.value:.6g}",
-        "limit": f"{found.limit:.6g}",
+        "session": str(session), "rule": found.rule, "item": found.element,
+        "value": "not measured" if unknown else f"{found.value:.6g}", "limit": f"{found.limit:.6g}",
     }  # fmt: skip
     passed = "Risk limit passed" if found.outcome == "refuse" else "Risk limit near"
+    passed = "Risk limit cannot be measured" if unknown else passed
     level = "error" if found.outcome == "refuse" else "warning"
     return Notice(level, f"{passed}: {found.rule} of {found.element}", sentence(rule, found, capital_base), facts)
 
@@ -89,8 +93,9 @@ def halts_for(
     found: "Sequence[Judged]", told: Sequence[str], session: date, desk: DeskSettings, ledger: Ledger, now: datetime
 ) -> list[Halt]:
     """Halts of all but reducing orders, for what newly passes a limit of a rule of `risk.decisions.halt_on`: of the
-    strategy or instrument that it was measured of, else of everything. None where one such is in force; one that was
-    resumed is not set again for the same session."""
+    strategy or instrument that it was measured of, else of everything. What cannot be measured halts as what is passed
+    does, unless the limit says `missing = "warn"`. None where one such is in force; one that was resumed is not set
+    again for the same session."""
     standing = {(halt.scope, halt.item) for halt in in_force(halts_of(ledger.rows("halts")), now)}
     made: dict[tuple[str, str], Halt] = {}
     for each in found:
@@ -98,9 +103,14 @@ def halts_for(
             continue
         scope = _scope(each)
         if scope not in standing:
-            why = f"{each.rule} of {each.element} is {each.value:.6g}, past its limit of {each.limit:.6g}"
-            made.setdefault(scope, new_halt(*scope, "reduce_only", WHO, why, now))
+            made.setdefault(scope, new_halt(*scope, "reduce_only", WHO, _why(each), now))
     return list(made.values())
+
+
+def _why(found: "Judged") -> str:
+    if math.isnan(found.value):
+        return f"{found.rule} of {found.element} cannot be measured, so nobody knows whether it is within its limit"
+    return f"{found.rule} of {found.element} is {found.value:.6g}, past its limit of {found.limit:.6g}"
 
 
 def _scope(found: "Judged") -> tuple[str, str]:

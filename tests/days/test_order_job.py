@@ -1,5 +1,6 @@
 """The order job and the risk sensor, in this process. Does not belong here: the close."""
 
+import math
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipelines.orders import orders
-from pipelines.risk_limits import risk_limits
+from pipelines.risk_limits import halts_for, risk_limits, tell
 from resources.memory import MemoryBroker, MemoryFrames, MemoryLedger, MemoryNotifier, MemoryReference
 from resources.risk_memory import MemoryDecisionLog
 from trading.book.booking import Entered
@@ -29,6 +30,7 @@ from trading.frames import (
 )
 from trading.market.instruments import Instrument
 from trading.ports import Span
+from trading.risk.decision import Judged
 from trading.risk.halts import halts_of, new_halt
 
 FRI, JUN = date(2022, 2, 25), 20220600
@@ -222,6 +224,46 @@ def test_a_breach_halts_all_but_reducing_orders_where_that_is_asked_for(stores: 
     stores["ledger"].record([held[0].cleared_event("ann", "decided by hand", FRI, now)])
     assert tick(stores, notifier, cursor)[1].endswith("0 halts set"), "what somebody resumed stays resumed"
     assert len(notifier.told) == 3
+
+
+UNKNOWN = {"rule": "portfolio_volatility", "refuse": 9.0}  # one price has no volatility
+
+
+@pytest.mark.parametrize(("missing", "halted", "level"), [("refuse", True, "error"), ("warn", False, "warning")])
+def test_what_cannot_be_measured_is_told_as_that_and_halts_where_it_refuses(
+    stores: dict, missing: str, halted: bool, level: str
+) -> None:
+    limit = RiskLimit.model_validate(UNKNOWN | {"missing": missing})
+    halting = DecisionSettings(halt_on=("portfolio_volatility",))
+    stores["desk"] = DESK.model_copy(update={"risk": RiskSettings(limits=(limit,), decisions=halting)})
+    held_at_a_loss(stores, contracts=10, lost=0.0)
+    notifier = MemoryNotifier()
+    cursor, _ = tick(stores, notifier, None)
+    (notice,) = [each for each in notifier.told if each.facts["rule"] == "portfolio_volatility"]
+    assert (notice.level, notice.title) == (level, "Risk limit cannot be measured: portfolio_volatility of book")
+    assert notice.facts["value"] == "not measured"
+    assert "cannot be measured" in notice.text
+    halts = stores["ledger"].rows("halts")
+    assert [(row["scope"], row["mode"]) for row in halts] == [("everything", "reduce_only")] * halted
+    assert all("portfolio_volatility of book cannot be measured" in str(row["reason"]) for row in halts)
+    tick(stores, notifier, cursor)
+    assert len(stores["ledger"].rows("halts")) == len(halts), "it is said once"
+    assert len(notifier.told) == 1
+
+
+def test_a_limit_that_is_passed_after_it_could_not_be_measured_is_told_and_halts_then(stores: dict) -> None:
+    halting = DESK.model_copy(update={"risk": RiskSettings(decisions=DecisionSettings(halt_on=("daily_loss",)))})
+    known, notifier = Judged("daily_loss", "portfolio", "book", 0.06, math.inf, 0.05, "refuse", ""), MemoryNotifier()
+    unknown, at = known._replace(value=math.nan), datetime(2022, 2, 25, 22, tzinfo=UTC)
+    told = tell(FRI, [unknown], [], notifier, 1_600_000.0)
+    assert tell(FRI, [unknown], told, notifier, 1_600_000.0) == told
+    assert len(notifier.told) == 1
+    (halt,) = halts_for([known], told, FRI, halting, stores["ledger"], at)
+    assert halt.why == "daily_loss of book is 0.06, past its limit of 0.05"
+    tell(FRI, [known], told, notifier, 1_600_000.0)
+    assert [notice.title.partition(":")[0] for notice in notifier.told] == [
+        "Risk limit cannot be measured", "Risk limit passed",
+    ]  # fmt: skip
 
 
 def test_a_cancel_that_the_broker_never_heard_of_is_told_again(stores: dict) -> None:
