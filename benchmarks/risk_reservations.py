@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -124,10 +125,8 @@ def measured(rounds: int, orders: list[Asked], file: Path, redis: str) -> None:
             rows = {f"hold, {name}": held(engine, orders, f"{number}"), f"ask, {name}": asked_of(engine, orders)}
             if isinstance(engine, SharedEngine):
                 address = str(file) if name == "file" else redis
-                said = f"{number} beside"
-                rows[f"hold, {name}, beside another"] = beside(
-                    address, lambda engine=engine, said=said: held(engine, orders, said)
-                )
+                working = partial(held, engine, orders, f"{number} beside")
+                rows[f"hold, {name}, beside another"] = beside(address, working)
             for row, values in rows.items() if number else ():  # the first round warms
                 found.setdefault(row, []).append(values)
     print(f"{POSITIONS:,} positions, all rules; microseconds, medians of {rounds} rounds of {len(orders):,} orders")
