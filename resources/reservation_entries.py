@@ -16,11 +16,12 @@ import msgpack  # type: ignore[import-untyped]
 
 from trading.risk.book import Book, Standing
 from trading.risk.decision import Asked
-from trading.risk.reservations import Base, Booked, Entry, Filled, Place, Released, Reserved
+from trading.risk.reservations import Base, Booked, Entry, Filled, OnRecord, Place, Released, Reserved
 
 MARK_BYTES = 16
 _RESERVED, _FILLED, _RELEASED, _BOOKED = range(4)
 _ANY_TEXT = "surrogatepass"
+_NONE_MORE: tuple[Any, ...] = (0.0, (), (), 0.0)  # of a base: what the oldest do not say
 
 
 def new_mark() -> str:
@@ -40,10 +41,11 @@ def unpacked(data: bytes) -> Entry:
     if kind == _RESERVED:
         return Reserved(mark, tuple(Asked(*order) for order in said[0]), *said[1:])
     if kind == _FILLED:
-        return Filled(mark, Asked(*said[0]), *said[1:])
+        return _filled(mark, said)
     if kind == _RELEASED:
         return Released(mark, tuple(said[0]), said[1])
-    return Booked(mark, date.fromisoformat(said[0]), _book_of(said[1]))
+    session, book, *record = said  # the oldest have none
+    return Booked(mark, date.fromisoformat(session), _book_of(book), _record_of(*record))
 
 
 def packed_base(base: Base) -> bytes:
@@ -51,15 +53,21 @@ def packed_base(base: Base) -> bytes:
     units = [[unit.mark, *_values(unit)[1:]] for unit in base.units]
     lost = None if base.lost is None else list(base.lost)
     session = base.session.isoformat()
-    return _packb([base.mark, session, _book(base.book), units, list(base.fill_ids), lost, base.ready, base.unsure])
+    begins = [base.mark, session, _book(base.book), units, list(base.fill_ids), lost, base.ready, base.unsure]
+    return _packb([*begins, [[each.mark, *_values(each)[1:]] for each in base.told], list(base.desk), base.recorded])
 
 
 def unpacked_base(data: bytes) -> Base:
     """The base of some bytes."""
-    mark, session, book, units, fill_ids, lost, *until = _unpackb(data)  # `unsure` is not in the oldest
+    mark, session, book, units, fill_ids, lost, ready, *more = _unpackb(data)  # the oldest end here
+    unsure, told, desk, recorded = [*more, *_NONE_MORE[len(more) :]]
     held = tuple(Reserved(name, tuple(Asked(*order) for order in orders), *rest) for name, orders, *rest in units)
     place = None if lost is None else Place(*lost)
-    return Base(mark, date.fromisoformat(session), _book_of(book), held, tuple(fill_ids), place, *until)
+    fills = tuple(_filled(name, said) for name, *said in told)
+    of_desk = (fills, tuple(desk), recorded)
+    return Base(
+        mark, date.fromisoformat(session), _book_of(book), held, tuple(fill_ids), place, ready, unsure, *of_desk
+    )  # fmt: skip
 
 
 def _values(entry: Entry) -> list[Any]:
@@ -70,7 +78,20 @@ def _values(entry: Entry) -> list[Any]:
         return [_FILLED, _order(entry.asked), float(entry.now), entry.fill_id]
     if isinstance(entry, Released):
         return [_RELEASED, list(entry.names), entry.expired]
-    return [_BOOKED, entry.session.isoformat(), _book(entry.book)]
+    return [_BOOKED, entry.session.isoformat(), _book(entry.book), _record(entry.record)]
+
+
+def _filled(mark: str, said: Sequence[Any]) -> Filled:
+    return Filled(mark, Asked(*said[0]), *said[1:])
+
+
+def _record(record: OnRecord) -> list[Any]:
+    working = [_order(order) for order in record.working]
+    return [working, list(record.fill_ids), float(record.as_of), float(record.at), record.orders]
+
+
+def _record_of(said: Sequence[Any] = ((), ())) -> OnRecord:
+    return OnRecord(tuple(Asked(*order) for order in said[0]), tuple(said[1]), *said[2:])
 
 
 def _order(asked: Asked) -> list[Any]:

@@ -42,7 +42,7 @@ from resources.sqlite_ledger import SqliteLedger
 from trading.book.journal import Event
 from trading.config.models import DeskSettings
 from trading.config.settings import Secret
-from trading.risk.book import Book
+from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.market import DIMENSIONS, Market, group
 from trading.risk.reservations import Log
 from trading.risk.shared import Following, SharedEngine
@@ -86,8 +86,9 @@ def made_market(count: int, seed: int = 0, sessions: int = 256, loadings: int = 
 
 
 def made_book(count: int, strategies: Sequence[str] = ("s0", "s1")) -> Book:
-    """A book that holds nothing yet, of 100 million."""
-    return Book(1e8, 1e8, {}, {}, 0.2, {}, {}, {}, 0, tuple(strategies))
+    """A book that holds nothing yet and lost nothing, of 100 million."""
+    lost = dict.fromkeys((WHOLE, *strategies), Standing())
+    return Book(1e8, 1e8, {}, {}, 0.2, lost, {}, {}, 0, tuple(strategies))
 
 
 def desk_of(risk: Mapping[str, Any]) -> DeskSettings:

@@ -27,7 +27,7 @@ from resources.reservation_file import FileReservations
 from resources.reservation_redis import RedisReservations
 from trading.config.models import DeskSettings
 from trading.errors import StoreError
-from trading.risk.book import Book
+from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.decision import Asked
 from trading.risk.engine import RiskEngine
 from trading.risk.kept import About
@@ -60,9 +60,9 @@ def market(version: str = "facts") -> Market:
 
 
 def book(positions: dict[tuple[str, str, int], int] | None = None) -> Book:
-    """A million of capital, and these positions."""
-    held = positions or {}
-    return Book(1e6, 1e6, held, held, 0.2, strategies=("carry", "trend"))
+    """A million of capital, nothing lost, and these positions."""
+    held, names = positions or {}, ("carry", "trend")
+    return Book(1e6, 1e6, held, held, 0.2, dict.fromkeys((WHOLE, *names), Standing()), strategies=names)
 
 
 def desk(limits: list[dict[str, object]] | None = None) -> DeskSettings:

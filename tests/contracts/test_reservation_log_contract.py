@@ -18,14 +18,14 @@ sys.path.insert(0, str(HERE))
 
 from risk_desk import JUN, SESSION, asked, book  # noqa: E402
 
-from resources.reservation_entries import packed, packed_base, unpacked, unpacked_base  # noqa: E402
+from resources.reservation_entries import MARK_BYTES, packed, packed_base, unpacked, unpacked_base  # noqa: E402
 from resources.reservation_file import FileReservations  # noqa: E402
 from resources.reservation_redis import RedisReservations  # noqa: E402
 from resources.risk_memory import MemoryReservations  # noqa: E402
 from trading.errors import ConfigError, StoreBusy, StoreUnavailable  # noqa: E402
 from trading.ports import ReservationLog  # noqa: E402
 from trading.risk.book import Book, Standing  # noqa: E402
-from trading.risk.reservations import Base, Booked, Filled, LogLost, Place, Released, Reserved  # noqa: E402
+from trading.risk.reservations import Base, Booked, Filled, LogLost, OnRecord, Place, Released, Reserved  # noqa: E402
 
 Make = Callable[[], ReservationLog]
 
@@ -109,11 +109,13 @@ def test_every_kind_of_entry_comes_back(log: ReservationLog) -> None:
         Filled(log.mark(), asked(-2, order_id="a"), 101.0, "f1"),
         Released(log.mark(), ("a", "b"), True),
         Booked(log.mark(), SESSION, held),
+        Booked(log.mark(), SESSION, held, OnRecord(unit, ("f1", "f2"), 99.5, 100.25, 7)),
     )
     for one in sent:
         place = log.append(one, place).end
     assert log.since(None).missed == sent
     whole = Base(log.mark(), SESSION, held, (sent[0],), ("f1", "f2"), Place("e", 3, "m"), 17.5, 60.25)
+    whole = replace(whole, told=(sent[1],), desk=("a", "b"), recorded=100.25)
     assert log.begin(whole, place).base == whole
 
 
@@ -204,8 +206,11 @@ def test_text_of_any_kind_is_kept() -> None:
     assert unpacked(packed(one)) == one
     whole = Base("m", SESSION, book())
     assert unpacked_base(packed_base(whole)) == whole
-    before = msgpack.packb(msgpack.unpackb(packed_base(whole))[:7])  # as it was written before `unsure`
-    assert unpacked_base(before) == whole
+    for known in (7, 8):  # as it was written before `unsure`, and before `told`
+        assert unpacked_base(msgpack.packb(msgpack.unpackb(packed_base(whole))[:known])) == whole
+    loaded = Booked("m", SESSION, book())
+    before = msgpack.unpackb(packed(loaded)[MARK_BYTES:])[:-1]  # before `record`
+    assert unpacked(packed(loaded)[:MARK_BYTES] + msgpack.packb(before)) == loaded
 
 
 # --- in a file --------------------------------------------------------------------------------------------------------

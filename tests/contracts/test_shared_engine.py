@@ -26,9 +26,10 @@ from resources.risk_memory import MemoryReservations  # noqa: E402
 from trading.config.models import DeskSettings  # noqa: E402
 from trading.errors import StoreUnavailable, UsageError  # noqa: E402
 from trading.kernels.risk_checks import NOTHING  # noqa: E402
+from trading.risk.book import Standing  # noqa: E402
 from trading.risk.decision import Asked, Decision  # noqa: E402
 from trading.risk.market import Market, group  # noqa: E402
-from trading.risk.reservations import Answer, Base, Entry, Log, Place, Reserved  # noqa: E402
+from trading.risk.reservations import Answer, Base, Entry, Filled, Log, OnRecord, Place, Reserved  # noqa: E402
 from trading.risk.shared import Following, SharedEngine  # noqa: E402
 
 
@@ -301,6 +302,194 @@ def _without_gold() -> Market:
     groups = {name: group([found.names[found.codes[number]] for number in keep]) for name, found in full.groups.items()}
     return replace(full, instruments=codes, contracts=tuple((name, JUN) for name in codes),
                    contract_instrument=np.arange(2), groups=groups, **cut, **wide)  # fmt: skip
+
+
+# --- what a ledger says beside its book -------------------------------------------------------------------------------
+NEXT = SESSION + timedelta(days=3)
+LEVELS = {"max_gross_exposure_fraction": 0.5, "max_daily_loss_fraction": 0.01}
+
+
+def at_close(hour: float = 0.0, **said: object) -> OnRecord:
+    """What is on record: the broker was asked at 1,000 seconds of the clock."""
+    return OnRecord(as_of=1_000.0, at=1_000.0 + hour, **said)  # type: ignore[arg-type]
+
+
+def test_a_fill_of_another_line_than_its_orders_is_not_booked(pair: tuple[SharedEngine, SharedEngine]) -> None:
+    """Ten are the limit of GOLD, and all ten are at work."""
+    one, other = pair
+    one.reserve(asked(10, order_id="live"))
+    other.expire(0.0)
+    for each in pair:
+        for wrong in (asked(10, "CORN", order_id="live"), asked(10, "GOLD", "carry", "live")):
+            with pytest.raises(UsageError, match="cannot be of order live, which is of trend's GOLD/20240600"):
+                each.fill(wrong, 1.0, "f1")
+    assert [each.reserve(asked(1, "US10", order_id=name)).outcome for each, name in zip(pair, "xy", strict=True)] == [
+        "pass", "pass"
+    ]  # fmt: skip
+    assert code(other.reserve(asked(1, order_id="second"))) == "contract_position"
+    assert one.book.positions == {}
+    assert one.fill(asked(4, order_id="live"), 1.0, "f1") == 6  # its id is free
+    assert same(one, other)
+
+
+def test_a_fill_of_another_line_that_is_in_the_log_changes_nothing(log: MemoryReservations, time: Time) -> None:
+    """As workers added them once."""
+    one, other = worker(log, time), worker(log, time)
+    one.reserve(asked(10, order_id="live"))
+    assert log.append(Filled(log.mark(), asked(10, "CORN", order_id="live"), 1.0, "f1"), one.place).added
+    for each, name in ((one, "x"), (other, "y"), (worker(log, time), "z")):
+        assert each.reserve(asked(1, "US10", order_id=name)).passed
+        assert (each.book.positions, each.working()["live"].quantity_contracts) == ({}, 10)
+        assert code(each.reserve(asked(1, order_id="second"))) == "contract_position"
+    assert same(one, other)
+
+
+def test_fills_that_the_ledger_has_not_yet_stay_when_its_next_book_is_loaded(
+    pair: tuple[SharedEngine, SharedEngine],
+) -> None:
+    """Told before and after the broker was asked at 1,000, under ids and without."""
+    one, other = pair
+    one.fill(asked(1), 999.0)  # in the book: the broker was asked later
+    one.fill(asked(1), 1_001.0)
+    one.fill(asked(1, "CORN"), 998.0, "in the ledger")
+    one.fill(asked(2, "CORN"), 998.0, "not in the ledger")
+    one.fill(asked(4, "CORN"), 1_000.0 - 86_400.0, "never in a ledger")
+    other.expire(0.0)
+    held = book({("trend", "GOLD", JUN): 5, ("trend", "CORN", JUN): 1})
+    record = at_close(fill_ids=("in the ledger", "told late"))
+    for each in pair:
+        each.load(replace(market("later"), session=NEXT), held, record)
+        assert each.book.positions == {("trend", "GOLD", JUN): 6, ("trend", "CORN", JUN): 3}
+        assert each.book.traded_contracts == {"GOLD": 1, "CORN": 2}
+    assert other.fill(asked(1, "CORN"), 1_002.0, "told late") == 0
+    assert code(one.reserve(asked(5, order_id="b"))) == "contract_position"
+    assert one.reserve(asked(4, order_id="b")).outcome == "warn"
+    assert same(one, other)
+    later = at_close(1.0, fill_ids=("in the ledger", "not in the ledger"))._replace(as_of=1_002.0)
+    other.load(replace(market("later"), session=NEXT), held, later)  # the same session, of a ledger that changed
+    assert other.book.positions == {("trend", "GOLD", JUN): 5, ("trend", "CORN", JUN): 1}
+    assert same(one, other)
+
+
+def test_fills_that_the_ledger_has_not_yet_are_known_to_who_begins_after_the_log_was_shortened(
+    log: MemoryReservations, time: Time
+) -> None:
+    one = worker(log, time, compact_at=5)
+    for number in range(60):
+        one.fill(asked(1 if number % 2 else -1), 1_001.0)
+    one.fill(asked(3), 1_001.0, "f")
+    one.expire(1_001.0)
+    assert log.since(None).length == 0
+    fresh = worker(log, time)
+    fresh.load(replace(market("later"), session=NEXT), book({("trend", "GOLD", JUN): 4}), at_close())
+    assert fresh.book.positions == {("trend", "GOLD", JUN): 7}
+    assert same(one, fresh)
+
+
+def test_the_desks_own_orders_hold_headroom_here_as_long_as_the_ledger_has_them(
+    pair: tuple[SharedEngine, SharedEngine],
+) -> None:
+    """Ten are the limit: of GOLD the close sent seven, then three more, and then they are over."""
+    one, other = pair
+    one.reserve(asked(2, "CORN", order_id="mine"))
+    facts = replace(market("later"), session=NEXT)
+    seven, three = asked(7, order_id="close-1"), asked(3, order_id="close-2")
+    one.load(facts, book(), at_close(working=(seven,), orders=5))
+    assert code(other.reserve(asked(4, order_id="a"))) == "contract_position"
+    other.load(facts, book(), at_close(working=(seven,), orders=5))
+    assert other._replica.engine.session_orders == 5
+    assert set(other.working()) == {"mine", "close-1"}
+    assert one.fill(asked(5, order_id="close-1"), 1_001.0, "f") == 2
+    other.load(facts, book(), at_close(1.0, working=(seven, three), orders=6))
+    assert {name: order.quantity_contracts for name, order in one.working().items()} == {"mine": 2, "close-1": 7}
+    one.expire(1e12)
+    assert one._replica.left("close-1") == 2  # of which five were filled, and the ledger has not heard of it
+    assert (one.book.positions, one._replica.engine.session_orders) == ({("trend", "GOLD", JUN): 5}, 6)
+    assert code(other.reserve(asked(1, order_id="a"))) == "contract_position"
+    assert same(one, other)
+    over = at_close(2.0, fill_ids=("f",), orders=6)
+    one.load(facts, book({("trend", "GOLD", JUN): 5}), over)
+    assert other.reserve(asked(5, order_id="a")).outcome == "warn"
+    assert same(one, other)
+    assert set(one.working()) == {"mine", "a"}
+
+
+def test_a_log_begins_with_the_desks_own_orders(log: MemoryReservations, time: Time) -> None:
+    record = at_close(working=(asked(7, order_id="close-1"),))
+    one, other = (worker(log, time, record=record) for _ in range(2))
+    assert code(one.check(asked(4))) == "contract_position"  # nobody else was heard of yet
+    for each in (one, other):
+        assert code(each.reserve(asked(4, order_id="a"))) == "contract_position"
+    one.load(market("corrected"), book(), at_close(1.0))
+    assert other.reserve(asked(4, order_id="a")).passed
+    assert same(one, other)
+
+
+# --- what each worker knows by itself ---------------------------------------------------------------------------------
+def test_money_losses_and_disputes_are_as_each_worker_read_them_last(pair: tuple[SharedEngine, SharedEngine]) -> None:
+    """Positions are the log's, whatever the book of the same session says of them."""
+    one, other = pair
+    one.limit(DeskSettings.model_validate({"risk": LEVELS}), "others")
+    one.fill(asked(3, "CORN"), 1.0)
+    assert one.check(asked(4)).passed  # 30,000 and 80,000 of 500,000
+    poor = replace(book(), capital_base=1e5, equity_base=5e4, volatility_target_fraction=0.1)
+    one.load(market(), poor)
+    assert code(one.check(asked(4))) == "gross_exposure"
+    one.load(market(), replace(book(), locks={"GOLD": "a break"}))
+    assert [code(one.check(asked(1, name))) for name in ("GOLD", "CORN")] == ["instrument_lock", "pass"]
+    assert (one.book.locks, one.book.positions) == ({"GOLD": "a break"}, {("trend", "CORN", JUN): 3})
+    lost = {name: Standing(2e4, 2e4, 0.02) for name in ("", "carry", "trend")}
+    one.load(market(), replace(book(), standing=lost))
+    assert code(one.check(asked(1))) == "daily_loss"
+    assert other.reserve(asked(1, order_id="a")).passed  # which read nothing new
+    assert one.working().keys() == set()
+    one.expire(0.0)
+    assert (one.book.standing, other.book.locks) == (lost, {})
+
+
+def test_a_worker_with_facts_of_an_earlier_session_has_the_money_of_the_later_book(
+    pair: tuple[SharedEngine, SharedEngine],
+) -> None:
+    one, other = pair
+    one.expire(0.0)
+    other.load(replace(market("later"), session=NEXT), replace(book(), capital_base=2e6))
+    one.expire(0.0)
+    assert one.book.capital_base == 2e6
+
+
+def test_other_capital_counts_with_the_limits_it_comes_with(pair: tuple[SharedEngine, SharedEngine]) -> None:
+    """A contract of CORN is 10,000: half of a million, and half of 100,000."""
+    one, _ = pair
+    one.limit(DeskSettings.model_validate({"risk": LEVELS}), "one")
+    assert one.check(asked(6, "CORN")).passed
+    fewer = {"risk": LEVELS, "trading": {"capital": {"capital_base": 1e5}}}
+    one.limit(DeskSettings.model_validate(fewer), "two")
+    assert code(one.check(asked(6, "CORN"))) == "gross_exposure"
+    assert one.check(asked(5, "CORN")).passed
+    assert (one.book.capital_base, one.book.equity_base) == (1e5, 1e6)
+
+
+def test_halts_are_kept_by_name_when_there_are_other_instruments(log: MemoryReservations, time: Time) -> None:
+    """Trading of GOLD is stopped, and all of carry: when GOLD comes, and in what comes later."""
+    full, fewer = market(), _without_gold()
+    one = worker(log, time)
+    modes = np.zeros((2, 3))
+    modes[0], modes[:, 1] = NOTHING, NOTHING  # carry; GOLD
+    one.stop(modes)
+    one.load(fewer, book())
+    assert [code(one.check(asked(1, "CORN", name))) for name in ("carry", "trend")] == ["halt", "pass"]
+    one.load(full, book())
+    found = [code(one.check(asked(1, "GOLD", name))) for name in ("carry", "trend")]
+    assert found[0] == "halt"  # all of it is
+    one.stop(modes)
+    one.load(full, replace(book(), strategies=("carry", "new", "trend")))
+    assert [code(one.check(asked(1, code_, "new"))) for code_ in ("GOLD", "CORN")] == ["halt", "pass"]
+    again = worker(log, time)
+    again.stop(np.full((2, 3), float(NOTHING)))
+    again.expire(0.0)  # which makes another engine
+    assert code(again.check(asked(1))) == "halt"
+    again.load(full, replace(book(), strategies=("carry", "new", "trend")))
+    assert code(again.check(asked(1, "CORN", "new"))) == "halt"
 
 
 # --- a log that cannot be reached -------------------------------------------------------------------------------------

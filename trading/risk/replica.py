@@ -7,7 +7,7 @@ entries (`shared.py`), or deciding (`engine.py`).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, KeysView, Sequence
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -16,10 +16,12 @@ from trading.risk.book import Book, Holding
 from trading.risk.decision import Asked
 from trading.risk.engine import FOREVER, RiskEngine
 from trading.risk.market import Market
-from trading.risk.reservations import Base, Booked, Entry, Filled, Place, Released, Reserved
+from trading.risk.reservations import Base, Booked, Entry, Filled, OnRecord, Place, Released, Reserved
 
 REMEMBERED = 100_000  # fills that are known again
 TAIL = 20_000  # entries kept for a log that is lost
+TOLD = 20_000  # fills that a ledger may not have yet
+RECENT_S = 86_400.0  # a fill that the broker did not tell so long after it was told here, it never will
 KNOWN = 2 * TAIL  # marks of entries and ids of orders that are known again: more than another worker tells of
 
 UNKNOWN = (KeyError, UsageError, ConfigError)  # what engines raise of orders and positions they do not know
@@ -45,6 +47,10 @@ class Deaf:
         """Nothing."""
 
 
+def _as_logged(book: Book, session: date) -> Book:
+    return book
+
+
 @dataclass(slots=True)
 class Unit:
     """Orders that were granted together, and what each still holds."""
@@ -59,7 +65,8 @@ class Replica:
     have the fills since. `units` by number, `unit_of` orders that still hold anything, `units_of` numbers of units by
     the mark of their entry; `held` places of the engine.
     `earliest`: no order's time is over before. `ready`: nothing is granted before, seconds of the workers' clock;
-    `unsure`: as of a base."""
+    `unsure`, `told`, `desk`, `recorded`: as of a base. `local` gives a book of a session with what each worker knows by
+    itself."""
 
     engine: RiskEngine
     place: Place
@@ -67,6 +74,7 @@ class Replica:
     book: Book
     ready: float = 0.0
     unsure: float = 0.0
+    local: Callable[[Book, date], Book] = _as_logged
     positions: dict[Holding, int] = field(default_factory=dict)
     traded: dict[str, int] = field(default_factory=dict)
     units: dict[int, Unit] = field(default_factory=dict)
@@ -76,6 +84,9 @@ class Replica:
     marks: OrderedDict[str, None] = field(default_factory=OrderedDict)
     names: OrderedDict[str, None] = field(default_factory=OrderedDict)
     tail: deque[tuple[int, Entry]] = field(default_factory=lambda: deque(maxlen=TAIL))
+    told: deque[Filled] = field(default_factory=lambda: deque(maxlen=TOLD))
+    desk: set[str] = field(default_factory=set)
+    recorded: float = 0.0
     held: int = 0
     numbered: int = 0
     earliest: float = FOREVER
@@ -83,19 +94,36 @@ class Replica:
     # --- what is known ------------------------------------------------------------------------------------------------
     def book_now(self) -> Book:
         """The book with what was filled since it was loaded."""
-        positions = {key: count for key, count in self.positions.items() if count}
-        orders = self.engine.session_orders
-        return replace(self.book, positions=positions, traded_contracts=dict(self.traded), orders=orders)
+        return _with(self.book, self.positions, self.traded, self.engine.session_orders)
 
     def base(self, mark: str) -> Base:
         """All of it."""
         units = tuple(_what_is_left(unit) for unit in self.units.values())
-        return Base(mark, self.session, self.book_now(), units, tuple(self.fills), unsure=self.unsure)
+        desk = tuple(sorted(self.desk & self.unit_of.keys()))
+        return Base(
+            mark, self.session, self.book_now(), units, tuple(self.fills), unsure=self.unsure, told=tuple(self.told),
+            desk=desk, recorded=self.recorded,
+        )  # fmt: skip
 
     def left(self, order_id: str) -> int:
         """Contracts that an order still holds."""
         number = self.unit_of.get(order_id)
         return 0 if number is None else self.units[number].left[order_id]
+
+    def wrong_fill(self, asked: Asked) -> str:
+        """Why a fill is not of the order it names; empty where it may be."""
+        number = self.unit_of.get(asked.order_id)
+        if number is None:
+            return ""
+        orders = self.units[number].reserved.orders
+        order = next(order for order in orders if order.order_id == asked.order_id)
+        if order[:3] == asked[:3]:
+            return ""
+        return (
+            f"a fill of {asked.strategy}'s {asked.instrument}/{asked.contract} cannot be of order {asked.order_id}, "
+            f"which is of {order.strategy}'s {order.instrument}/{order.contract}. Correct the order's id, or leave it "
+            "out."
+        )
 
     def over(self, now: float) -> tuple[str, ...]:
         """Orders whose time is over and that still hold anything."""
@@ -152,15 +180,14 @@ class Replica:
 
     def _fill(self, entry: Filled) -> None:
         asked = entry.asked
-        if entry.fill_id and entry.fill_id in self.fills:
+        if (entry.fill_id and entry.fill_id in self.fills) or self.wrong_fill(asked):  # of a worker that took it once
             return
         self.engine.fill(asked, entry.now)
         if entry.fill_id:
             remember(self.fills, entry.fill_id, REMEMBERED)
-        contracts, key = int(asked.quantity_contracts), (asked.strategy, asked.instrument, asked.contract)
-        self.positions[key] = self.positions.get(key, 0) + contracts
-        self.traded[asked.instrument] = self.traded.get(asked.instrument, 0) + abs(contracts)
-        left = self.left(asked.order_id)
+        self.told.append(entry)
+        _move(asked, self.positions, self.traded)
+        contracts, left = int(asked.quantity_contracts), self.left(asked.order_id)
         if left * contracts > 0:
             self._keep(asked.order_id, left - contracts if abs(contracts) < abs(left) else 0)
 
@@ -186,16 +213,41 @@ class Replica:
                 del self.units_of[unit.reserved.mark]
 
     def _load(self, entry: Booked, market: Market) -> None:
-        self.engine.load(market, entry.book)
+        again, orders = entry.session == self.session, self.engine.session_orders
+        missing = missing_fills(self.told, entry.record)
+        working = _left_of(entry.record.working, missing)
+        positions, traded = dict(entry.book.positions), dict(entry.book.traded_contracts)
+        for each in missing:
+            _move(each.asked, positions, traded)
+        self._release([*self.desk, *(order.order_id for order in working)])  # what took their place may not know them
+        book = _with(entry.book, positions, traded, entry.book.orders)
+        self.engine.load(market, self.local(book, entry.session))
+        self.book, self.session, self.positions, self.traded = entry.book, entry.session, positions, traded
+        self.told = deque(missing, TOLD)
         self.engine.session_orders = entry.book.orders
-        self.book, self.session = entry.book, entry.session
-        self.positions, self.traded = dict(entry.book.positions), dict(entry.book.traded_contracts)
+        self.hold_desk(entry.mark, entry.record._replace(working=working))
+        if again:
+            self.engine.session_orders = max(orders, self.engine.session_orders)
+
+    def hold_desk(self, mark: str, record: OnRecord) -> None:
+        """The desk's own orders are at work here from now on, and fills of its ledger count no second time."""
+        self.desk, self.recorded = {order.order_id for order in record.working}, record.at
+        if record.working:
+            self.hold(Reserved(mark, record.working, False, 0.0, FOREVER))
+        if record.orders is not None:
+            self.engine.session_orders = record.orders
+        for fill_id in record.fill_ids:
+            remember(self.fills, fill_id, REMEMBERED)
 
 
-def replica_of(base: Base, place: Place, made: Callable[[Book], RiskEngine]) -> Replica:
+def replica_of(
+    base: Base, place: Place, made: Callable[[Book], RiskEngine], local: Callable[[Book, date], Book] = _as_logged
+) -> Replica:
     """What a base says, at its place; `made` gives an engine on a book. Raises UNKNOWN on what that does not know."""
-    engine = made(base.book)
-    replica = Replica(engine, place, base.session, base.book, base.ready, base.unsure)
+    engine = made(local(base.book, base.session))
+    replica = Replica(engine, place, base.session, base.book, base.ready, base.unsure, local)
+    replica.told.extend(base.told)
+    replica.desk, replica.recorded = set(base.desk), base.recorded
     replica.positions.update(base.book.positions)
     replica.traded.update(base.book.traded_contracts)
     replica.fills.update(dict.fromkeys(base.fill_ids))
@@ -203,6 +255,41 @@ def replica_of(base: Base, place: Place, made: Callable[[Book], RiskEngine]) -> 
         replica.hold(unit)
     engine.session_orders = base.book.orders
     return replica
+
+
+def missing_fills(told: Iterable[Filled], record: OnRecord) -> list[Filled]:
+    """Fills that the book of a ledger has not: told since the broker was last asked, unless they are named there; and
+    of the day before that, those whose name it should have and has not."""
+    named = set(record.fill_ids)
+    since = record.as_of - RECENT_S
+    return [
+        each for each in told
+        if each.fill_id not in named and each.now > (since if each.fill_id else record.as_of)
+    ]  # fmt: skip
+
+
+def _left_of(working: Sequence[Asked], missing: Sequence[Filled]) -> tuple[Asked, ...]:
+    """Orders of a ledger that are still at work once fills that it has not are counted."""
+    found = []
+    for order in working:
+        done = sum(int(each.asked.quantity_contracts) for each in missing if each.asked[:3] == order[:3]
+                   and each.asked.order_id == order.order_id)  # fmt: skip
+        left = int(order.quantity_contracts) - done
+        if left * order.quantity_contracts > 0:
+            found.append(order._replace(quantity_contracts=left))
+    return tuple(found)
+
+
+def _move(asked: Asked, positions: dict[Holding, int], traded: dict[str, int]) -> None:
+    """A fill changes positions and what was traded."""
+    contracts, key = int(asked.quantity_contracts), (asked.strategy, asked.instrument, asked.contract)
+    positions[key] = positions.get(key, 0) + contracts
+    traded[asked.instrument] = traded.get(asked.instrument, 0) + abs(contracts)
+
+
+def _with(book: Book, positions: Mapping[Holding, int], traded: Mapping[str, int], orders: int) -> Book:
+    held = {key: count for key, count in positions.items() if count}
+    return replace(book, positions=held, traded_contracts=dict(traded), orders=orders)
 
 
 def remember(known: OrderedDict[str, None], name: str, most: int) -> None:

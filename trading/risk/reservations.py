@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from math import inf
 from typing import NamedTuple, Protocol
 
 from trading.errors import StoreError
@@ -46,12 +47,27 @@ class Released(NamedTuple):
     expired: bool = False
 
 
+class OnRecord(NamedTuple):
+    """What a ledger says beside its book, instants in seconds of the workers' clock. `working`: the desk's own orders,
+    with what is left of each. `fill_ids`: fills that the book has. `as_of`: when the broker was last asked for fills:
+    those told here until then are in the book (infinite: all are). `at`: when the ledger last changed. `orders` of the
+    session, those of `working` included; None: the book's own and these."""
+
+    working: tuple[Asked, ...] = ()
+    fill_ids: tuple[str, ...] = ()
+    as_of: float = inf
+    at: float = 0.0
+    orders: int | None = None
+
+
 class Booked(NamedTuple):
-    """The book of a session as its ledger has it takes the place of the one so far; orders at work stay."""
+    """The book of a session as its ledger has it takes the place of the one so far, with fills told here that it has
+    not, and with the orders that are at work there. Orders that were granted here stay."""
 
     mark: str
     session: date
     book: Book
+    record: OnRecord = OnRecord()
 
 
 Entry = Reserved | Filled | Released | Booked
@@ -71,7 +87,9 @@ class Base:
     work still hold, the oldest first, and `orders` of the session are counted in the book. `fill_ids` are those that
     count already. `lost`: the place in the log before that the base is of, where that log was lost; then nothing is
     granted before `ready`, seconds of the workers' clock, so that who knows more of it can say so. Before `unsure`,
-    some of the units may be given back already: they are of what was written down elsewhere."""
+    some of the units may be given back already: they are of what was written down elsewhere. `told`: fills in the book
+    that the next ledger may not have. `desk`: orders of units that are the desk's own, and `recorded` when the ledger
+    that said so last changed."""
 
     mark: str
     session: date
@@ -81,6 +99,9 @@ class Base:
     lost: Place | None = None
     ready: float = 0.0
     unsure: float = 0.0
+    told: tuple[Filled, ...] = ()
+    desk: tuple[str, ...] = ()
+    recorded: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

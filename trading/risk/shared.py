@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from threading import RLock
 from typing import NamedTuple, cast
 
@@ -35,7 +36,19 @@ from trading.risk.engine import FOREVER, Drift, RiskEngine, no_time
 from trading.risk.layout import REDUCING
 from trading.risk.market import Market
 from trading.risk.replica import REMEMBERED, UNKNOWN, Deaf, Replica, replica_of
-from trading.risk.reservations import Answer, Base, Booked, Entry, Filled, Log, LogLost, Place, Released, Reserved
+from trading.risk.reservations import (
+    Answer,
+    Base,
+    Booked,
+    Entry,
+    Filled,
+    Log,
+    LogLost,
+    OnRecord,
+    Place,
+    Released,
+    Reserved,
+)
 
 ATTEMPTS = 50
 STUCK_S = 5.0  # a worker that does not know what others hold looks again
@@ -52,26 +65,35 @@ class Following(NamedTuple):
     compact_at: int = 20_000
 
 
-_FOLLOWING = Following()
+class _Halted(NamedTuple):
+    """Modes of trading by strategy and instrument, and whose they are."""
+
+    modes: npt.NDArray[np.float64]
+    strategies: tuple[str, ...]
+    instruments: tuple[str, ...]
+
+
+_FOLLOWING, _NOTHING = Following(), OnRecord()
 
 
 class SharedEngine:
     """A RiskEngine that shares its book with others through `log`. It begins with what that holds; where there is none
-    yet, with `book`, and with `remembered(now)`: reservations that were written down elsewhere and may still hold.
+    yet, with `book` and what is on `record` beside it, and with `remembered(now)`: reservations that were written down
+    elsewhere and may still hold.
     `clock`: seconds since 1970, the same for all workers; `timer`: seconds of a clock that does not go back. Nothing is
     asked of the log before the first call."""
 
     def __init__(
         self, desk: DeskSettings, market: Market, book: Book, log: Log, clock: Callable[[], float],
         configuration: str = "", timer: Callable[[], float] = no_time, following: Following = _FOLLOWING,
-        remembered: Callable[[float], Iterable[Reserved]] = lambda now: (),
+        remembered: Callable[[float], Iterable[Reserved]] = lambda now: (), record: OnRecord = _NOTHING,
     ) -> None:  # fmt: skip
         self._desk, self._market, self._configuration = desk, market, configuration
         self._log, self._clock, self._timer = log, clock, timer
         self._following, self._remembered = following, remembered
         self._lock = RLock()
-        self._own = book
-        self._modes: npt.NDArray[np.float64] | None = None
+        self._own, self._record = book, record
+        self._halted: _Halted | None = None
         self._abandoned: dict[str, float] = {}  # marks of reservations that were refused and may be held until then
         self._disowning = False
         self._older: tuple[float, Base, Place] | None = None  # what the log is to begin with, once it is old enough
@@ -82,16 +104,37 @@ class SharedEngine:
     def _alone(self) -> Replica:
         """As if there were nobody else."""
         engine = self._engine(self._own)
-        replica = Replica(engine, Place("", 0, ""), self._market.session, self._own)
+        replica = Replica(engine, Place("", 0, ""), self._market.session, self._own, local=self._local)
         replica.positions.update(self._own.positions)
         replica.traded.update(self._own.traded_contracts)
+        replica.hold_desk("", self._record)
         return replica
 
     def _engine(self, book: Book) -> RiskEngine:
         engine = RiskEngine(self._desk, self._market, book, self._configuration, self._timer)
-        if self._modes is not None and self._modes.shape == (len(engine.strategies), len(engine.instruments)):
-            engine.stop(self._modes)
+        if self._halted is not None:
+            engine.stop(modes_of(self._halted, engine.strategies, engine.instruments))
         return engine
+
+    def _stop_new(self) -> None:
+        """Halts by name, where the engine has other strategies or instruments than those they were told of."""
+        engine, halted = self._replica.engine, self._halted
+        if halted is not None and halted[1:] != (engine.strategies, engine.instruments):
+            modes = modes_of(halted, engine.strategies, engine.instruments)
+            engine.stop(modes)
+            self._halted = _Halted(modes, engine.strategies, engine.instruments)
+
+    def _local(self, book: Book, session: date) -> Book:
+        """A book of the log with money, losses and disputes as this worker's own stores have them, unless the log's are
+        of a later session."""
+        own = self._own
+        if self._market.session < session:
+            return book
+        more = tuple(name for name in own.strategies if name not in book.strategies)
+        return replace(
+            book, capital_base=own.capital_base, equity_base=own.equity_base, standing=own.standing, locks=own.locks,
+            volatility_target_fraction=own.volatility_target_fraction, strategies=(*book.strategies, *more),
+        )  # fmt: skip
 
     # --- questions ----------------------------------------------------------------------------------------------------
     def check(self, asked: Asked, now: float = 0.0) -> Decision:
@@ -117,7 +160,7 @@ class SharedEngine:
     @property
     def book(self) -> Book:
         """The book as it is known here, with all fills."""
-        return self._replica.book_now()
+        return self._local(self._replica.book_now(), self._replica.session)
 
     def working(self) -> dict[str, Asked]:
         """As the engine."""
@@ -218,7 +261,8 @@ class SharedEngine:
     # --- what becomes of orders ---------------------------------------------------------------------------------------
     def fill(self, asked: Asked, now: float = 0.0, fill_id: str = "") -> int:
         """As the engine, in the book of all workers. Raises StoreUnavailable where the log cannot be reached: tell the
-        fill again, with the same `fill_id`, by which it counts once. Raises UsageError on what is not known."""
+        fill again, with the same `fill_id`, by which it counts once. Raises UsageError on what is not known, and where
+        the order that is named is of something else: nothing is booked then."""
         with self._lock:
             for _ in range(ATTEMPTS):
                 self._connect()
@@ -227,6 +271,9 @@ class SharedEngine:
                 unseen = self._replica.engine.check(asked, now)
                 if unseen.measured is None:
                     raise UsageError(f"a fill cannot be booked: {unseen.reasons[0].message}")
+                wrong = self._replica.wrong_fill(asked)
+                if wrong:
+                    raise UsageError(wrong)
                 if self._added(Filled(self._log.mark(), asked, now, fill_id)):
                     return self._replica.left(asked.order_id)
         raise StoreBusy(f"the fill was not booked: {_FASTER}")
@@ -261,33 +308,42 @@ class SharedEngine:
 
     # --- what changes meanwhile ---------------------------------------------------------------------------------------
     def limit(self, desk: DeskSettings, configuration: str = "") -> None:
-        """As the engine, of this worker."""
+        """As the engine, of this worker; with the capital and the target of volatility, where they are others."""
         with self._lock:
-            self._replica.engine.limit(desk, configuration)
+            engine, was = self._replica.engine, self._desk.capital
+            engine.limit(desk, configuration)
             self._desk, self._configuration = desk, configuration
+            if desk.capital != was:
+                target = desk.capital.volatility_target_percent / 100
+                money = {"capital_base": desk.capital.capital_base, "volatility_target_fraction": target}
+                self._own = replace(self._own, **money)  # type: ignore[arg-type]
+                engine.load(self._market, self.book)
 
     def stop(self, modes: npt.NDArray[np.float64]) -> None:
         """As the engine, of this worker."""
         with self._lock:
-            self._replica.engine.stop(modes)
-            self._modes = modes
+            engine = self._replica.engine
+            engine.stop(modes)
+            self._halted = _Halted(modes, engine.strategies, engine.instruments)
 
-    def load(self, market: Market, book: Book) -> None:
-        """Other facts for this worker; and where they are of a later session than the log's, this book for all. `book`
-        is as the ledger has it, with every fill that was told here. Of the same session the log's stays, with the fills
-        since. Raises ConfigError, StoreUnavailable."""
+    def load(self, market: Market, book: Book, record: OnRecord = _NOTHING) -> None:
+        """Other facts for this worker, and its money, losses and disputes; and where they are of a later session than
+        the log's, or of a ledger that changed since, the positions of this book for all. `book` is as the ledger has
+        it, and `record` says which of the fills that were told here it has: those it has not count on. Else the log's
+        positions stay, with the fills since. Raises ConfigError, StoreUnavailable."""
         with self._lock:
-            self._own, self._market = book, market
+            self._own, self._market, self._record = book, market, record
             if self._stuck or not self._connected:
                 self._connected, self._stuck = False, ""
                 self._replica = self._alone()
                 self._connect()
                 return
             for _ in range(ATTEMPTS):
-                if market.session <= self._replica.session:
-                    self._replica.engine.load(market, self._replica.book_now())
+                if not self._is_later():
+                    self._replica.engine.load(market, self.book)
+                    self._stop_new()
                     return
-                if self._added(Booked(self._log.mark(), market.session, book)):
+                if self._added(Booked(self._log.mark(), market.session, book, record)):
                     return
         raise StoreBusy(f"the book was not loaded: {_FASTER}")
 
@@ -298,9 +354,13 @@ class SharedEngine:
             raise StoreUnavailable(self._stuck)
         while not self._connected:
             self._heed(self._recovered(lambda: self._log.since(None)))
-            later = self._market.session > self._replica.session
-            if not later or self._added(Booked(self._log.mark(), self._market.session, self._own)):
+            booked = Booked(self._log.mark(), self._market.session, self._own, self._record)
+            if not self._is_later() or self._added(booked):
                 self._connected, self._stuck = True, ""
+
+    def _is_later(self) -> bool:
+        """Whether the ledger, as it is known here, is of a later session than the log, or changed since."""
+        return (self._market.session, self._record.at) > (self._replica.session, self._replica.recorded)
 
     def _require_ready(self) -> None:
         left = self._replica.ready - self._clock()
@@ -375,6 +435,7 @@ class SharedEngine:
             self._stuck, self._connected = _BEHIND.format(cause=cause), False
             self._stuck_until = self._timer() + STUCK_S
             raise StoreUnavailable(self._stuck) from cause
+        self._stop_new()
         self._replica.place = answer.end
         self._length, self._heard = answer.length, self._timer()
         lost = None if answer.base is None else answer.base.lost
@@ -387,15 +448,16 @@ class SharedEngine:
         looked at: rates of the last minute are those of orders at work, then."""
         place = Place(answer.end.epoch, answer.end.number - len(answer.missed), base.mark)
         try:
-            replica = replica_of(base, place, self._engine)
+            replica = replica_of(base, place, self._engine, self._local)
             replica.take_all(answer.missed, self._market)
         except UNKNOWN:
             ended = replica_of(base, place, lambda _: cast(RiskEngine, Deaf()))
             ended.take_all(answer.missed, self._market)
             whole, now = ended.base(base.mark), self._clock()
-            book = self._own if self._market.session > ended.session else whole.book  # which takes its place next
+            later = (self._market.session, self._record.at) > (ended.session, ended.recorded)
+            book = self._own if later else whole.book  # which takes its place next
             units = tuple(unit for unit in whole.units if unit.expires > now)
-            replica = replica_of(replace(whole, book=book, units=units), answer.end, self._engine)
+            replica = replica_of(replace(whole, book=book, units=units), answer.end, self._engine, self._local)
             replica.ready, replica.unsure = base.ready, base.unsure
             replica.marks, replica.names, replica.tail = ended.marks, ended.names, ended.tail
         return replica
@@ -434,6 +496,21 @@ class SharedEngine:
             _, base, place = self._older
             self._older = None
             self._log.compact(base, place)
+
+
+def modes_of(halted: _Halted, strategies: Sequence[str], instruments: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Halts for other strategies and instruments, by name. One that is new is halted as far as all are that were told
+    of: a halt of everything, or of a whole strategy, is one of those that come later, too."""
+    modes = halted.modes.reshape(len(halted.strategies), len(halted.instruments))
+    if not modes.size:
+        return np.zeros((len(strategies), len(instruments)))
+    rows = {name: modes[place] for place, name in enumerate(halted.strategies)}
+    places = {name: place for place, name in enumerate(halted.instruments)}
+    found = []
+    for strategy in strategies:
+        row = rows.get(strategy, modes.min(axis=0))
+        found.append([row[places[name]] if name in places else row.min() for name in instruments])
+    return np.array(found, dtype=np.float64).reshape(len(strategies), len(instruments))
 
 
 _FASTER = f"other workers were faster {ATTEMPTS} times in a row. Ask again."
