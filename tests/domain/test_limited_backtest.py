@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from trading.backtest.panel import Panel
 from trading.backtest.parts.engines import DailyEngine, LimitedEngine, RiskOptions
@@ -102,3 +103,106 @@ def test_a_stop_of_losses_lets_only_reducing_orders_through(panel: Panel, strate
     adds = (np.abs(held[1:]) > np.abs(held[:-1])).any(axis=1)
     assert (fall[1:][adds] <= 0.02 + 1e-12).all()
     assert (fall[stopped] > 0.02).all()
+
+
+# --- what the model names ---------------------------------------------------------------------------------------------
+def stressed(scenario: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Options under which nothing may be lost in a scenario."""
+    return {"limits": [{"rule": "stress", "refuse": 0.0}], "model": {"scenarios": {"crash": scenario}}, **more}
+
+
+BY_NAME = stressed({"instruments": {"AAA": -0.2}})
+BY_CLASS = stressed({"asset_classes": {"metal": -0.2}}, classes={"AAA": {"asset_class": "metal"}})
+
+
+@pytest.mark.parametrize("options", [BY_NAME, BY_CLASS], ids=["by name", "by class"])
+def test_a_scenario_of_the_model_is_a_stress_of_every_session(
+    panel: Panel, strategy: StrategySettings, free: Result, options: dict[str, Any]
+) -> None:
+    """AAA falls in it, so it is never bought beyond nothing; what does not move in it trades as without limits."""
+    found = limited(panel, strategy, **options)
+    column = found.instruments.index("AAA")
+    assert np.nanmax(free.positions[:, column]) > 0.0
+    assert np.nanmax(found.positions[:, column]) <= 0.0
+    assert np.nanmin(found.positions[:, column]) < 0.0, "and sold as ever"
+    others = [place for place in range(3) if place != column]
+    assert np.array_equal(found.positions[:, others], free.positions[:, others], equal_nan=True)
+    assert found.statistics["refusals"]["by_stress"] > 0
+
+
+def test_a_stress_is_the_move_of_what_is_held(panel: Panel, strategy: StrategySettings) -> None:
+    """A dollar a point: a fifth of contracts x price may be at most a hundredth of a million."""
+    found = limited(panel, strategy, **BY_NAME | {"limits": [{"rule": "stress", "refuse": 0.01}]})
+    column = found.instruments.index("AAA")
+    held, price = np.nan_to_num(found.positions[:, column]), panel.held[:, column]
+    bought = np.flatnonzero(held[1:] > np.maximum(held[:-1], 0.0)) + 1
+    assert len(bought) > 0
+    assert (0.2 * held[bought] * price[bought] <= 0.01 * CAPITAL).all()
+    assert found.statistics["refusals"]["by_stress"] > 0
+
+
+@pytest.fixture(scope="module")
+def short() -> Panel:
+    """The same walks, their first 160 sessions."""
+    return made_up_panel(NAMES, 160, 7)
+
+
+FACTORS = {"given": {"loadings": {"AAA": 1.0}}, "a basket": {"basket": {"AAA": 1.0}}}
+
+
+@pytest.mark.parametrize("factor", FACTORS.values(), ids=list(FACTORS))
+def test_a_named_factor_of_the_model_is_measured(
+    short: Panel, strategy: StrategySettings, factor: dict[str, Any]
+) -> None:
+    """AAA loads on it wholly, so that none of it may be added once its volatility is known."""
+    limits = [{"rule": "factor_exposure", "refuse": 0.0, "missing": "warn"}]
+    found = limited(short, strategy, limits=limits, model={"factors": {"own": factor}})
+    column = found.instruments.index("AAA")
+    held = np.abs(np.nan_to_num(found.positions[30:, column]))
+    assert not (held[1:] > held[:-1]).any()
+    assert found.statistics["refusals"]["by_factor_exposure"] > 0
+    other = found.instruments.index("BBB")
+    if "loadings" in factor:  # which say that it has none
+        free = DailyEngine().evaluate(short, strategy, CAPITAL)
+        assert np.array_equal(found.positions[:, other], free.positions[:, other], equal_nan=True)
+
+
+def test_margins_are_as_given(short: Panel, strategy: StrategySettings) -> None:
+    """Of AAA so large that the account allows half of what would be held most, of the others nothing."""
+    free = DailyEngine().evaluate(short, strategy, CAPITAL)
+    column = free.instruments.index("AAA")
+    margin = 0.1 * CAPITAL / (0.5 * float(np.nanmax(np.abs(free.positions[:, column]))))
+    model = {"margins_local": {"AAA": margin}, "margin_volatilities": 0.0}
+    found = limited(short, strategy, limits=[{"rule": "margin", "refuse": 0.1, "missing": "warn"}], model=model)
+    held = np.nan_to_num(found.positions)
+    worth = CAPITAL + np.concatenate([[0.0], np.cumsum((np.diff(short.price, axis=0) * held[:-1]).sum(axis=1))])
+    adds = np.abs(held[1:, column]) > np.abs(held[:-1, column])
+    assert adds.any()
+    assert (margin * np.abs(held[1:, column])[adds] <= 0.1 * worth[1:][adds] * (1 + 1e-9)).all()
+    assert found.statistics["refusals"]["by_margin"] > 0
+
+
+def test_the_first_order_of_an_empty_book_is_all_of_its_risk(short: Panel, strategy: StrategySettings) -> None:
+    """So that a limit on concentration below 1 keeps a book from ever starting, as the page on the engine says."""
+    kept = limited(short, strategy, limits=[{"rule": "concentration", "refuse": 0.999}])
+    assert not np.nan_to_num(kept.positions).any()
+    assert kept.statistics["refusals"]["by_concentration"] > 0
+    started = limited(short, strategy, limits=[{"rule": "concentration", "refuse": 1.0 + 1e-9}])
+    assert np.nan_to_num(started.positions).any()
+
+
+STRANGE: list[tuple[dict[str, Any], str]] = [
+    (stressed({"asset_classes": {"metal": -0.2}}), "names the asset class metal, and there is none of that name"),
+    ({"limits": [{"rule": "stress", "scenario": "crash", "refuse": 0.1}]}, "names the scenario crash"),
+    ({"limits": [{"rule": "factor_exposure", "factor": "dollar", "refuse": 0.1}]}, "names the factor dollar"),
+    ({"limits": [{"rule": "component_exposure", "component": 4, "refuse": 0.1}]}, "principal component 4"),
+    ({"limits": [{"rule": "gross_exposure", "sector": "grains", "refuse": 0.1}]}, "names the sector grains"),
+    ({"limits": [{"rule": "spred", "refuse": 0.1}]}, "there is no rule spred. Did you mean spread?"),
+    ({"classes": {"AAA": {"asset_clas": "metal"}}}, "classes of AAA name a asset_clas; they can name sector"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), STRANGE, ids=[said for _, said in STRANGE])
+def test_what_would_limit_nothing_is_refused_with_the_specification(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        RiskOptions.model_validate(options)

@@ -27,7 +27,15 @@ from trading.config.strategies import StrategySettings
 from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.market import DIMENSIONS, Group, Market, group
 from trading.risk.pre_trade import judged
-from trading.risk.risk_model import Gains, correlated, loadings_of, rest_of, scenarios_of
+from trading.risk.risk_model import (
+    Gains,
+    correlated,
+    factor_loadings,
+    loadings_of,
+    rest_of,
+    scenarios_of,
+    stresses_of,
+)
 from trading.strategies.buffering import buffered
 from trading.strategies.optimal import Optimal, Sizing, rates
 from trading.strategies.workbench import Workbench
@@ -36,6 +44,13 @@ CONTRACT = 0  # a backtest holds one contract of an instrument: the one that is 
 UNKNOWN = "none"  # of groups that nobody named
 Flags = npt.NDArray[np.bool_]
 Classes = Mapping[str, Mapping[str, str]]
+
+
+class Classified(NamedTuple):
+    """An instrument and its asset class, as scenarios move it."""
+
+    code: str
+    asset_class: str
 
 
 class Refusal(NamedTuple):
@@ -121,7 +136,8 @@ class _Run:
         self.model, self.classes = limits.model, limits.classes
         count = len(self.panel.instruments)
         self.held, self.centre, self.half = np.zeros(count), np.full(count, np.nan), np.full(count, np.nan)
-        self.per_point = self.panel.point_value * rates(self.panel, strategy)
+        self.rates = rates(self.panel, strategy)
+        self.per_point = self.panel.point_value * self.rates
         self.prices, self.marks = _filled(self.panel.price), _filled(self.panel.held)
         self.money = _Money(sizing.capital_base)
 
@@ -209,17 +225,31 @@ class _Run:
         gains = Gains(base, since, np.isfinite(self.prices[row]))
         found = correlated(gains, self.model.half_life_sessions)
         loadings, mark = loadings_of(found, self.model.loadings), self.marks[row]
-        nothing = np.full(len(codes), np.nan)
+        nothing, notional = np.full(len(codes), np.nan), np.abs(mark) * self.per_point[row]
+        factors, by_factor = factor_loadings(self.model.factors, codes, found)
+        stress_names, stresses = stresses_of(self.model.scenarios, self._classified(), notional)
         return Market(
             version=f"{panel.version}:{session}", session=session, instruments=codes,
             contracts=tuple((code, CONTRACT) for code in codes), contract_instrument=np.arange(len(codes)),
-            mark_points=mark, mark_age_sessions=_ages(panel, row), notional_base=np.abs(mark) * self.per_point[row],
+            mark_points=mark, mark_age_sessions=_ages(panel, row), notional_base=notional,
             roll_state=np.zeros(len(codes), np.int64), volatility_base=found.volatility_base, median_volume=nothing,
             low_volume=nothing, spread_fraction=2.0 * panel.slippage / np.where(mark == 0.0, np.nan, np.abs(mark)),
-            margin_base=self.model.margin_volatilities * found.volatility_base, groups=self._groups(),
+            margin_base=self._margins(row, found.volatility_base), groups=self._groups(), factors=factors,
+            factor_loadings=by_factor, stress_names=stress_names, stresses=stresses,
             component_loadings=loadings[:, : self.model.components].T.copy(), scenarios=scenarios_of(gains),
             covariance_loadings=loadings, covariance_rest=rest_of(found, loadings),
         )  # fmt: skip
+
+    def _margins(self, row: int, volatility_base: Floats) -> Floats:
+        """Initial margin of a contract: as given, at the session's rate, else so many volatilities."""
+        given = np.array([self.model.margins_local.get(code, np.nan) for code in self.panel.instruments])
+        estimated = self.model.margin_volatilities * volatility_base
+        return np.where(np.isfinite(given), given * self.rates[row], estimated)
+
+    def _classified(self) -> list[Classified]:
+        return [
+            Classified(code, self.classes.get(code, {}).get("asset_class", UNKNOWN)) for code in self.panel.instruments
+        ]
 
     def _groups(self) -> dict[str, Group]:
         codes = self.panel.instruments

@@ -15,7 +15,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -252,8 +252,20 @@ def _factor(settings: FactorSettings, instruments: Sequence[str], found: Correla
     return np.where(found.known, found.volatility_base * (found.standard.T @ returns / size), np.nan)
 
 
+class Classed(Protocol):
+    """What a scenario has to know of an instrument."""
+
+    @property
+    def code(self) -> str:
+        """Its code."""
+
+    @property
+    def asset_class(self) -> str:
+        """Its asset class."""
+
+
 def stresses_of(
-    scenarios: Mapping[str, ScenarioSettings], instruments: Sequence[Instrument], notional_base: Floats
+    scenarios: Mapping[str, ScenarioSettings], instruments: Sequence[Classed], notional_base: Floats
 ) -> tuple[tuple[str, ...], Floats]:
     """Names of scenarios, and the gain of a contract in each, (scenarios, instruments): the move of the price x what
     one contract is worth, (instruments,). 0 where the scenario does not move it; NaN where what it is worth is not
@@ -264,7 +276,7 @@ def stresses_of(
     return names, np.where(moves == 0.0, 0.0, moves * notional_base)
 
 
-def _move(scenario: ScenarioSettings, instrument: Instrument) -> float:
+def _move(scenario: ScenarioSettings, instrument: Classed) -> float:
     of_class = scenario.asset_classes.get(instrument.asset_class, 0.0)
     return scenario.instruments.get(instrument.code, of_class)
 

@@ -6,18 +6,20 @@ Belongs here: fitting the engines to the Protocol. Does not belong here: what th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trading.backtest.panel import Floats, Panel
 from trading.backtest.registry import Nothing, engine
 from trading.backtest.result import Result
 from trading.backtest.specification import CostModel, Engine, Strategy
-from trading.config.risk import RiskLimit, RiskModelSettings
+from trading.config.models import DeskSettings
+from trading.config.risk import RiskLimit, RiskModelSettings, RiskSettings
+from trading.config.risk_names import own_names, strange_in_risk
 from trading.config.settings import Code, Name, Settings
 from trading.config.strategies import StrategySettings
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from trading.backtest.account_basis import AccountBasis
     from trading.backtest.costs import CostRisk, Costs, Holdings
     from trading.strategies.rule import ForecastRule
+
+
+CLASSIFIED = ("sector", "asset_class", "country", "exchange_group")  # what `classes` may say; currencies are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,38 @@ class RiskOptions(Settings):
     max_gross_exposure_fraction: float = Field(1000.0, ge=0, le=1000, description="sum of |notional| / capital")
     classes: dict[Code, dict[Name, str]] = Field(
         default_factory=dict, max_length=2000,
-        description="sector, asset_class, country and exchange_group of instruments, for limits on these",
+        description="sector, asset_class, country and exchange_group of instruments, for limits and scenarios of these",
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> RiskOptions:
+        wrong = [*_strange_dimensions(self.classes), *_strange_names(self), *_faults(self)]
+        if wrong:
+            raise ValueError(" ".join(wrong))
+        return self
+
+
+def _strange_dimensions(classes: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    for code, named in classes.items():
+        for dimension in named.keys() - set(CLASSIFIED):
+            yield f"classes of {code} name a {dimension}; they can name {', '.join(CLASSIFIED)}. Take it out."
+
+
+def _strange_names(options: RiskOptions) -> Iterator[str]:
+    """What limits and scenarios name that a backtest would not find, so that they would limit nothing."""
+    risk = RiskSettings(limits=options.limits, model=options.model)
+    named = {name: {own[name] for own in options.classes.values() if name in own} for name in CLASSIFIED}
+    for text in strange_in_risk(risk, own_names(risk) | named, lambda path: None):
+        yield f"{text} Groups of instruments are those that classes name."
+
+
+def _faults(options: RiskOptions) -> list[str]:
+    """Limits that mean nothing, or two things at once."""
+    if not options.limits:
+        return []
+    from trading.risk.limit_table import faults  # finds every rule, for those alone who limit anything
+
+    return faults(DeskSettings(risk=RiskSettings(limits=options.limits, model=options.model)))
 
 
 @dataclass(frozen=True, slots=True)
