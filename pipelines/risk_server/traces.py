@@ -5,10 +5,10 @@ Belongs here: spans around a request, deciding and keeping. Does not belong here
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,12 +19,20 @@ _WANTED = "OTEL_"
 
 
 def tracing() -> Callable[[str], Any]:
-    """Gives a context for a part of the work, by its name; one that does nothing where nobody wants traces."""
-    if not any(name.startswith(_WANTED) for name in os.environ) or find_spec("opentelemetry.sdk") is None:
+    """Gives a context for a part of the work, by its name; one that does nothing where nobody wants traces, or where
+    what makes them is not installed, which the log then has a warning of."""
+    wanted = sorted(name for name in os.environ if name.startswith(_WANTED))
+    if not wanted:
         return nullcontext
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ModuleNotFoundError as cause:
+        logging.getLogger(NAME).warning(
+            "%s is set, but nothing is traced: %s is not installed. Install Daybook with its extra telemetry "
+            "(pip install 'daybook[telemetry]'), or take the variable out.", wanted[0], cause.name,
+        )  # fmt: skip
+        return nullcontext
     return spans_to(BatchSpanProcessor(OTLPSpanExporter()))
 
 
