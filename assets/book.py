@@ -23,7 +23,19 @@ from assets.partitions import session_range
 from assets.pictures import image
 from trading.book.booking import Entered
 from trading.book.breaks import locked
-from trading.book.close import Decided, Settled, all_fills, decide, decision_rows, ended, replay, roll, settle, wanted
+from trading.book.close import (
+    Circumstances,
+    Decided,
+    Settled,
+    all_fills,
+    decide,
+    decision_rows,
+    ended,
+    replay,
+    roll,
+    settle,
+    wanted,
+)
 from trading.book.entries import Step
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Row, before
@@ -46,11 +58,12 @@ from trading.frames import (
 )
 from trading.ports import Broker, DecisionLog, FrameStore, Ledger, ReferenceStore, Span, Version
 from trading.reports import drawings
-from trading.risk.book import WHOLE, Standing
+from trading.risk.book import Standing
 from trading.risk.decision import Decision
 from trading.risk.halts import Halt, halts_of, in_force
 from trading.risk.kept import About, Wanted
 from trading.risk.pre_trade import unkept
+from trading.risk.standing import Curves, strategies_of
 
 ACTOR = "close"
 ACTORS = (ACTOR, "orders")  # who decides a session's orders: each may do again what the other did
@@ -106,15 +119,15 @@ def close_range(
             f" worth something else now ({', '.join(changed)}). {again}"
         )
     collected: dict[str, list[Row]] = {dataset.name: [] for dataset in DATASETS}
-    start.earned = earned_before(frames, desk.settings, sessions[0])
+    earned = earned_before(frames, desk.settings, sessions[0])
     for inputs in session_inputs(frames, reference, desk.settings, sessions, start.closed):
-        for name, rows in close_one(start, inputs, desk).items():
+        for name, rows in close_one(start, inputs, desk, earned).items():
             collected[name] += rows
     return collected
 
 
-def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, list[Row]]:
-    """Closes one session: rolls, fills, values, decides. `start.state` moves on to after it."""
+def close_one(start: Opening, inputs: SessionInputs, desk: Desk, earned: Curves) -> dict[str, list[Row]]:
+    """Closes one session: rolls, fills, values, decides. `start.state` and what was `earned` move on to after it."""
     state, recorded = start.state, start.recorded.get(inputs.session, [])
     is_history = start.has_later(inputs.session)
     entry = Entered(inputs.session, desk.clock(), ACTOR)
@@ -132,6 +145,7 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
     booked = [*rolled.events, *moving]
     desk.ledger.record(booked)
     settled = settle(earlier, state, inputs, moving, desk.settings.capital.base_currency)
+    standing = standing_of(state, settled, inputs.session, desk.settings, earned)
     if is_history:
         decided = Decided(Step(), wanted(state, inputs, desk.settings), [])
     else:
@@ -140,23 +154,24 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk) -> dict[str, li
             desk.ledger.record(over)
         booked += over
         locks, halts = locks_of(inputs.session, desk.ledger), halts_now(desk.ledger, entry.at)
-        standing = standing_of(start, settled, inputs.session)
-        decided = decide(state, inputs, desk.settings, standing, entry, recorded, locks, halts, desk.timer)
+        under = Circumstances(standing, locks, halts, desk.timer)  # the orders are for the next session
+        decided = decide(state, inputs, desk.settings, entry, recorded, under)
         keep(decided.decisions, entry, desk)
         hand_over(decided.step, desk)
     events = [*recorded, *booked, *decided.step.events]
     return settled.rows | decision_rows(decided.targets, inputs, events)
 
 
-def standing_of(start: Opening, settled: Settled, session: date) -> dict[str, Standing]:
-    """What was lost so far, as limits need it: in the session, and where a limit looks further, in its week, from the
-    peak, and by strategy."""
-    if start.earned is None:
-        return {WHOLE: Standing(settled.loss_base)}
+def standing_of(
+    state: BookState, settled: Settled, session: date, desk: DeskSettings, earned: Curves
+) -> dict[str, Standing]:
+    """What the whole book and every strategy lost so far, in the session, its week, and from the peak. `earned` before
+    the session goes on with it."""
     gained: dict[str, float] = {}
     for row in settled.rows[PNL.name]:
         gained[row["strategy"]] = gained.get(row["strategy"], 0.0) + row["total_base"]
-    return start.earned.after(session, start.state.account_base, gained)
+    at_work = ((order.strategy, order.instrument, order.contract) for order in state.working.values())
+    return earned.after(session, state.account_base, gained, strategies_of(desk, state.positions, at_work))
 
 
 def locks_of(session: date, ledger: Ledger) -> dict[str, str]:

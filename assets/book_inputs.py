@@ -22,7 +22,7 @@ from trading.book.state import BookState, SessionInputs
 from trading.config.models import DeskSettings
 from trading.frames import DAILY_PRICES, EQUITY, FX_RATES, OPTIMAL_POSITIONS, POSITIONS, ROLL_GAPS, Dataset
 from trading.ports import FrameStore, Ledger, ReferenceStore
-from trading.risk.limit_table import needs_facts, needs_history
+from trading.risk.limit_table import needs_facts
 from trading.risk.standing import Curves
 from trading.strategies.targets import Wanted
 
@@ -37,8 +37,8 @@ CLOSING = frozenset({*ORDER_KINDS, "fill"})  # what only a close, or the order j
 class Opening:
     """Where a range of sessions starts: the last session closed before it, the account's value then by currency and the
     contracts then held as they were written, the state then, the journal's events of each session from the first on,
-    earlier sessions whose fills or cash in the journal were never valued, the newest session that has orders or fills,
-    and what was earned before, where a limit looks at that."""
+    earlier sessions whose fills or cash in the journal were never valued, and the newest session that has orders or
+    fills."""
 
     closed: date | None
     values_local: dict[str, float]
@@ -47,7 +47,6 @@ class Opening:
     recorded: dict[date, list[Event]]
     unvalued: list[date]
     newest: date | None = None
-    earned: Curves | None = None
 
     def has_later(self, session: date) -> bool:
         """Whether the journal knows a later session that was closed: then the orders of this one are history. What a
@@ -83,12 +82,10 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
     return Opening(closed, values, held, state, recorded, unvalued, newest)
 
 
-def earned_before(frames: FrameStore, desk: DeskSettings, first: date) -> Curves | None:
-    """What the account came to and strategies gained by session, before `first`; None where no limit asks."""
-    if not needs_history(desk):
-        return None
+def earned_before(frames: FrameStore, desk: DeskSettings, first: date) -> Curves:
+    """What the account came to and strategies gained by session, before `first`."""
     account, gains, _ = earned(frames, first - DAY)
-    return Curves(desk.capital.capital_base, list(account), {name: list(curve) for name, curve in gains.items()})
+    return Curves(desk.capital.capital_base, account, gains)
 
 
 def _unbooked(paid: Mapping[date, list[Event]], frames: FrameStore) -> set[date]:
@@ -154,6 +151,7 @@ def session_inputs(
             tuple(_roll(row) for day in days for row in gaps.get(day, [])),
             desk.capital.base_currency,
             facts and facts.market(session),
+            reference.roll_parameters(session),
         )
         since = session + DAY
 

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from trading.book.booking import order_of
 from trading.book.breaks import locked
 from trading.book.fills import MOVEMENT_KINDS, Blotter
 from trading.book.journal import BOOK_KINDS, Event
-from trading.book.orders import Fill, Order
+from trading.book.orders import TARGET, Fill, Order
 from trading.book.state import BookState
 from trading.config.models import DeskSettings
 from trading.errors import DatasetNotFound
@@ -26,8 +27,9 @@ from trading.frames import DAILY_PRICES, EQUITY, FX_RATES, PNL, ROLL_GAPS, Datas
 from trading.ports import FrameStore, Ledger, ReferenceStore
 from trading.risk.book import Book
 from trading.risk.market import Contract, Market
+from trading.risk.pre_trade import adding_orders
 from trading.risk.risk_model import GAP_SESSIONS, MARKED, Histories, Known, histories, market_of
-from trading.risk.standing import Curve, Held, book_of, held, held_through
+from trading.risk.standing import Curve, Held, book_after, book_of, held, held_through
 
 FACTS: tuple[Dataset, ...] = (DAILY_PRICES, ROLL_GAPS, FX_RATES)  # what a market is made of
 EARNED: tuple[Dataset, ...] = (PNL, EQUITY)  # what a book has come to
@@ -125,12 +127,13 @@ def _weekdays(sessions: int) -> timedelta:
 # --- the book ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class RiskBooks:
-    """What the journal and the frames of the book tell, through the last session of a range. `held_gains` of each
-    session: what was held into it gained."""
+    """What the journal and the frames of the book tell, through the last session of a range. `sent`: orders by the
+    session they were decided after, without those withdrawn before anything was filled. `held_gains` of each session:
+    what was held into it gained."""
 
     desk: DeskSettings
     movements: Sequence[Fill]
-    sent: Mapping[date, int]
+    sent: Mapping[date, Sequence[Order]]
     account: Curve
     gains: Mapping[str, Curve]
     held_gains: Mapping[date, float]
@@ -138,16 +141,23 @@ class RiskBooks:
     overrides: Rows
 
     def books(self, sessions: Sequence[date]) -> Iterator[Book]:
-        """The book after each session, in order, and what was in dispute when its orders were decided."""
+        """Each session's book as it went, in order, and what was in dispute when its orders were decided."""
         for session, holdings in zip(sessions, held_through(self.movements, sessions), strict=True):
             yield self._book(session, holdings, locked(self.breaks, self.overrides, session))
 
     def book(self, session: date) -> Book:
-        """The book after a session, and what is in dispute now."""
+        """A session's book as it went, and what is in dispute now."""
         return self._book(session, held(self.movements, session), locked(self.breaks, self.overrides))
 
+    def after(self, session: date) -> Book:
+        """The book for orders that are decided after a session, and what is in dispute now."""
+        went, sent = self.book(session), self.sent.get(session, ())
+        return book_after(
+            self.desk, went.positions, went.equity_base, went.standing, went.locks, sent, also=went.strategies
+        )
+
     def _book(self, session: date, holdings: Held, locks: Mapping[str, str]) -> Book:
-        orders = self.sent.get(session, 0)
+        orders = len(adding_orders(self.sent.get(session, ()), holdings.positions))
         return book_of(self.desk, session, holdings, self.account, self.gains, locks, orders)
 
     @property
@@ -192,7 +202,7 @@ def _overrides(ledger: Ledger) -> Rows:
 
 def risk_books(frames: FrameStore, ledger: Ledger, desk: DeskSettings, last: date) -> RiskBooks:
     """Two reads of frames, and the journal, through a session."""
-    kinds = [*MOVEMENT_KINDS, "order_sent"]
+    kinds = [*MOVEMENT_KINDS, "order_created", "order_sent", "order_cancelled"]
     events = tuple(entry.event for entry in ledger.entries(kinds=kinds, through=last))
     known = Told(events, ledger.rows("breaks"), _overrides(ledger), [])
     return books_of(desk, known, earned(frames, last), last)
@@ -217,15 +227,25 @@ def earned(frames: FrameStore, last: date) -> Earned:
     return Earned(_curve(account.groupby("session")["account_base"].last()), gains, of_held)
 
 
-def _moved(events: Iterable[Event]) -> tuple[list[Fill], dict[date, int]]:
-    """What moved the book, in the order of the journal, and how many orders each session sent."""
-    blotter, movements, sent = Blotter(), list[Fill](), dict[date, int]()
+def _moved(events: Iterable[Event]) -> tuple[list[Fill], dict[date, list[Order]]]:
+    """What moved the book, in the order of the journal, and the orders that each session sent towards its targets."""
+    blotter, movements = Blotter(), list[Fill]()
+    created, sent = dict[str, Order](), dict[str, Order]()
     for event in events:
-        if event.kind == "order_sent":
-            sent[event.session] = sent.get(event.session, 0) + 1
-        elif event.kind in MOVEMENT_KINDS:
+        name = str(event.payload.get("order_id"))
+        if event.kind in MOVEMENT_KINDS:
             movements += blotter.apply(event)
-    return movements, sent
+            created.pop(name, None)  # filled: it stays an order of its session, whatever becomes of the rest
+        elif event.kind == "order_created" and event.payload["level"] == "contract":
+            created[name] = order_of(event)
+        elif event.kind == "order_sent" and name in created and created[name].reason == TARGET:
+            sent[name] = created[name]
+        elif event.kind == "order_cancelled" and name in created:
+            sent.pop(name, None)
+    by_session: dict[date, list[Order]] = {}
+    for order in sent.values():
+        by_session.setdefault(order.session, []).append(order)
+    return movements, by_session
 
 
 def _curve(values: "pd.Series[Any]") -> list[tuple[date, float]]:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from resources.decision_log import DecisionFiles  # noqa: E402
 from trading.config.models import DeskSettings  # noqa: E402
-from trading.risk.book import Book  # noqa: E402
+from trading.risk.book import WHOLE, Book, Standing  # noqa: E402
 from trading.risk.decision import Asked  # noqa: E402
 from trading.risk.engine import RiskEngine  # noqa: E402
 from trading.risk.kept import About  # noqa: E402
@@ -47,7 +47,7 @@ def engine() -> RiskEngine:
         np.zeros((count, 1)), 1e4 * ones,
     )  # fmt: skip
     desk = DeskSettings.model_validate({"risk": {"limits": [{"rule": "contract_position", "refuse": 5, "warn": 3}]}})
-    return RiskEngine(desk, facts, Book(1e7, 1e7, strategies=("trend",)), "settings")
+    return RiskEngine(desk, facts, Book(1e7, 1e7, standing={WHOLE: Standing()}, strategies=("trend",)), "settings")
 
 
 def keep(folder: Path, name: str, count: int, together: int) -> None:

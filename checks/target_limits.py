@@ -1,11 +1,11 @@
 """The check that the close's targets, held all at once, are within the limits of the whole book.
 
-Belongs here: making the book of the targets, and what the answer is in Dagster. Does not belong here: limits on what is
-held (`standing_book.py`) or on orders (`trading/risk/pre_trade.py`), or measuring.
+Belongs here: reading the targets, and what the answer is in Dagster. Does not belong here: limits on what is held
+(`standing_book.py`) or on orders (`trading/risk/pre_trade.py`), measuring, or keeping orders back, which the close does
+(`trading/risk/target_gate.py`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from trading.frames import TARGETS
 from trading.ports import FrameStore, Ledger, ReferenceStore
 from trading.risk.book import Holding
 from trading.risk.limit_table import rules
+from trading.risk.target_gate import judged_targets
 
 if TYPE_CHECKING:
     from trading.risk.decision import Judged
@@ -34,11 +35,10 @@ CURE = (
     "Orders towards them are refused one by one. Look at the strategy's sizes, or change the limit with daybook config "
     "apply."
 )
-OF_ORDERS = ("participation", "low_participation", "spread", "stale_price", "roll_state")  # not of what is held
 
 
 def targets_of(rows: Sequence[Mapping[str, object]]) -> dict[Holding, int]:
-    """What would be held if every target were reached; nothing else is held then."""
+    """What would be held if every target of these rows were reached; nothing else is held then."""
     return {
         (str(row["strategy"]), str(row["instrument"]), int(str(row["contract"]))): int(str(row["target_contracts"]))
         for row in rows
@@ -48,17 +48,10 @@ def targets_of(rows: Sequence[Mapping[str, object]]) -> dict[Holding, int]:
 
 def judged(sources: Sources, ledger: Ledger, session: date, targets: Mapping[Holding, int]) -> "list[Judged]":
     """Values of a book that holds the targets, by rule and element: those of positions and their risk."""
-    from trading.risk.engine import RiskEngine  # which loads compiled loops
-
-    books = risk_books(sources.frames, ledger, sources.desk, session)
-    book = books.book(session)
-    names = tuple(sorted({*book.strategies, *(strategy for strategy, _, _ in targets)}))
-    aimed = replace(book, positions=dict(targets), strategies=names)
+    book = risk_books(sources.frames, ledger, sources.desk, session).after(session)
     held = [(instrument, contract) for _, instrument, contract in (*targets, *book.opening)]
     market = risk_facts(sources.frames, sources.reference, sources.desk, session, session).market(session, held)
-    standing = {rule.name for rule in rules() if rule.form == "STANDING"}
-    rows = RiskEngine(sources.desk, market, aimed).standing()
-    return [row for row in rows if row.rule not in OF_ORDERS and row.rule not in standing]
+    return judged_targets(targets, book, market, sources.desk)
 
 
 def result(found: "Sequence[Judged]", session: date, desk: DeskSettings) -> dg.AssetCheckResult:

@@ -6,32 +6,32 @@ watching limits between closes (`risk_limits.py`).
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
 
-from assets.book import Desk, halts_now, hand_over, keep, locks_of
+from assets.book import Desk, halts_now, hand_over, keep, locks_of, standing_of
 from assets.book_inputs import opening, session_inputs
 from assets.partitions import SESSIONS
 from assets.risk_inputs import earned
 from trading.book.booking import Entered
-from trading.book.close import Proposed, checked, decision, proposed, roll
+from trading.book.close import Circumstances, Proposed, Settled, checked, decision, proposed, roll, settle
 from trading.book.entries import Step
 from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.orders import Order
 from trading.book.state import BookState, SessionInputs
+from trading.book.valuation import before
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
 from trading.ports import Broker, DecisionLog, FrameStore, Ledger, ReferenceStore
 from trading.risk.book import WHOLE, Standing
 from trading.risk.breach import Breach
 from trading.risk.decision import Decision
-from trading.risk.halts import Halt
-from trading.risk.standing import standings
+from trading.risk.standing import Curves, standings, strategies_of
 
 ACTOR = "orders"
 
@@ -44,7 +44,7 @@ class OrdersConfig(dg.Config):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A session's orders on their way: the book they are for, what is proposed, and what the session lost so far."""
+    """A session's orders on their way: the book they are for, what is proposed, and what it is judged under."""
 
     state: BookState
     inputs: SessionInputs
@@ -52,9 +52,7 @@ class Draft:
     recorded: tuple[Event, ...]
     rolled: Step
     proposal: Proposed
-    standing: Mapping[str, Standing]
-    locks: Mapping[str, str] = field(default_factory=dict)
-    halts: tuple[Halt, ...] = ()
+    under: Circumstances
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +75,27 @@ def drafted(
         raise UsageError(f"the orders of {session} are history: later sessions are closed. Give the newest session.")
     inputs = next(session_inputs(frames, reference, desk, [session], start.closed))
     entry, recorded = Entered(session, now, ACTOR), tuple(start.recorded.get(session, []))
-    rolled = roll(start.state, inputs, entry, recorded)
-    start.state.see(inputs)
-    start.state.apply(event for event in recorded if event.kind in MOVEMENT_KINDS)
+    earlier, rolled = before(start.state), roll(start.state, inputs, entry, recorded)
+    moving = [event for event in recorded if event.kind in (*MOVEMENT_KINDS, "cash_booked")]
+    settled = settle(earlier, start.state, inputs, moving, desk.capital.base_currency)
+    standing = _standing(frames, start.state, settled, session, desk)
     proposal = proposed(start.state, inputs, desk, entry)
-    locks, halts = locks_of(session, ledger), halts_now(ledger, now)
-    return Draft(start.state, inputs, entry, recorded, rolled, proposal, _standing(frames, session, desk), locks, halts)
+    under = Circumstances(
+        standing, locks_of(session, ledger), halts_now(ledger, now), time.perf_counter, now
+    )  # fmt: skip
+    return Draft(start.state, inputs, entry, recorded, rolled, proposal, under)
 
 
-def _standing(frames: FrameStore, session: date, desk: DeskSettings) -> dict[str, Standing]:
-    """What was lost so far, base currency, interest and fees included; nothing in a session that is not valued yet."""
+def _standing(
+    frames: FrameStore, state: BookState, settled: Settled, session: date, desk: DeskSettings
+) -> dict[str, Standing]:
+    """What was lost so far, base currency, interest and fees included: as the session was closed, else as the journal
+    and the prices there are value it now. The state's account is worth what that says."""
     account, gains, _ = earned(frames, session)
-    return standings(account, gains, session, desk.capital.capital_base)
+    if account and account[-1][0] == session:
+        state.account_base, capital = account[-1][1], desk.capital.capital_base
+        return standings(account, gains, session, capital, strategies=strategies_of(desk, state.positions))
+    return standing_of(state, settled, session, desk, Curves(desk.capital.capital_base, account, gains))
 
 
 @dg.op(description="Targets of the session against what is held and at work, as orders.", tags={"daybook/step": "book"})
@@ -112,16 +119,14 @@ def propose(
 @dg.op(description="Every limit of the book, on each order.", tags={"daybook/step": "risk"})
 def check_risk(context: dg.OpExecutionContext, draft: Draft, desk: dg.ResourceParam[DeskSettings]) -> Checked:
     """What passes and what is refused; refusals are recorded by the next op, and fail nothing."""
-    found = checked(
-        draft.proposal.orders, draft.state, draft.inputs, desk, draft.standing, draft.locks, draft.halts,
-        time.perf_counter,
-    )  # fmt: skip
+    recorded = (*draft.recorded, *draft.rolled.events)  # whose orders go out with these
+    found = checked(draft.proposal, draft.state, draft.inputs, desk, recorded, draft.under)
     approved, refused = found.approved, found.refused
     context.add_output_metadata(
         {
             "approved": len(approved),
             "refused": len(refused),
-            "session loss, base currency": draft.standing[WHOLE].day_base,
+            "session loss, base currency": draft.under.standing[WHOLE].day_base,
             "refusals": dg.MetadataValue.md(_listed([breach for _, breach in refused])),
         }
     )

@@ -7,9 +7,9 @@ Belongs here: what is in force for a session, and an engine of it. Does not belo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from assets.risk_inputs import (
@@ -28,6 +28,7 @@ from pipelines.deployments import shared_cache
 from pipelines.desk import Desk
 from pipelines.settings import Place, read_section
 from pipelines.wiring import kept_frames, reference, risk_inputs_cache, shared_state, utc_now
+from trading.book.orders import TARGET
 from trading.config.models import DeskSettings
 from trading.config.risk import RiskInputSettings, RiskSettings
 from trading.errors import UsageError
@@ -37,13 +38,18 @@ from trading.risk.book import Book
 from trading.risk.decision import Asked
 from trading.risk.halts import Halt, halts_of, modes
 from trading.risk.market import Market
-from trading.risk.pre_trade import asked_of
+from trading.risk.pre_trade import adding_orders, asked_of
+from trading.risk.reservations import OnRecord
 
 if TYPE_CHECKING:
+    from trading.book.journal import Event
     from trading.risk.engine import RiskEngine
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+CLOSE = "close"  # who asks the broker for fills (`assets/book.py`)
+NAMED_DAYS = 7  # ids of fills are told so long
+ON_RECORD = OnRecord()
 PATIENCE_S = 120.0  # a read of all prices takes longer than one of a few
 
 
@@ -115,7 +121,8 @@ class InputsCache(Protocol):
 class RiskDesk:
     """What an order of a session is judged by: prices through it, the book after it, orders then at work, and the
     halts and settings in force now. `held` is the contract to hold by instrument. `stale`: a store does not answer, and
-    this is what it had before."""
+    this is what it had before. `orders` of the session so far; those of them that are at work are not in the book's
+    own, for whoever brings them to work counts them. `record`: for who shares a book of it."""
 
     session: date
     at: datetime
@@ -126,6 +133,8 @@ class RiskDesk:
     halts: tuple[Halt, ...]
     held: dict[str, int]
     stale: bool = False
+    orders: int = 0
+    record: OnRecord = ON_RECORD
 
     def engine(self) -> RiskEngine:
         """An engine of it, orders at work holding their headroom."""
@@ -133,6 +142,7 @@ class RiskDesk:
 
         made = RiskEngine(self.settings, self.market, self.book, self.settings.content_hash(), time.perf_counter)
         made.adopt(self.working)
+        made.session_orders = self.orders
         made.stop(modes(self.halts, made.strategies, made.instruments, self.at))
         return made
 
@@ -211,15 +221,30 @@ def patient(inputs: RiskInputSettings) -> RiskInputSettings:
 
 def _desk_of(desk: Desk, day: date, facts: RiskFacts, gained: Earned, journal: Told) -> RiskDesk:
     settings = desk.adapters.settings
-    holdings = books_of(settings, journal, gained, day).book(day)
+    holdings = books_of(settings, journal, gained, day).after(day)
     orders = journal.working(day)
     working = tuple(asked_of(order) for order in orders)
-    again = sum(1 for order in orders if order.session == day)  # an engine counts those that it adopts
-    lines = {(code, contract) for _, code, contract in (*holdings.positions, *holdings.opening)}
+    decided = [order for order in orders if order.session == day and order.reason == TARGET]
+    again, counted = len(adding_orders(decided, holdings.positions)), holdings.orders
+    lines = {(code, contract) for _, code, contract in holdings.positions}
     market = facts.market(day, sorted(lines | {(each.instrument, each.contract) for each in working}))
     known = tuple(halts_of(journal.halts))
-    holdings = replace(holdings, orders=max(0, holdings.orders - again), strategies=_strategies(holdings, working))
-    return RiskDesk(day, utc_now(), settings, market, holdings, working, known, _to_hold(facts, day))
+    holdings = replace(holdings, orders=max(0, counted - again), strategies=_strategies(holdings, working))
+    record, held = _on_record(journal.events, day, working, counted), _to_hold(facts, day)
+    return RiskDesk(day, utc_now(), settings, market, holdings, working, known, held, orders=counted, record=record)
+
+
+def _on_record(events: Iterable[Event], day: date, working: tuple[Asked, ...], orders: int) -> OnRecord:
+    """What the journal says through a session, for who shares a book of it: the broker is asked for fills before a
+    close records anything."""
+    known = [event for event in events if event.session <= day]
+    newest = max((event.at for event in known), default=None)
+    if newest is None:
+        return OnRecord(working, as_of=0.0, orders=orders)
+    since = newest - timedelta(days=NAMED_DAYS)
+    named = tuple(str(event.payload["fill_id"]) for event in known if event.kind == "fill" and event.at >= since)
+    asked = max((event.at.timestamp() for event in known if event.actor == CLOSE), default=0.0)
+    return OnRecord(working, named, asked, newest.timestamp(), orders)
 
 
 def _heads(ledger: Ledger) -> str:

@@ -6,7 +6,7 @@ from trading.book.marks import Mark
 from trading.config.models import DeskSettings
 from trading.kernels import risk_checks
 from trading.market.instruments import Instrument
-from trading.risk.book import Book
+from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.decision import Asked
 from trading.risk.engine import RiskEngine
 from trading.risk.marked import marked
@@ -26,7 +26,7 @@ def test_a_rehearsal_compiles_all_that_an_engine_calls() -> None:
     monday, gold = date(2024, 1, 8), Instrument("GOLD", "", "CME", "USD", 100.0, 0.1, "metal", "gold", "US")
     key = ("GOLD", 20240400)
     market = marked(monday, [key], {key: Mark(2_000.0, monday)}, {}, {"GOLD": gold}, {"USD": 1.0})
-    book = Book(1e6, 1e6, {("trend", *key): 2}, strategies=("trend",))
+    book = Book(1e6, 1e6, {("trend", *key): 2}, standing={WHOLE: Standing()}, strategies=("trend",))
     engine = RiskEngine(DeskSettings(), market, book)
     asked = Asked("trend", *key, 1, 2_001.5, "a")
     engine.check(asked)

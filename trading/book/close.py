@@ -16,14 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from types import MappingProxyType
+from datetime import datetime
 
+from trading.book import order_life
 from trading.book.account import booked
 from trading.book.booking import Entered
 from trading.book.entries import Known, Step, entered, known_orders, known_parents, order_rows
 from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
-from trading.book.marks import Contract
 from trading.book.orders import TARGET, Ended, Fill, Order, Target, propose
 from trading.book.rolls import roll_orders
 from trading.book.state import BookState, SessionInputs
@@ -34,10 +34,12 @@ from trading.risk.breach import Breach
 from trading.risk.decision import Decision
 from trading.risk.halts import Halt
 from trading.risk.marked import marked
-from trading.risk.pre_trade import Timer, Verdict, judged
+from trading.risk.market import Market
+from trading.risk.pre_trade import Sending, Timer, Verdict, judged
+from trading.risk.standing import book_after
+from trading.risk.target_gate import gated, targets_of
 from trading.strategies.targets import NOTHING_KNOWN, Candidate, TargetRow, closing_targets, held_by_instrument, targets
 
-NO_LOCKS: Mapping[str, str] = MappingProxyType({})
 Standings = Mapping[str, Standing]  # of the whole book (WHOLE) and of strategies
 ENDED_KINDS = ("order_cancelled", "order_expired", "order_rejected")
 
@@ -68,6 +70,19 @@ class Decided:
     targets: list[TargetRow]
     refused: list[tuple[Order, Breach]]
     decisions: list[Decision] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a session's orders are judged under, beside the book: what was lost so far; instruments that take no new
+    orders, each with the reason (`trading.book.breaks.locked`); halts in force; a timer, in seconds, for how long each
+    decision takes; and when the orders go out, if they do at once."""
+
+    standing: Standings
+    locks: Mapping[str, str] = field(default_factory=dict)
+    halts: Sequence[Halt] = ()
+    timer: Timer | None = None
+    at: datetime | None = None
 
 
 # --- 1. rolls ---------------------------------------------------------------------------------------------------------
@@ -161,17 +176,13 @@ def decide(
     state: BookState,
     inputs: SessionInputs,
     desk: DeskSettings,
-    standing: Standings,
     entry: Entered,
     recorded: Sequence[Event],
-    locks: Mapping[str, str] = NO_LOCKS,
-    halts: Sequence[Halt] = (),
-    timer: Timer | None = None,
+    under: Circumstances,
 ) -> Decided:
-    """Targets, orders and the risk decision on each; the state takes the step's events in. `locks`, `halts` and `timer`
-    as `checked`."""
+    """Targets, orders and the risk decision on each; the state takes the step's events in."""
     proposal = proposed(state, inputs, desk, entry)
-    found = checked(proposal.orders, state, inputs, desk, standing, locks, halts, timer)
+    found = checked(proposal, state, inputs, desk, recorded, under)
     step = decision(proposal, found.approved, found.refused, inputs, entry, recorded)
     state.apply(step.events)
     return Decided(step, proposal.targets, found.refused, found.decisions)
@@ -192,38 +203,74 @@ def decision(
 
 
 def checked(
-    orders: Sequence[Order],
+    proposal: Proposed,
     state: BookState,
     inputs: SessionInputs,
     desk: DeskSettings,
-    standing: Standings,
-    locks: Mapping[str, str] = NO_LOCKS,
-    halts: Sequence[Halt] = (),
-    timer: Timer | None = None,
+    recorded: Iterable[Event],
+    under: Circumstances,
 ) -> Verdict:
-    """What risk says of a session's orders, given the book and the orders already at work. `locks` are instruments that
-    take no new orders, each with the reason (`trading.book.breaks.locked`); `halts` those in force; `standing` what was
-    lost so far; `timer` as `judged`."""
-    positions = dict(state.positions)
-    for order in _earlier(state, inputs):
-        key = (order.strategy, order.instrument, order.contract)
-        positions[key] = positions.get(key, 0) + order.quantity_contracts
-    contracts = {*((code, contract) for _, code, contract in positions), *map(_contract, orders)}
-    market = marked(
-        inputs.session, contracts, state.marks, state.held_contracts, inputs.instruments, inputs.rates, inputs.risk
-    )
-    names = sorted({*(strategy for strategy, _, _ in positions), *(order.strategy for order in orders)})
-    capital = desk.capital
-    book = Book(
-        capital.capital_base, state.account_base, positions, dict(state.positions),
-        capital.volatility_target_percent / 100,
-        standing, locks=locks, strategies=tuple(names),
+    """What risk says of a session's orders, given the book and the orders already at work, which count as filled.
+    `recorded` are the journal's events of the session: orders sent before count as orders of it, and of their minute.
+    Where `risk.decisions.fail_on_targets` says so, orders towards targets that pass a limit are refused unseen."""
+    sent = _sent_before(recorded, proposal.orders)
+    book = _book(proposal, [was for _, was in sent], state, inputs, desk, under)
+    market = _market(proposal, book, [was.order for _, was in sent], state, inputs)
+    sending = None
+    if under.at is not None:
+        sending = Sending(under.at.timestamp(), [(at.timestamp(), was.order) for at, was in sent])
+    free, stopped = proposal.orders, list[tuple[Order, Breach]]()
+    if desk.risk.decisions.fail_on_targets:
+        free, stopped = gated(free, targets_of(proposal.targets), book, market, desk)
+    found = judged(free, book, market, desk, under.halts, under.timer, sending)
+    return found._replace(refused=sorted([*found.refused, *stopped], key=lambda pair: pair[0].order_id))
+
+
+def _book(
+    proposal: Proposed,
+    sent: Sequence[Known],
+    state: BookState,
+    inputs: SessionInputs,
+    desk: DeskSettings,
+    under: Circumstances,
+) -> Book:
+    own = [was.order for was in sent if was.order.reason == TARGET and not _is_replaced(was, proposal.orders)]
+    names = {order.strategy for order in proposal.orders} | {was.order.strategy for was in sent}
+    filled, names = _earlier(state, inputs), names | {row.strategy for row in proposal.targets}
+    return book_after(desk, state.positions, state.account_base, under.standing, under.locks, own, filled, names)
+
+
+def _market(
+    proposal: Proposed, book: Book, sent: Iterable[Order], state: BookState, inputs: SessionInputs
+) -> Market:  # fmt: skip
+    """The market of what is held, asked for, wanted, and was sent."""
+    contracts = {(code, contract) for _, code, contract in book.positions}
+    contracts |= {(order.instrument, order.contract) for order in (*proposal.orders, *sent)}
+    contracts |= {(row.instrument, row.contract) for row in proposal.targets}
+    return marked(
+        inputs.session, contracts, state.marks, state.held_contracts, inputs.instruments, inputs.rates, inputs.risk,
+        inputs.roll_parameters,
     )  # fmt: skip
-    return judged(orders, book, market, desk, halts, timer)
 
 
-def _contract(order: Order) -> Contract:
-    return order.instrument, order.contract
+def _sent_before(recorded: Iterable[Event], orders: Iterable[Order]) -> list[tuple[datetime, Known]]:
+    """Contract orders of a session that were sent before, and when; not those that are decided again as they were."""
+    events = list(recorded)
+    again, known = {(_key(order), order.quantity_contracts) for order in orders}, known_orders(events)
+    sent = [(event.at, known.get(str(event.payload["order_id"]))) for event in events if event.kind == "order_sent"]
+    return [
+        (at, was) for at, was in sent if was and (_key(was.order), was.order.quantity_contracts) not in again
+    ]  # fmt: skip
+
+
+def _is_replaced(was: Known, orders: Iterable[Order]) -> bool:
+    """Whether nothing came of an order: it was withdrawn, or another one now takes its place."""
+    taken = was.status == order_life.CANCELLED or _key(was.order) in {_key(order) for order in orders}
+    return taken and not was.filled_contracts
+
+
+def _key(order: Order) -> tuple[str, str, int, str]:
+    return order.strategy, order.instrument, order.contract, order.reason
 
 
 def decision_rows(decided: Iterable[TargetRow], inputs: SessionInputs, events: Iterable[Event]) -> dict[str, list[Row]]:

@@ -19,7 +19,7 @@ from trading.book.orders import Fill, Order
 from trading.book.positions import Key
 from trading.book.rolls import Roll
 from trading.errors import MissingFxPair, UnknownInstrument
-from trading.market.instruments import Instrument
+from trading.market.instruments import Instrument, RollParameters
 from trading.risk.market import Market
 from trading.strategies.targets import Wanted
 
@@ -31,7 +31,7 @@ class SessionInputs:
     `prices` are the last known since the session before, by contract; only those of this very session trade.
     `held_contracts` is the contract to hold by instrument, `wanted` what strategies want by (strategy, instrument),
     `rates` base currency for one unit, last known. `rolls` since the session before, in order. `risk`: what is known of
-    instruments for limits that need more than marks; None where no limit does.
+    instruments for limits that need more than marks; None where no limit does. `roll_parameters` by instrument.
     """
 
     session: date
@@ -43,6 +43,7 @@ class SessionInputs:
     rolls: tuple[Roll, ...] = ()
     base_currency: str = "USD"
     risk: Market | None = None
+    roll_parameters: Mapping[str, RollParameters] = field(default_factory=dict)
 
     def instrument(self, code: str) -> Instrument:
         """Reference data of an instrument. Raises UnknownInstrument."""

@@ -6,6 +6,7 @@ Belongs here: the value. Does not belong here: how positions come about (`tradin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,11 +24,15 @@ class Standing(NamedTuple):
     drawdown_fraction: float = 0.0
 
 
+UNKNOWN = Standing(math.nan, math.nan, math.nan)  # of whom a book says nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Book:
     """Contracts by (strategy, instrument, contract), now and at the session's open. Money in base currency:
     `capital_base` is what limits are fractions of, `equity_base` what the account is worth;
-    `volatility_target_fraction` of capital a year. `standing` by strategy, and of the whole book under `WHOLE`.
+    `volatility_target_fraction` of capital a year. `standing` by strategy, and of the whole book under `WHOLE`; what
+    of one that is not in it was lost is not known.
     `traded_contracts`: bought and sold in the session, by instrument. `locks`: instruments in dispute, with the
     reason. `orders`: of the session so far, those that only reduced apart."""
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from trading.kernels import risk_checks as k
 from trading.kernels.risk_state import State
-from trading.risk.book import WHOLE, Book, Standing
+from trading.risk.book import UNKNOWN, WHOLE, Book
 from trading.risk.forms import GROUPS
 from trading.risk.limit_table import LimitTable, Slot
 from trading.risk.market import Market
@@ -193,7 +193,7 @@ def _own(market: Market, book: Book) -> Floats:
 
 
 def _standing(book: Book) -> Floats:
-    rows = [book.standing.get(name, Standing()) for name in (WHOLE, *book.strategies)]
+    rows = [book.standing.get(name, UNKNOWN) for name in (WHOLE, *book.strategies)]
     return np.array(rows, dtype=np.float64)
 
 

@@ -59,7 +59,8 @@ class Standing:
         is infinitely much."""
         totals = self.state.totals
         target = totals[k.CAPITAL_BASE] * totals[k.TARGET_FRACTION]
-        return np.maximum(0.0, np.array([1.0, totals[k.CAPITAL_BASE], totals[k.EQUITY_BASE], target]))
+        found: Floats = np.maximum(0.0, np.array([1.0, totals[k.CAPITAL_BASE], totals[k.EQUITY_BASE], target]))
+        return found
 
     def _judged(self, slot: Slot, element: int, value: float) -> Judged:
         place, table = slot.first + element, self.table

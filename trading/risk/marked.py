@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
 from trading.book.marks import Contract, Mark
-from trading.market.instruments import Instrument
-from trading.risk.market import DIMENSIONS, HOLD, ROLLED, Group, Market, group
+from trading.market.instruments import Instrument, RollParameters
+from trading.risk.market import DIMENSIONS, Floats, Group, Integers, Market, group
+from trading.risk.risk_model import ages_sessions, roll_state
 
-Floats = npt.NDArray[np.float64]
+NO_ROLLS: Mapping[str, RollParameters] = MappingProxyType({})
 
 
 def marked(
@@ -30,8 +32,10 @@ def marked(
     instruments: Mapping[str, Instrument],
     rates: Mapping[str, float],
     risk: Market | None = None,
+    rolls: Mapping[str, RollParameters] = NO_ROLLS,
 ) -> Market:
-    """The market of some contracts. `held` is the contract to hold by instrument, `rates` base currency for one unit.
+    """The market of some contracts. `held` is the contract to hold by instrument, `rates` base currency for one unit,
+    `rolls` when instruments roll. Ages and states of rolling are as those of `risk_model.py`.
     What `risk` knows of their instruments is taken from it; without it, risks, volumes and margins are missing (NaN).
     A contract without a mark has no notional. Raises KeyError on an instrument without reference data."""
     keys = sorted(set(contracts))
@@ -45,9 +49,9 @@ def marked(
     return Market(
         version=_version(session, keys, points, worth, risk), session=session, instruments=tuple(codes),
         contracts=tuple(keys), contract_instrument=of_line, mark_points=points,
-        mark_age_sessions=np.array([_age(marks.get(key), session) for key in keys]),
+        mark_age_sessions=_ages([marks.get(key) for key in keys], session),
         notional_base=np.abs(points * worth[of_line]) if len(keys) else points,
-        roll_state=np.array([_rolled(key, held) for key in keys], dtype=np.int64),
+        roll_state=_roll_states(keys, held, rolls, session),
         spread_fraction=_spread(spread, keys, points, codes, held), groups=_groups(codes, instruments), **own,
     )  # fmt: skip
 
@@ -56,13 +60,17 @@ def _point_base(instrument: Instrument, rates: Mapping[str, float]) -> float:
     return instrument.point_value_local * rates.get(instrument.currency, math.nan)
 
 
-def _age(mark: Mark | None, session: date) -> float:
-    """Weekdays since the mark's session."""
-    return math.nan if mark is None else float(np.busday_count(mark.session, session))
+def _ages(marks: Sequence[Mark | None], session: date) -> Floats:
+    """Sessions since each mark's; NaN of none."""
+    days = [pd.NaT if mark is None else pd.Timestamp(mark.session) for mark in marks]
+    return ages_sessions(pd.Series(days, dtype="datetime64[us]"), session)
 
 
-def _rolled(key: Contract, held: Mapping[str, int]) -> int:
-    return ROLLED if key[1] < held.get(key[0], key[1]) else HOLD
+def _roll_states(
+    keys: Sequence[Contract], held: Mapping[str, int], rolls: Mapping[str, RollParameters], session: date
+) -> Integers:
+    states = [roll_state(contract, held.get(code, math.nan), rolls.get(code), session) for code, contract in keys]
+    return np.array(states, dtype=np.int64)
 
 
 def _spread(

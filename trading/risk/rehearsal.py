@@ -10,7 +10,7 @@ from datetime import date
 import numpy as np
 
 from trading.config.models import DeskSettings
-from trading.risk.book import Book
+from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.decision import Asked
 from trading.risk.engine import RiskEngine
 from trading.risk.market import DIMENSIONS, Market, group
@@ -20,7 +20,7 @@ def rehearse() -> None:
     """Checks, holds, fills, releases and expires orders of a made-up book."""
     market = _market()
     held = {("one", "A", 1): 3}
-    book = Book(1e6, 1e6, held, held, strategies=("one",))
+    book = Book(1e6, 1e6, held, held, standing={WHOLE: Standing()}, strategies=("one",))
     desk = DeskSettings.model_validate({"risk": {"limits": [{"rule": "net_exposure", "warn": 0.0, "refuse": 0.5}]}})
     engine = RiskEngine(desk, market, book)
     pair = [Asked("one", "A", 1, 2, None, "a"), Asked("one", "B", 1, -2, 99.0, "b")]

@@ -136,7 +136,7 @@ def random_book(choices: Choices, market: Market) -> Book:
                 positions[strategy, code, month] = choices.integer(-20, 20)
             if choices.chance(60):
                 opening[strategy, code, month] = choices.integer(-20, 20)
-    standing = {name: _standing(choices) for name in (WHOLE, *strategies) if choices.chance(50)}
+    standing = {name: _standing(choices) for name in (WHOLE, *strategies) if choices.chance(90)}
     money = choices.array((2,), 5e5, 5e6).tolist()
     if choices.chance(8):
         money[choices.integer(0, 1)] = pick(choices, (0.0, -1e6, math.nan))

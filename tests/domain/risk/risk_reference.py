@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from trading.risk.book import WHOLE, Book, Standing
+from trading.risk.book import UNKNOWN, WHOLE, Book
 from trading.risk.decision import Asked
 from trading.risk.limit_table import LimitTable
 from trading.risk.market import DIMENSIONS, Market
@@ -374,7 +374,7 @@ class Reference:
     def _standing(self, leg: Leg) -> dict[Key, float]:
         found = {}
         for axis, element, key in (("portfolio", "book", WHOLE), ("strategy", leg.strategy, leg.strategy)):
-            stands = self.book.standing.get(key, Standing())
+            stands = self.book.standing.get(key, UNKNOWN)
             found["daily_loss", axis, element] = _over(stands.day_base, self.capital)
             found["weekly_loss", axis, element] = _over(stands.week_base, self.capital)
             found["drawdown", axis, element] = stands.drawdown_fraction

@@ -8,7 +8,7 @@ import pytest
 
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
-from trading.risk.book import Book
+from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.decision import Asked
 from trading.risk.engine import RiskEngine
 from trading.risk.market import DIMENSIONS, Market, group
@@ -38,7 +38,9 @@ def desk(confidence: float = 0.9, exit_fraction: float = 0.1, **level: float) ->
 
 
 def engine(settings: DeskSettings) -> RiskEngine:
-    return RiskEngine(settings, market(), Book(10_000.0, 10_000.0, {}, strategies=("trend",)))
+    return RiskEngine(
+        settings, market(), Book(10_000.0, 10_000.0, {}, standing={WHOLE: Standing()}, strategies=("trend",))
+    )
 
 
 def value(held: RiskEngine, rule: str, contracts: int = 10) -> float:
@@ -87,7 +89,12 @@ def test_who_asks_while_the_book_is_replaced_waits_for_the_new_one() -> None:
     asking = Thread(target=ask)
     asking.start()
     for contracts in range(1, 15):
-        held.load(market(), Book(10_000.0, 10_000.0, {("trend", *GOLD): contracts}, strategies=("trend",)))
+        held.load(
+            market(),
+            Book(
+                10_000.0, 10_000.0, {("trend", *GOLD): contracts}, standing={WHOLE: Standing()}, strategies=("trend",)
+            ),
+        )
     asking.join(timeout=60)
     assert len(answers) == 300
     assert value(held, "contract_position", 3) == 17.0
@@ -117,7 +124,7 @@ def test_another_number_of_reservations_counts_for_the_next_engine_and_keeps_no_
     held.reserve(Asked("trend", *GOLD, 4, None, "a"))
     risk = {"limits": [{"rule": "net_exposure", "refuse": 1.0}], "service": {"max_reservations": 1}}
     held.limit(DeskSettings.model_validate({"risk": risk}), "fewer")
-    held.load(market(), Book(10_000.0, 10_000.0, {}, strategies=("trend",)))
+    held.load(market(), Book(10_000.0, 10_000.0, {}, standing={WHOLE: Standing()}, strategies=("trend",)))
     assert set(held.working()) == {"a"}
     assert held.reserve(Asked("trend", *GOLD, 4, None, "b")).outcome == "pass"
     assert held.reserve(Asked("trend", *GOLD, 4, None, "c")).outcome == "refuse"
@@ -125,7 +132,9 @@ def test_another_number_of_reservations_counts_for_the_next_engine_and_keeps_no_
 
 def test_a_check_a_reservation_and_a_fill_look_at_nothing_of_other_positions() -> None:
     held = RiskEngine(
-        desk(net_exposure=9.0), market(), Book(10_000.0, 10_000.0, {("trend", *COPPER): 5}, strategies=("trend",))
+        desk(net_exposure=9.0),
+        market(),
+        Book(10_000.0, 10_000.0, {("trend", *COPPER): 5}, standing={WHOLE: Standing()}, strategies=("trend",)),
     )
     asked, state, copper = Asked("trend", *GOLD, 2, None, "a"), held._arrays.state, 0
     expected = {(row.rule, row.axis): row.value for row in held.check(asked).rules}

@@ -118,7 +118,7 @@ def test_rules_on_an_order_alone_have_no_row() -> None:
 
 
 def test_orders_at_work_count_as_if_filled_where_that_is_worse() -> None:
-    found = RiskEngine(desk(), market(), book(standing={}))
+    found = RiskEngine(desk(), market(), book(standing={WHOLE: Standing()}))
     found.reserve(Asked("s", "AAA", 20240300, 4, None, "buy"), now=100.0)
     found.reserve(Asked("s", "BBB", 20240300, 1, None, "cover"), now=100.0)
     rows = by_name(found.standing(now=130.0))

@@ -23,7 +23,7 @@ CASES = 400
 NEVER_MISSING = {
     "order_size", "order_rate", "trade_rate", "session_orders", "strategy_position", "position_size",
     "contract_position", "portfolio_position", "strategy_position_change", "position_change",
-    "contract_position_change", "portfolio_position_change", "drawdown", "roll_state", "restricted", "trading_mode",
+    "contract_position_change", "portfolio_position_change", "roll_state", "restricted", "trading_mode",
     "instrument_lock", "halt",
 }  # fmt: skip
 NEVER_WARNS = {"trading_mode", "instrument_lock", "halt"}

@@ -28,7 +28,7 @@ import random_books as books
 from risk_reference import Reference, covariance_of
 
 from trading.config.models import DeskSettings
-from trading.risk.book import Book
+from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.decision import Asked
 from trading.risk.engine import RiskEngine
 from trading.risk.limit_table import limit_table
@@ -83,8 +83,8 @@ def desk() -> DeskSettings:
 
 @pytest.fixture
 def empty() -> Book:
-    """A book that holds nothing."""
-    return Book(1e6, 5e5, strategies=("carry", "trend"))
+    """A book that holds nothing, and lost nothing."""
+    return Book(1e6, 5e5, standing={WHOLE: Standing()}, strategies=("carry", "trend"))
 
 
 @pytest.fixture
@@ -361,7 +361,10 @@ class Sequences(RuleBasedStateMachine):
         """Another book of the same strategies, and other facts of the same contracts."""
         market, strategies = self.pair.market, self.pair.book.strategies
         held = self.pair.reference.positions
-        book = Book(2e6, 1e6, dict(held), dict(held), traded_contracts={"I0": 5}, orders=3, strategies=strategies)
+        book = Book(
+            2e6, 1e6, dict(held), dict(held), standing={WHOLE: Standing()}, traded_contracts={"I0": 5}, orders=3,
+            strategies=strategies,
+        )  # fmt: skip
         self.pair.load(market, book)
 
     @rule(mode=st.integers(0, 3))
