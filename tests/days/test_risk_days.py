@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +24,8 @@ from assets.layers import Sources
 from assets.risk import DATASETS, measured, risk
 from assets.risk_inputs import newest_facts, risk_books, risk_facts
 from checks.examined import examined
+from checks.risk_sums import result as shown_drift
+from checks.risk_sums import sums_hold
 from checks.standing_book import standing_book
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
 from trading.book.journal import Event
@@ -32,8 +35,10 @@ from trading.frames import (
     DAILY_PRICES,
     EQUITY,
     EXPOSURES,
+    FILLS,
     FX_RATES,
     HEADROOM,
+    ORDERS,
     PNL,
     STRESS_LOSSES,
     VALUE_AT_RISK,
@@ -43,6 +48,9 @@ from trading.frames import (
 )
 from trading.market.instruments import Instrument
 from trading.ports import Span
+from trading.risk.decision import Asked
+from trading.risk.drift import drift_through, too_far
+from trading.risk.engine import Drift, RiskEngine
 
 SESSIONS = [day.date() for day in pd.bdate_range("2021-06-01", "2022-03-11")]
 FIRST, LAST = SESSIONS[-30], SESSIONS[-1]
@@ -111,11 +119,11 @@ class Desk:
     def sources(self) -> Sources:
         return Sources(self.frames, self.reference, self.settings, datetime(2022, 3, 11, 22, tzinfo=UTC))
 
-    def run(self, first: date, last: date) -> dg.ExecuteInProcessResult:
+    def run(self, first: date, last: date, *more: dg.AssetChecksDefinition) -> dg.ExecuteInProcessResult:
         clock: Callable[[], datetime] = lambda: datetime(2022, 3, 11, 22, tzinfo=UTC)  # noqa: E731
         ports = {"frames": self.frames, "ledger": self.ledger, "reference": self.reference, "desk": self.settings}
         return dg.materialize(
-            [risk, standing_book],
+            [risk, standing_book, *more],
             resources={name: dg.ResourceDefinition.hardcoded_resource(port)
                        for name, port in (ports | {"clock": clock}).items()},
             tags={"dagster/asset_partition_range_start": first.isoformat(),
@@ -262,6 +270,50 @@ def test_value_at_risk_that_is_passed_every_day_is_rejected_by_the_check(whole: 
     judged = int(str(found.metadata["sessions judged"].value))
     assert 29 <= judged <= 30
     assert f"of {judged} sessions, {judged / 100:.1f} were to be expected" in (found.description or "")
+
+
+def test_sums_that_are_kept_through_a_session_are_held_against_a_recompute() -> None:
+    """Two fills of the last session, an order that was sent and one that was refused."""
+    desk = Desk()
+    of_all = {"strategy": "trend", "contract": CONTRACT, "session": LAST}
+    fills = [{"fill_id": f"f{number}", "order_id": "o", "instrument": code, "quantity_contracts": contracts,
+              "price_points": 1.0, "commission_local": 0.0}
+             for number, (code, contracts) in enumerate([("GOLD", 3), ("BUND", -7)])]  # fmt: skip
+    orders = [{"order_id": status, "instrument": "GOLD", "quantity_contracts": -4, "reason": "target", "status": status}
+              for status in ("sent", "refused")]  # fmt: skip
+    for dataset, rows in ((FILLS, fills), (ORDERS, orders)):
+        whole = [dict.fromkeys(dataset.schema.names) | of_all | row for row in rows]
+        desk.frames.replace(dataset, to_table(pd.DataFrame(whole), dataset), Span.session(LAST))
+    checked = {each.check_name: each for each in desk.run(LAST, LAST, sums_hold).get_asset_check_evaluations()}
+    found = checked["sums_hold"]
+    assert found.passed, found.description
+    assert found.asset_key == dg.AssetKey(HEADROOM.name)
+    assert found.metadata["fills and orders"].value == 3
+    assert int(str(found.metadata["sums"].value)) > 100
+    assert float(str(found.metadata["largest"].value)) <= 1e-9
+
+
+def test_a_session_of_many_changes_does_not_drift() -> None:
+    desk, draw = Desk(), np.random.default_rng(6)
+    book = risk_books(desk.frames, desk.ledger, desk.settings, LAST).book(LAST)
+    market = risk_facts(desk.frames, desk.reference, desk.settings, LAST, LAST).market(LAST)
+    codes, sizes = draw.choice(["GOLD", "BUND"], 2000), draw.integers(1, 999, 2000) * draw.choice([-1, 1], 2000)
+    moves = [
+        Asked("trend", str(code), CONTRACT, int(size), None, f"o{number}")
+        for number, (code, size) in enumerate(zip(codes, sizes, strict=True))
+    ]
+    engine = RiskEngine(desk.settings, market, book)
+    found = drift_through(engine, moves[:1000], moves[1000:])
+    assert 0.0 < found.largest <= 1e-9
+    assert not engine.working()
+    assert not too_far(found)
+
+
+@pytest.mark.parametrize(("largest", "passed"), [(0.0, True), (1e-9, True), (1.1e-9, False), (math.nan, False)])
+def test_sums_that_are_apart_or_no_number_fail_the_check(largest: float, passed: bool) -> None:
+    found = shown_drift((Drift(largest, 7), 3))
+    assert (found.passed, found.severity) == (passed, dg.AssetCheckSeverity.ERROR)
+    assert ("stop orders" in (found.description or "")) is not passed
 
 
 def test_a_limit_that_holds_for_nothing_is_told_by_the_check_and_needs_no_override() -> None:

@@ -58,8 +58,9 @@ BLOCKING = {
     "pnl_explained": {"attribution"},
     "no_open_quantity_breaks": {"breaks"},
 }
-OF_RISK = {  # checks of the book and the targets, which warn
+OF_RISK = {  # checks of the book, the engine and the targets, which block nothing
     ("headroom", "limits_hold"): "standing_book",
+    ("headroom", "sums_hold"): "sums_hold",
     ("value_at_risk", "value_at_risk_holds"): "standing_book",
     ("targets", "targets_within_limits"): "targets_within_limits",
 }
