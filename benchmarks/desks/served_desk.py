@@ -29,7 +29,7 @@ from fastapi import FastAPI
 from pipelines.risk_server.application import application
 from pipelines.risk_server.callers import Callers, callers_of
 from pipelines.risk_server.remembered import remembered
-from pipelines.risk_server.served import Clocks, Journal, Served, served_by
+from pipelines.risk_server.served import Clocks, Facts, Journal, Served, served_by
 from pipelines.risk_server.upkeep import Nothing, Sources, Upkeep, lifespan
 from pipelines.risk_server.worker import answer, warm
 from pipelines.wiring import utc_now
@@ -186,7 +186,7 @@ class SlowFacts(Nothing):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def facts(self, known: Market) -> tuple[Market, Book] | None:
+    def facts(self, known: Facts | None) -> Facts | None:
         """As the port."""
         _slowly(self._folder)
         return None

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from trading.risk.halts import Halt
 from trading.risk.kept import About, Kept, Wanted
 from trading.risk.limit_table import LimitTable, limit_table
 from trading.risk.market import Market
+from trading.risk.reservations import OnRecord
 
 
 class Judges(Protocol):
@@ -74,8 +75,8 @@ class Judges(Protocol):
         """As the engine."""
         ...
 
-    def load(self, market: Market, book: Book) -> None:
-        """As the engine."""
+    def load(self, market: Market, book: Book, record: OnRecord = ...) -> None:
+        """As the engine, with what is on record beside the book."""
         ...
 
     def stop(self, modes: npt.NDArray[np.float64]) -> None:
@@ -143,6 +144,14 @@ class Clocks:
     timer: Callable[[], float]
 
 
+class Facts(NamedTuple):
+    """What an engine is loaded with."""
+
+    market: Market
+    book: Book
+    record: OnRecord
+
+
 @dataclass(slots=True, eq=False)
 class Served:
     """What a worker answers from. `checks` and `holds` are the queues of requests that only ask, and of those that hold
@@ -162,6 +171,7 @@ class Served:
     faults: dict[str, str] = field(default_factory=dict)
     halts: tuple[Halt, ...] = ()
     span: Callable[[str], Any] = nullcontext
+    loaded: Facts | None = None  # what the engine was loaded with last, out of stores
 
     def admission(self) -> Admission:
         """What is asked of requests now."""
@@ -190,7 +200,7 @@ class Served:
 def served_by(
     engine: Judges, desk: DeskSettings, market: Market, callers: Callers, decisions: Decisions, journal: Journal,
     metrics: Figures, clocks: Clocks, *, shared: bool = False, pending: Callable[[], bool] = lambda: False,
-    span: Callable[[str], Any] = nullcontext,
+    span: Callable[[str], Any] = nullcontext, loaded: Facts | None = None,
 ) -> Served:  # fmt: skip
     """What answers from these. `shared`: the truth of reservations is elsewhere, so asking it has a thread of its own.
     `pending`: whether other limits came into force and are being compiled."""
@@ -198,5 +208,5 @@ def served_by(
     own = ThreadPoolExecutor(1, "reservations") if shared else None
     holds = Batches(decisions, metrics, clocks.timer, span, own, pending) if shared else checks
     return Served(
-        engine, desk, market, callers, decisions, journal, metrics, clocks, checks, holds, span=span
+        engine, desk, market, callers, decisions, journal, metrics, clocks, checks, holds, span=span, loaded=loaded
     )  # fmt: skip

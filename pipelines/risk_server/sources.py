@@ -24,7 +24,7 @@ from pipelines.risk_server.callers import Callers, callers_of
 from pipelines.risk_server.figures import Figures
 from pipelines.risk_server.guarded import Guard, GuardedDecisions, GuardedJournal
 from pipelines.risk_server.remembered import remembered
-from pipelines.risk_server.served import Clocks, Served, served_by
+from pipelines.risk_server.served import Clocks, Facts, Served, served_by
 from pipelines.risk_server.serving import FIGURES
 from pipelines.risk_server.traces import tracing
 from pipelines.risk_server.upkeep import InForceNow, Upkeep, lifespan
@@ -43,7 +43,6 @@ from trading.config.models import DeskSettings
 from trading.config.risk import RiskSettings
 from trading.errors import ConfigError, DaybookError, StoreUnavailable
 from trading.ports import DecisionLog
-from trading.risk.book import Book
 from trading.risk.market import Market
 from trading.risk.risk_model import aged, ages_sessions
 from trading.risk.shared import Following, SharedEngine
@@ -96,7 +95,7 @@ class DeskSources:
         """As the port."""
         self._seen = self._reading
 
-    def facts(self, known: Market) -> tuple[Market, Book] | None:
+    def facts(self, known: Facts | None) -> Facts | None:
         """As the port: no row is read while versions are the same. Raises as `risk_desk` where there never were any."""
         try:
             self._found = self._inputs.desk()
@@ -105,8 +104,7 @@ class DeskSources:
             if self._found is None:
                 raise
             self._fault = str(error)
-        market = self._as_old(self._found.market, self._found.settings.risk.inputs.max_age_sessions)
-        return None if market is known else (market, self._found.book)
+        return _other(_facts(self._dated(self._found)), known)
 
     def aged(self, known: Market, most: int) -> str:
         """As the port: weekdays since the session count, and the one under way is none."""
@@ -121,7 +119,7 @@ class DeskSources:
     def first(self) -> RiskDesk:
         """The desk as it is now, its facts as old as they are. Raises as `risk_desk`."""
         self._found = found = self._inputs.desk()
-        return replace(found, market=self._as_old(found.market, found.settings.risk.inputs.max_age_sessions))
+        return self._dated(found)
 
     def backends(self) -> Mapping[str, str]:
         """As the port: datasets and ledger as facts are read from them, and the log of decisions."""
@@ -142,6 +140,9 @@ class DeskSources:
         shared = self._inputs.shared_state()
         if shared is not None:
             metrics.breaker("shared_cache", shared)
+
+    def _dated(self, found: RiskDesk) -> RiskDesk:
+        return replace(found, market=self._as_old(found.market, found.settings.risk.inputs.max_age_sessions))
 
     def _as_old(self, market: Market, most: int) -> Market:
         """Facts as they are worth today; the same value while that is the same."""
@@ -191,8 +192,18 @@ def _served(where: Place, found: RiskDesk, name: str, sources: DeskSources) -> S
         judging(where, found, kept), desk, found.market, callers(desk, where),
         GuardedDecisions(kept, decisions), GuardedJournal(ledger(where), halts),
         risk_metrics(name, where.home / FIGURES), clocks, shared=desk.risk.service.truth != "memory",
-        pending=sources.pending, span=tracing(),
+        pending=sources.pending, span=tracing(), loaded=_facts(found),
     )  # fmt: skip
+
+
+def _facts(found: RiskDesk) -> Facts:
+    return Facts(found.market, found.book, found.record)
+
+
+def _other(found: Facts, known: Facts | None) -> Facts | None:
+    """What was found, unless it is what is known: the same values, which nobody compares."""
+    same = known is not None and all(one is other for one, other in zip(found, known, strict=True))
+    return None if same else found
 
 
 def judging(where: Place, found: RiskDesk, kept: DecisionLog) -> SharedEngine:
@@ -203,7 +214,7 @@ def judging(where: Place, found: RiskDesk, kept: DecisionLog) -> SharedEngine:
     grace = Following().grace_s if truth == "redis" else 0.0
     return SharedEngine(
         settings, found.market, found.book, log, time.time, settings.content_hash(), time.perf_counter,
-        Following(grace_s=grace), lambda now: remembered(kept, longest_s, now, log.mark, found.working),
+        Following(grace_s=grace), lambda now: remembered(kept, longest_s, now, log.mark), found.record,
     )  # fmt: skip
 
 

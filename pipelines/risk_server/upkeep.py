@@ -18,11 +18,10 @@ from fastapi import FastAPI
 
 from pipelines.risk_server.callers import Callers
 from pipelines.risk_server.figures import Figures
-from pipelines.risk_server.served import Served
+from pipelines.risk_server.served import Facts, Served
 from pipelines.risk_server.stops import brought_to_engine
 from trading.config.models import DeskSettings
 from trading.errors import DaybookError, StoreError
-from trading.risk.book import Book
 from trading.risk.market import Market
 
 EXPIRY_S, HALTS_S, FACTS_S, FIGURES_S, RECOMPUTE_S, LOOK_S = 0.2, 0.25, 30.0, 1.0, 60.0, 0.05
@@ -53,7 +52,7 @@ class Sources(Protocol):
         """Whether others are in force than those that were taken last: no more than a look at memory."""
         ...
 
-    def facts(self, known: Market) -> tuple[Market, Book] | None:
+    def facts(self, known: Facts | None) -> Facts | None:
         """Facts and book other than those known, as old as they are today: what is too old is NaN. None where those
         known are still what there is."""
         ...
@@ -86,7 +85,7 @@ class Nothing:
         """Never."""
         return False
 
-    def facts(self, known: Market) -> tuple[Market, Book] | None:
+    def facts(self, known: Facts | None) -> Facts | None:
         """None."""
         return None
 
@@ -181,10 +180,10 @@ class Upkeep:
         """Facts and book of a session that was closed meanwhile, and facts that grew older: what is too old to be
         relied on counts as missing from now on, so that rules say so."""
         served = self._served
-        found = self._sources.facts(served.market)
+        found = self._sources.facts(served.loaded)
         if found is not None:
             served.engine.load(*found)
-            served.market = found[0]
+            served.market, served.loaded = found.market, found
         self._told("facts", self._sources.aged(served.market, served.desk.risk.inputs.max_age_sessions))
 
     def _told(self, part: str, fault: str) -> None:

@@ -31,11 +31,15 @@ from pipelines.risk_server.served import Served
 from pipelines.risk_server.sources import DeskSources, worker_of
 from pipelines.risk_server.upkeep import Upkeep
 from pipelines.settings import Place, place, project_folder
+from pipelines.wiring import utc_now
 from resources.risk_inputs_cache import RiskInputsCache
+from trading.book.journal import Event
 from trading.config.risk import RiskInputSettings
 from trading.errors import StoreUnavailable
 from trading.frames import DAILY_PRICES, FX_RATES, to_pandas, to_table
 from trading.ports import Span
+from trading.risk.book import Book
+from trading.risk.decision import Asked
 
 TOKEN = "a-token-of-this-test"
 NEWEST = date(2021, 3, 31)  # a Wednesday, the newest that the desk has prices of
@@ -278,6 +282,46 @@ def test_a_new_close_and_a_corrected_price_are_taken_in_without_a_restart(home: 
         upkeep.load()
         third = ask("POST", "/v1/check", ORDER).json()["versions"]["market"]
         assert len({first, second, third}) == 3
+
+
+def test_the_desks_orders_at_work_and_fills_told_since_its_close_stay_in_the_book(home: Path) -> None:
+    """An order of the close holds headroom; two contracts of it are filled before the next session is read."""
+    stores, clock = Stores(), Clock()
+    with asking(home, stores, clock) as (ask, upkeep, served):
+        order = max(
+            inputs(place(str(home)), stores, clock).desk().working, key=lambda each: abs(each.quantity_contracts)
+        )
+        assert order.order_id in served.engine.working()
+        before = held(served, order)
+        fill = order._asdict() | {"quantity_contracts": 1 if order.quantity_contracts > 0 else -1, "fill_id": "told"}
+        del fill["limit_points"]
+        told = ask("POST", "/v1/fills", {"fills": [fill]}).json()["fills"][0]
+        assert told["left_contracts"] == order.quantity_contracts - fill["quantity_contracts"]
+        next_prices(home, date(2021, 4, 1))
+        clock.seconds, clock.day = 500.0, date(2021, 4, 2)
+        upkeep.load()
+        assert served.market.session == date(2021, 4, 1)
+        assert held(served, order) == before + fill["quantity_contracts"]
+        assert ask("POST", "/v1/fills", {"fills": [fill]}).json()["fills"][0] == told
+        adjust(home, order, 2)
+        clock.seconds = 1_000.0
+        upkeep.load()  # of the same session, and the same facts
+        assert held(served, order) == before + 2 + fill["quantity_contracts"]
+
+
+def held(served: Served, order: Asked) -> int:
+    """Contracts of an order's line, as the service has them."""
+    book: Book = served.engine.book  # type: ignore[attr-defined]
+    return book.positions.get((order.strategy, order.instrument, order.contract), 0)
+
+
+def adjust(home: Path, order: Asked, contracts: int) -> None:
+    """The position is corrected by hand in the journal."""
+    ledger = Desk.open(place(str(home))).adapters.ledger
+    payload = {"adjustment_id": "a1", "strategy": order.strategy, "instrument": order.instrument,
+               "contract": order.contract, "session": NEWEST.isoformat(),
+               "quantity_contracts": contracts, "price_points": 1.0, "reason": "it was wrong"}  # fmt: skip
+    ledger.record([Event("adjusted:a1", "position_adjusted", NEWEST, utc_now(), "Ann", payload)])
 
 
 # --- old facts --------------------------------------------------------------------------------------------------------
