@@ -1,5 +1,5 @@
-"""Orders decided after a session are judged in one and the same book, whoever judges them: the close, the order job, and
-who asks between closes. Does not belong here: what rules measure, or what becomes of orders."""
+"""Orders decided after a session are judged in one and the same book, whoever judges them: the close, the order job,
+and who asks between closes. Does not belong here: what rules measure, or what becomes of orders."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +18,7 @@ from trading.book.booking import Entered
 from trading.book.orders import Fill, Order
 from trading.config.models import DeskSettings
 from trading.frames import DAILY_PRICES, FX_RATES, OPTIMAL_POSITIONS, Dataset, to_table
-from trading.market.instruments import Instrument
+from trading.market.instruments import Instrument, RollParameters
 from trading.ports import Span
 from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.decision import Judged
@@ -199,6 +199,15 @@ def test_orders_of_a_session_are_those_that_add_and_were_not_withdrawn(home: Hom
     (order,) = [each for each in home.broker.orders.values() if each.session == FRI]
     home.ledger.record([Entered(FRI, home.now, "test").cancelled(order)])
     assert home.after(FRI).orders == 0
+
+
+def test_a_contract_that_is_about_to_be_left_is_that_to_the_close_too() -> None:
+    """June is due on 4 March, a week and a day after Thursday."""
+    home = Home(settings({"rule": "roll_state", "refuse": 0.0}))
+    home.reference = MemoryReference([GOLD, SILVER], [RollParameters("GOLD", "HMUZ", "HMUZ", -89, 0, 1)])
+    home.close(THU)
+    ((outcome, values),) = home.decided(THU)
+    assert (outcome, values["roll_state", "contract"]) == ("refuse", 1.0)
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------

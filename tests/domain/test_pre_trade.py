@@ -10,11 +10,11 @@ import pytest
 from trading.book.marks import Mark
 from trading.book.orders import Order, order_id
 from trading.config.models import DeskSettings
-from trading.market.instruments import Instrument
+from trading.market.instruments import Instrument, RollParameters
 from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.breach import Breach
 from trading.risk.marked import marked
-from trading.risk.market import ROLLED, Market
+from trading.risk.market import HOLD, ROLL_SOON, ROLLED, Market
 from trading.risk.pre_trade import Sending, judged
 
 FRI, JUN, SEP = date(2022, 2, 25), 20220600, 20220900
@@ -229,6 +229,21 @@ def test_contracts_at_their_marks() -> None:
     assert found.spread_fraction[0] == 4.0 / 2_000.0
     assert found.groups["asset_class"].names == ("bond", "metal")
     assert np.isnan(found.volatility_base).all()
+
+
+def test_ages_and_states_of_rolling_are_those_of_the_model_that_others_are_judged_by() -> None:
+    """New Year's Day of 2021 was a Friday: from Thursday to Monday is one session. March is due on 8 January."""
+    monday, march, expired = date(2021, 1, 4), 20210300, 20201200
+    keys, rolls = [("GOLD", expired), ("GOLD", march), ("GOLD", JUN)], RollParameters("GOLD", "HMUZ", "HMUZ", -52, 0, 1)
+    found = marked(
+        monday, keys, {("GOLD", march): Mark(1.0, date(2020, 12, 31))}, {"GOLD": march}, INSTRUMENTS, {"USD": 1.0},
+        None, {"GOLD": rolls},
+    )  # fmt: skip
+    assert found.mark_age_sessions.tolist()[1] == 1.0
+    assert np.isnan(found.mark_age_sessions[[0, 2]]).all()
+    assert found.roll_state.tolist() == [ROLLED, ROLL_SOON, HOLD]
+    unknown = marked(monday, keys, {}, {}, INSTRUMENTS, {"USD": 1.0}, None, {"GOLD": rolls})
+    assert unknown.roll_state.tolist() == [ROLLED, HOLD, HOLD], "nobody says which one is held, one is over"
 
 
 def test_the_version_names_what_is_in_it() -> None:
