@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import click
 
+from pipelines.risk_server.callers import callers_of
 from pipelines.risk_server.crew import Crew, listening_at
-from pipelines.settings import PROJECT, Place, read_section, refuse_no_desk
+from pipelines.settings import PROJECT, Place, read_section, refuse_no_desk, revealed
 from trading.config.risk import RiskServiceSettings, RiskSettings
 from trading.errors import ConfigError, UsageError
 
@@ -22,11 +23,12 @@ FIGURES = "risk/figures"  # of the home: what each worker leaves for the one tha
 
 def serve(where: Place, workers: int | None = None, port: int | None = None) -> int:
     """Answers until it is ended. Raises UsageError where there is no desk, the port is taken, or several workers would
-    each have a truth of their own; ConfigError where nobody may ask."""
+    each have a truth of their own; ConfigError where nobody may ask, or a token is not found."""
     refuse_no_desk(where)
     service = read_section(where, RiskSettings).service
     count = workers or service.workers
     _refuse(service, count)
+    callers_of(service.tokens, service.max_requests_per_second, lambda secret: revealed(secret, where), 0.0)
     _forget_figures(where)
     with listening_at(service.host, port or service.port) as listening:
         host, chosen = listening.getsockname()[:2]
