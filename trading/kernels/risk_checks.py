@@ -492,12 +492,12 @@ def _about(lines: Floats, own: Floats, holdings: Floats, legs: Floats, first: in
 @compiled
 def _order_numbers(
     lines: Floats, own: Floats, holdings: Floats, line_weights: Floats, line_holes: Bytes, legs: Floats, leg: int,
-    held: int, found: Floats,
+    held: int, coming: float, found: Floats,
 ) -> None:  # fmt: skip
-    """Numbers of one order by measure, all but rates and modes."""
+    """Numbers of one order by measure, all but rates and modes. `coming`: its contracts where it is not at work yet."""
     line, code = int(legs[leg, L_LINE]), int(legs[leg, L_INSTRUMENT])
     size, price = abs(legs[leg, L_CONTRACTS]), legs[leg, L_PRICE]
-    asked = own[TRADED, code] + own[WORKING, code]
+    asked = own[TRADED, code] + (own[WORKING, code] + coming)
     found[SIZE], found[ALWAYS] = size, 1.0
     found[NOTIONAL] = np.nan if line_holes[LINE_NOTIONAL, line] else size * line_weights[LINE_NOTIONAL, line]
     found[COLLAR] = 0.0 if price != price else abs(price / lines[MARK, line] - 1.0)
@@ -615,7 +615,7 @@ def _order_values(state: State, legs: Floats, elements: Integers, about: Floats,
         _rate(state.ticks, state.seconds, key, second, rates)
         _order_numbers(
             state.lines, state.own, state.holdings, state.line_weights, state.line_holes, legs, leg,
-            elements[leg, HOLDING], numbers,
+            elements[leg, HOLDING], 0.0, numbers,
         )  # fmt: skip
         session_orders = state.counts[C_SESSION] + asked[A_SESSION_ORDERS]
         _add_list(
@@ -988,7 +988,8 @@ def _orders_pass(
         )
         kinds[leg] = PLACE(does[A_REDUCES])
         _rate(ticks, seconds, key, second, rates)
-        _order_numbers(lines, own, holdings, weights, holes, legs, leg, places[leg, HOLDING], numbers)
+        held = places[leg, HOLDING]
+        _order_numbers(lines, own, holdings, weights, holes, legs, leg, held, abs(contracts), numbers)
         adding = session_orders + 1.0 - does[A_REDUCES]
         _add_list(numbers, does[A_FREES], does[A_CLOSES], 1.0, 1.0, adding, rates, key)
         passes[leg] = int(_order_passes(table, spans, bounds, kinds[leg], standing, places, leg, numbers, per))

@@ -215,6 +215,14 @@ def test_what_is_over_its_limit_is_refused(rule: str, axis: str, value: float) -
     assert decision.granted_contracts == 0
 
 
+@pytest.mark.parametrize(("rule", "axis", "value"), VALUES, ids=[ids(row) for row in VALUES])
+def test_among_many_an_order_comes_to_the_same(rule: str, axis: str, value: float) -> None:
+    assert limited(rule, axis, value * (1 + 1e-8)).check_each([BUY, BUY], now=130.0) == ["pass"] * 2
+    assert limited(rule, axis, value * 0.99).check_each([BUY, BUY], now=130.0) == ["refuse"] * 2
+    warned = limited(rule, axis, value * (1 + ROUNDING), value * (1 - 1e-8))
+    assert warned.check_each([BUY, BUY], now=130.0) == ["warn"] * 2
+
+
 def test_no_rule_is_left_out() -> None:
     told = {rule for rule, _, _ in VALUES} | {
         "trading_mode",
@@ -406,6 +414,7 @@ def test_a_case(name: str) -> None:
     made.stop(np.full((2, 3), float(case.halt)))
     outcome, codes = said(made.check(case.asked))
     assert outcome == case.outcome
+    assert made.check_each([case.asked, case.asked]) == [case.outcome] * 2
     if abs(case.asked.quantity_contracts) == 10**9:  # passes what every symbol has, too
         assert {*case.codes, "gross_exposure", "instrument_exposure", "order_size"} <= set(codes)
     else:
