@@ -81,6 +81,20 @@ def test_what_is_not_known_yet_refuses(panel: Panel, strategy: StrategySettings)
     assert by[30:].sum() == 0
 
 
+def test_rates_of_a_minute_are_not_what_a_session_of_a_backtest_is_judged_by(
+    panel: Panel, strategy: StrategySettings, free: Result
+) -> None:
+    """No order of a session has an instant: each is the only one of its minute, and no trade of it."""
+    one_each = limited(
+        panel, strategy, limits=[{"rule": "order_rate", "refuse": 1}, {"rule": "trade_rate", "refuse": 0}]
+    )
+    assert (np.count_nonzero(np.diff(np.nan_to_num(free.positions), axis=0), axis=1) > 1).any(), "orders side by side"
+    assert one_each.statistics["refusals"]["orders"] == 0.0
+    assert np.array_equal(one_each.positions, free.positions, equal_nan=True)
+    none = limited(panel, strategy, limits=[{"rule": "order_rate", "refuse": 0}])
+    assert not np.nan_to_num(none.positions).any(), "a rate of nothing is nothing"
+
+
 def test_a_limit_of_a_group_holds_for_instruments_that_are_said_to_be_in_it(
     panel: Panel, strategy: StrategySettings, free: Result
 ) -> None:
