@@ -54,7 +54,7 @@ def test_every_rule_is_defined_with_its_axes_and_its_unit(values: dict[str, Row]
 
 
 def test_rules_that_judge_reducing_orders_are_named(page: Callable[[str], str]) -> None:
-    said = re.search(r"unless told otherwise;\s+(.+?) judge them too", page("reference/risk-engine.md"), re.DOTALL)
+    said = re.search(r"unless told otherwise;\s+(.+?) judge it too", page("reference/risk-engine.md"), re.DOTALL)
     assert said is not None
     judging = [rule.name for rule in rules() if rule.reducing == "judge"]
     assert sorted(re.findall(r"`(\w+)`", said[1])) == judging
