@@ -1,6 +1,7 @@
 """A session's orders against the limits of the desk. Does not belong here: the engine's values, or the order job."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from trading.risk.book import WHOLE, Book, Standing
 from trading.risk.breach import Breach
 from trading.risk.marked import marked
 from trading.risk.market import HOLD, ROLL_SOON, ROLLED, Market
-from trading.risk.pre_trade import Sending, judged
+from trading.risk.pre_trade import Sending, adding_orders, judged
 
 FRI, JUN, SEP = date(2022, 2, 25), 20220600, 20220900
 PRICES = {("US10", JUN): 1_000.0, ("US10", SEP): 1_000.0, ("GOLD", JUN): 2_000.0}  # a point is a dollar
@@ -172,6 +173,16 @@ def test_what_is_held_without_a_price_stops_what_adds_and_not_what_reduces() -> 
 
 def test_no_orders_need_no_engine() -> None:
     assert checked([], {}) == ([], [])
+
+
+def test_an_order_that_takes_something_on_for_anybody_adds() -> None:
+    held = {("trend", "US10", JUN): 5, ("carry", "US10", JUN): 3, ("carry", "US10", SEP): -6, ("trend", "GOLD", JUN): 4}
+    sells = [order(-1), order(-2), order(-3), order(-4, "GOLD"), order(-5, "GOLD"), order(1, "GOLD")]
+    assert [(each.instrument, each.quantity_contracts) for each in adding_orders(sells, held)] == [
+        ("US10", -3), ("GOLD", -5), ("GOLD", 1),
+    ], "5 + 3 - 6 = 2 of US10 are held in all"  # fmt: skip
+    others = [replace(order(-1), strategy="carry"), replace(order(1), strategy="new")]
+    assert adding_orders(others, held) == others, "carry is short in all, new holds nothing"
 
 
 # --- rates ------------------------------------------------------------------------------------------------------------

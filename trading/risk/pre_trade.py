@@ -51,8 +51,8 @@ def judged(
     without one, none. `sending`: when they go out, if they do as soon as they are judged; else nobody knows how close
     to each other they will be sent, and each counts as the only one of its minute.
 
-    `book` counts orders already at work as filled. Orders that only reduce a contract month are judged first, and what
-    passes counts as filled for those behind it, so that the room they make is there for the others; as a trade of the
+    `book` counts orders already at work as filled. Orders that only reduce are judged first, and what passes
+    counts as filled for those behind it, so that the room they make is there for the others; as a trade of the
     last minute it does not count. Raises ConfigError where limits mean nothing.
     """
     if not orders:
@@ -125,22 +125,29 @@ def _count_sent(engine: RiskEngine, sending: Sending, market: Market) -> None:
 
 
 def _reducing_first(orders: Sequence[Order], book: Book) -> list[Order]:
-    """Orders that only reduce what is held of their contract month, then those that add, each in order of id."""
+    """Orders that only reduce, then those that add, each in order of id."""
     adding = {order.order_id for order in adding_orders(orders, book.positions)}
     return sorted(orders, key=lambda order: (order.order_id in adding, _id(order)))
 
 
 def adding_orders(orders: Iterable[Order], positions: Mapping[Holding, int]) -> list[Order]:
-    """Orders that do more than to reduce what is held of their contract month, of all strategies."""
-    held: dict[tuple[str, int], int] = {}
-    for (_, instrument, contract), contracts in positions.items():
-        held[instrument, contract] = held.get((instrument, contract), 0) + contracts
+    """Orders that do not only reduce: each by itself against what is held of its contract month and of its instrument,
+    by all strategies, and of its instrument by its own."""
+    held: dict[tuple[object, ...], int] = {}
+    for (strategy, instrument, contract), contracts in positions.items():
+        for key in _parts(strategy, instrument, contract):
+            held[key] = held.get(key, 0) + contracts
 
-    def adds(order: Order) -> bool:
-        contracts = held.get((order.instrument, order.contract), 0)
-        return contracts * order.quantity_contracts >= 0 or abs(order.quantity_contracts) > abs(contracts)
+    def reduces(order: Order) -> bool:
+        sizes = [held.get(key, 0) for key in _parts(order.strategy, order.instrument, order.contract)]
+        quantity = order.quantity_contracts
+        return all(size * quantity < 0 and abs(quantity) <= abs(size) for size in sizes)
 
-    return [order for order in orders if adds(order)]
+    return [order for order in orders if not reduces(order)]
+
+
+def _parts(strategy: str, instrument: str, contract: int) -> tuple[tuple[object, ...], ...]:
+    return (instrument, contract), (instrument,), (strategy, instrument)
 
 
 def _id(order: Order) -> str:
