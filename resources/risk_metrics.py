@@ -46,7 +46,7 @@ class RiskMetrics:
         self._problems = self._counter("problems", "Requests not answered as asked, by code.", "code")
         self._hits = self._counter("input_reads", "Reads of facts, by whether the cache had them.", "found")
         self._expired = Counter(f"{PREFIX}_expired", "Reservations whose time was over.", registry=self._own)
-        self._queue = self._gauge("queue_depth", "Requests that wait for their turn.")
+        self._queue = self._gauge("queue_depth", "Requests that wait for their turn.", "queue")
         self._working = self._gauge("reservations", "Orders at work.")
         self._drift = self._gauge("drift", "Largest relative difference of a sum kept from it made anew.")
         self._breaker = self._gauge("breaker", "A backend's breaker: 0 closed, 1 half open, 2 open.", "backend")
@@ -74,9 +74,9 @@ class RiskMetrics:
                 for reason in decision.reasons:
                     self._refusals.labels(reason.code).inc()
 
-    def waiting(self, count: int) -> None:
-        """So many requests wait."""
-        self._queue.set(count)
+    def waiting(self, queue: str, count: int) -> None:
+        """So many requests wait in a queue."""
+        self._queue.labels(queue).set(count)
 
     def expired(self, count: int) -> None:
         """Reservations whose time was over."""

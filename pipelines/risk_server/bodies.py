@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from trading.risk.decision import Asked
 
 MOST_ORDERS = 100_000  # of a list, whatever the settings say
+MOST_NETTED_PREFIX = 128  # of a netted list of which the longest prefix is asked for
 MOST_NAMED = 1_000  # fills or order ids of one request
 
 
@@ -42,6 +43,8 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r
 Contract = Annotated[int, Field(ge=1, le=99_999_999, description="as 202403"), BeforeValidator(_whole)]
 Quantity = Annotated[float, Field(allow_inf_nan=False, description="whole contracts, bought positive")]
 Price = Annotated[float, Field(allow_inf_nan=False, description="the limit price; null at market")]
+_MODE = "all or nothing, the longest prefix, or the largest scale"
+_NETTED = f"judged as if filled together; with mode prefix, of {MOST_NETTED_PREFIX} orders at most (prefix_too_long)"
 ListMode = Literal["all", "prefix", "scale"]
 Shown = Literal["all", "limited", "none"]
 
@@ -80,16 +83,16 @@ class CheckList(Body):
     """Orders judged together."""
 
     orders: Annotated[list[CheckOrder], Field(min_length=1, max_length=MOST_ORDERS)]
-    mode: ListMode = Field("all", description="all or nothing, the longest prefix, or the largest scale")
-    netted: bool = Field(False, description="judged as if filled together")
+    mode: ListMode = Field("all", description=_MODE)
+    netted: bool = Field(False, description=_NETTED)
 
 
 class ReserveList(Body):
     """Orders judged together, for which headroom is to be held."""
 
     orders: Annotated[list[ReserveOrder], Field(min_length=1, max_length=MOST_ORDERS)]
-    mode: ListMode = "all"
-    netted: bool = False
+    mode: ListMode = Field("all", description=_MODE)
+    netted: bool = Field(False, description=_NETTED)
 
 
 class FillOrder(Body):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from trading.config.settings import Secret
 from trading.errors import ConfigError
 
 SHORTEST = 16  # characters of a token
+UNKNOWN_PER_SECOND, MOST_PEERS = 20.0, 10_000  # requests without a token from one address; addresses remembered
 
 
 @dataclass(slots=True)
@@ -70,13 +72,25 @@ class Caller:
 
 
 class Callers:
-    """All who may ask, told by their tokens."""
+    """All who may ask, told by their tokens. Requests without one are counted by the address they come from."""
 
     def __init__(self, callers: Iterable[Caller]) -> None:
         self._callers = tuple(callers)
+        self._peers: OrderedDict[str, Bucket] = OrderedDict()
 
-    def admitted(self, authorization: bytes, now: float) -> Caller:
-        """Whose token that is. Raises Problem with 401 where it is nobody's, 429 where it asked too often."""
+    def continuing(self, others: Callers) -> Callers:
+        """These, who asked as often as who was there before with the same token: other settings undo no requests."""
+        before = {caller.digest: caller.bucket for caller in others._callers}
+        for caller in self._callers:
+            was = before.get(caller.digest)
+            if was is not None:
+                caller.bucket.left, caller.bucket.at = min(was.left, caller.bucket.left), was.at
+        self._peers = others._peers
+        return self
+
+    def admitted(self, authorization: bytes, now: float, peer: str = "") -> Caller:
+        """Whose token that is. Raises Problem with 401 where it is nobody's, 429 where it, or somebody without one at
+        `peer`, asked too often."""
         kind, _, token = authorization.partition(b" ")
         presented = hashlib.sha256(token.strip()).digest()
         found = None
@@ -84,6 +98,7 @@ class Callers:
             if hmac.compare_digest(caller.digest, presented):
                 found = caller
         if found is None or kind.lower() != b"bearer":
+            self._count(peer, now)
             raise _unknown(bool(authorization))
         if not found.bucket.takes(now):
             raise Problem(
@@ -92,6 +107,19 @@ class Callers:
                 "often, or for lists of orders.", {"Retry-After": "1"},
             )  # fmt: skip
         return found
+
+    def _count(self, peer: str, now: float) -> None:
+        bucket = self._peers.pop(peer, None) or Bucket(UNKNOWN_PER_SECOND, UNKNOWN_PER_SECOND, now)
+        self._peers[peer] = bucket
+        if len(self._peers) > MOST_PEERS:
+            self._peers.popitem(last=False)
+        if not bucket.takes(now):
+            raise Problem(
+                429, "too_many_unknown",
+                f"more than {UNKNOWN_PER_SECOND:.0f} requests of a second came from {peer or 'there'} without a token "
+                "of this service. Send the header 'Authorization: Bearer TOKEN', and ask less often.",
+                {"Retry-After": "1", "Connection": "close"},
+            )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._callers)

@@ -93,7 +93,8 @@ class Door:
         headers = dict(scope["headers"])
         caller = None
         if scope["path"].startswith(GUARDED):
-            caller = now.callers.admitted(headers.get(b"authorization", b""), arrived)
+            peer = scope.get("client")
+            caller = now.callers.admitted(headers.get(b"authorization", b""), arrived, peer[0] if peer else "")
             right = RIGHTS.get((scope["method"], _route(scope["path"])))
             if right is not None:
                 caller.require(right)

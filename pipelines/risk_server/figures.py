@@ -27,8 +27,8 @@ class Figures(Protocol):
         """These were decided and kept."""
         ...
 
-    def waiting(self, count: int) -> None:
-        """So many requests wait."""
+    def waiting(self, queue: str, count: int) -> None:
+        """So many requests wait in a queue."""
         ...
 
     def expired(self, count: int) -> None:

@@ -102,6 +102,10 @@ class Looks:
         if unknown:
             raise Problem(404, unknown[0].code, unknown[0].message)
         most = {side: _most(partial(_checked, engine, one.asked, side, at)) for side in (1, -1)}
+        for closing in _closing(engine, one.asked):  # a halt may let through what closes it whole, and no less
+            side = 1 if closing > 0 else -1
+            if abs(closing) > most[side] and _checked(engine, one.asked, side, at, abs(closing)).outcome != "refuse":
+                most[side] = abs(closing)
         return self._answers.plain({
             "strategy": strategy, "instrument": instrument, "contract": contract, "buy_contracts": most[1],
             "sell_contracts": most[-1], "rules": [_row(judged) for judged in one.rules if _is_limited(judged)],
@@ -165,6 +169,22 @@ def _most(check: Callable[[int], Decision]) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if check(middle).outcome != "refuse" else (low, middle)
     return min(low, _FARTHEST)
+
+
+def _closing(engine: Judges, asked: Asked) -> set[int]:
+    """Orders that would close what the strategy holds of the contract or of the instrument, or what all hold of the
+    contract: as it is, and once orders at work that do the same are filled."""
+    parts = {"own": [0, 0, 0], "holding": [0, 0, 0], "line": [0, 0, 0]}  # held, bought, sold
+    found = [(*key, count, 0) for key, count in engine.book.positions.items()]
+    found += [(*each[:3], int(each.quantity_contracts), 1) for each in engine.working().values()]
+    for strategy, instrument, contract, count, at_work in found:
+        if instrument != asked.instrument:
+            continue
+        own, line, place = strategy == asked.strategy, contract == asked.contract, at_work * (1 if count > 0 else 2)
+        for name, counts in (("own", own and line), ("holding", own), ("line", line)):
+            parts[name][place] += count if counts else 0
+    sizes = {-held - left for held, bought, sold in parts.values() for left in (0, sold if held > 0 else bought)}
+    return sizes - {0}
 
 
 def _checked(engine: Judges, asked: Asked, side: int, at: float, count: int) -> Decision:

@@ -24,6 +24,7 @@ from trading.errors import StoreError, UsageError
 from trading.risk.decision import Asked, Decision, Mode, Reason
 from trading.risk.kept import About
 
+AT_ONCE = 64  # orders of a list that is judged between two requests; longer ones have a thread
 _USUAL = problems(400, 401, 403, 408, 413, 422, 429, 503, 504)
 Shown = Annotated[
     bodies.Shown, Query(alias="rules", description="rules told: all, those with a limit (default), or none")
@@ -91,15 +92,16 @@ class Orders:
 
     async def check_list(self, body: bodies.CheckList, who: Who, rules: Shown = "limited") -> Response:
         """What would become of orders judged together. Nothing is held for them."""
-        orders = self._listed(who, body.orders)
+        orders = self._listed(who, body)
         mode: Mode = body.mode
+        queue = self._served.lists if len(orders) > AT_ONCE else self._served.checks
 
         def do() -> Outcome:
             at = self._served.clocks.seconds()
             found = self._served.engine.check_list(orders, mode, body.netted, at)
             return Outcome(found, found, self._about(who, at, "check", body.netted))
 
-        return self._answers.several(await self._served.checks.ask(do, who.until), rules)
+        return self._answers.several(await queue.ask(do, who.until), rules)
 
     async def reserve(self, order: bodies.ReserveOrder, who: Who, rules: Shown = "limited") -> Response:
         """As check, and headroom is held until the order is filled, released, or its time is over. Asked again with
@@ -110,7 +112,7 @@ class Orders:
 
     async def reserve_list(self, body: bodies.ReserveList, who: Who, rules: Shown = "limited") -> Response:
         """As check-list, and headroom is held for what is granted, in one step."""
-        orders = self._listed(who, body.orders)
+        orders = self._listed(who, body)
         return self._answers.several(await self._held(who, orders, body.mode, body.netted), rules)
 
     async def fills(self, body: bodies.Fills, who: Who) -> Response:
@@ -174,13 +176,21 @@ class Orders:
             for asked, one in zip(orders, found, strict=True)
         ]
 
-    def _listed(self, who: Asking, orders: Sequence[bodies.CheckOrder]) -> list[Asked]:
+    def _listed(self, who: Asking, body: bodies.CheckList | bodies.ReserveList) -> list[Asked]:
+        orders: Sequence[bodies.CheckOrder] = body.orders
         most = self._served.desk.risk.service.max_orders
         if len(orders) > most:
             raise Problem(
                 422, "too_many_orders",
                 f"the list has {len(orders):,} orders, and {most:,} at most. Ask for it in parts, or raise "
                 "risk.service.max_orders.",
+            )  # fmt: skip
+        if body.netted and body.mode == "prefix" and len(orders) > bodies.MOST_NETTED_PREFIX:
+            raise Problem(
+                422, "prefix_too_long",
+                f"the list has {len(orders):,} orders, and the longest prefix of a netted one is looked for among "
+                f"{bodies.MOST_NETTED_PREFIX} at most: each length is judged anew. Ask for it in parts, without "
+                "netting, or for all of it.",
             )  # fmt: skip
         _allowed(who, {order.strategy for order in orders})
         return [order.asked() for order in orders]

@@ -102,6 +102,11 @@ class Judges(Protocol):
         ...
 
     @property
+    def book(self) -> Book:
+        """As the shared engine."""
+        ...
+
+    @property
     def versions(self) -> Versions:
         """As the engine."""
         ...
@@ -152,10 +157,27 @@ class Facts(NamedTuple):
     record: OnRecord
 
 
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """Counts what happens in one queue."""
+
+    metrics: Figures
+    queue: str
+
+    def decided(self, decisions: Sequence[Decision]) -> None:
+        """These were decided and kept."""
+        self.metrics.decided(decisions)
+
+    def waiting(self, count: int) -> None:
+        """So many wait now."""
+        self.metrics.waiting(self.queue, count)
+
+
 @dataclass(slots=True, eq=False)
 class Served:
-    """What a worker answers from. `checks` and `holds` are the queues of requests that only ask, and of those that hold
-    or give back headroom. `faults`: what is not well, by part; nothing where all is."""
+    """What a worker answers from. `checks`, `holds` and `lists` are the queues of requests that only ask, of those that
+    hold or give back headroom, and of those that ask about many orders at once. `faults`: what is not well, by part;
+    nothing where all is."""
 
     engine: Judges
     desk: DeskSettings
@@ -167,7 +189,8 @@ class Served:
     clocks: Clocks
     checks: Batches
     holds: Batches
-    parts: tuple[str, ...] = ("facts", "reservations", "configuration", "halts")
+    lists: Batches
+    parts: tuple[str, ...] = ("facts", "reservations", "configuration", "halts", "sums")
     faults: dict[str, str] = field(default_factory=dict)
     halts: tuple[Halt, ...] = ()
     span: Callable[[str], Any] = nullcontext
@@ -204,9 +227,14 @@ def served_by(
 ) -> Served:  # fmt: skip
     """What answers from these. `shared`: the truth of reservations is elsewhere, so asking it has a thread of its own.
     `pending`: whether other limits came into force and are being compiled."""
-    checks = Batches(decisions, metrics, clocks.timer, span, None, pending)
-    own = ThreadPoolExecutor(1, "reservations") if shared else None
-    holds = Batches(decisions, metrics, clocks.timer, span, own, pending) if shared else checks
+
+    def queue(name: str, own: bool) -> Batches:
+        executor = ThreadPoolExecutor(1, name) if own else None
+        return Batches(decisions, Counting(metrics, name), clocks.timer, span, executor, pending)
+
+    checks, lists = queue("checks", own=False), queue("lists", own=True)
+    holds = queue("reservations", own=True) if shared else checks
     return Served(
-        engine, desk, market, callers, decisions, journal, metrics, clocks, checks, holds, span=span, loaded=loaded
+        engine, desk, market, callers, decisions, journal, metrics, clocks, checks, holds, lists, span=span,
+        loaded=loaded,
     )  # fmt: skip

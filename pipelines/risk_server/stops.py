@@ -20,6 +20,7 @@ from pipelines.risk_server.bodies import problems
 from pipelines.risk_server.orders import Who
 from pipelines.risk_server.problems import Problem, of_error
 from pipelines.risk_server.served import Served
+from trading.config.symbol_fields import near
 from trading.errors import DaybookError, UsageError
 from trading.risk.halts import PROJECTION, Halt, halts_of, in_force, modes, new_halt
 
@@ -67,6 +68,7 @@ class Stops:
         until = None if body.until is None else body.until.astimezone(UTC)
         since = self._served.clocks.utc()
         halt = new_halt(body.scope, body.item, body.mode, body.who, body.why, since, until)
+        _refuse_unknown(self._served, halt)
         self._served.journal.record([halt.set_event(self._served.market.session)])
         brought_to_engine(self._served)
         return self._answers.plain(_told(halt))
@@ -94,6 +96,17 @@ def brought_to_engine(served: Served) -> tuple[Halt, ...]:
     served.halts = halts
     served.engine.stop(modes(halts, served.engine.strategies, served.engine.instruments, served.clocks.utc()))
     return halts
+
+
+def _refuse_unknown(served: Served, halt: Halt) -> None:
+    """Raises UsageError: a halt of a misspelt name would stop nothing."""
+    known = {"strategy": served.engine.strategies, "instrument": served.engine.instruments}.get(halt.scope)
+    if known is None or halt.item in known:
+        return
+    listed = f" Strategies are: {', '.join(sorted(known)) or 'none'}." if halt.scope == "strategy" else ""
+    raise UsageError(
+        f"there is no {halt.scope} {halt.item}: halting it would stop nothing.{near(halt.item, known)}{listed}"
+    )
 
 
 async def _kept(do: Callable[[], Response]) -> Response:

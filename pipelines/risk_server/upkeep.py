@@ -10,7 +10,8 @@ says why meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +27,12 @@ from trading.risk.market import Market
 
 EXPIRY_S, HALTS_S, FACTS_S, FIGURES_S, RECOMPUTE_S, LOOK_S = 0.2, 0.25, 30.0, 1.0, 60.0, 0.05
 LONGEST_WAIT_S, SOON_S = 30.0, 1.0
+MOST_DRIFT = 1e-9  # of 1 + a sum's size: rounding of a minute is thousands of times less
+_LOG = logging.getLogger(__name__)
+_DRIFTED = (
+    "the largest of {found.sums} sums that orders are judged by was {found.largest:.3g} of its size off when they were "
+    "made anew. Decisions of the last minute may be wrong: look at them with `daybook risk decisions`, and report it."
+)
 
 
 class InForceNow(NamedTuple):
@@ -109,18 +116,22 @@ class Upkeep:
         self._served, self._sources, self._early = served, sources, early
         served.parts = (*dict.fromkeys([*served.parts, *sources.backends()]),)
 
-    @asynccontextmanager
-    async def during(self, app: FastAPI) -> AsyncIterator[None]:
-        """Does it while the application runs."""
-        work: tuple[tuple[str, float, Callable[[], None]], ...] = (
+    def work(self) -> Sequence[tuple[str, float, Callable[[], None]]]:
+        """What is done, by part, and the seconds between."""
+        sooner = 1.0 - self._early / 2.0
+        return (
             ("configuration", LOOK_S, self.configure),
             ("reservations", EXPIRY_S, self.expire),
             ("halts", HALTS_S, self.halt),
-            ("facts", FACTS_S * (1.0 - self._early / 2.0), self.load),
-            ("sums", RECOMPUTE_S * (1.0 - self._early / 2.0), self.recompute),
+            ("facts", FACTS_S * sooner, self.load),
+            ("sums", RECOMPUTE_S * sooner, self.recompute),
             ("figures", FIGURES_S, self.tell),
         )
-        tasks = [asyncio.create_task(self._every(part, seconds, do)) for part, seconds, do in work]
+
+    @asynccontextmanager
+    async def during(self, app: FastAPI) -> AsyncIterator[None]:
+        """Does it while the application runs."""
+        tasks = [asyncio.create_task(self._every(part, seconds, do)) for part, seconds, do in self.work()]
         try:
             yield
         finally:
@@ -155,7 +166,7 @@ class Upkeep:
             if found is None:
                 return
             self._served.engine.limit(found.desk, found.configuration)
-            self._served.desk, self._served.callers = found.desk, found.callers
+            self._served.desk, self._served.callers = found.desk, found.callers.continuing(self._served.callers)
             self._served.well("configuration")
         finally:
             self._sources.taken()
@@ -193,9 +204,14 @@ class Upkeep:
             self._served.well(part)
 
     def recompute(self) -> None:
-        """All sums anew, so that what they drift by stays small and is known."""
-        self._served.metrics.drifted(self._served.engine.recompute().largest)
-        self._served.well("sums")
+        """All sums anew, so that what they drift by stays small and is known. Sums that were far off are a fault: what
+        was decided by them may be wrong."""
+        found = self._served.engine.recompute()
+        self._served.metrics.drifted(found.largest)
+        wrong = not found.largest <= MOST_DRIFT  # NaN is, too
+        if wrong:
+            _LOG.error("%s", _DRIFTED.format(found=found))
+        self._told("sums", _DRIFTED.format(found=found) if wrong else "")
 
     def tell(self) -> None:
         """Figures that are looked up, and all of them for the other workers."""

@@ -10,6 +10,8 @@ import asyncio
 import json
 import math
 import re
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,10 +19,13 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from benchmarks.desks.served_desk import ALL, CONTRACT, TOKENS, desk_of, made_application, made_callers, made_served
+from pipelines.risk_server.batches import MOST_WAITING, Batches, Outcome
 from pipelines.risk_server.door import KEY, RIGHTS, Asking
 from pipelines.risk_server.orders import Orders
+from pipelines.risk_server.problems import Problem
 from pipelines.risk_server.served import Served
 from pipelines.risk_server.short_way import ShortWay
 from pipelines.risk_server.traces import spans_to, tracing
@@ -28,11 +33,12 @@ from pipelines.risk_server.upkeep import InForceNow, Nothing, Upkeep
 from resources.memory import MemoryLedger
 from resources.risk_memory import MemoryDecisionLog, MemoryReservations
 from trading.errors import StoreBusy, StoreError, StoreUnavailable
+from trading.risk.engine import Drift
 from trading.risk.kept import Wanted
 
 ONE = "I00001"
 ORDER = {"strategy": "s0", "instrument": ONE, "contract": CONTRACT, "quantity_contracts": 5}
-SERVICE = {"max_requests_per_second": 1e6}
+SERVICE = {"max_requests_per_second": 1e6, "deadline_ms": 60_000.0}
 Ask = Callable[..., httpx.Response]
 
 
@@ -225,6 +231,70 @@ def test_a_fill_told_twice_counts_once(ask: Ask, served: Served) -> None:
     headroom = ask("GET", "/v1/headroom", params={"strategy": "s1", "instrument": ONE, "contract": CONTRACT}).json()
     assert headroom["buy_contracts"] == 3  # 8, less 2 held and 3 at work
     assert headroom["sell_contracts"] == 10  # down to -8 from 2
+
+
+def test_a_fill_of_another_line_than_its_orders_is_not_booked(ask: Ask, served: Served) -> None:
+    limited(served, strategy_position=8)
+    ask("POST", "/v1/reserve", ORDER | {"order_id": "live"})
+    fill = ORDER | {"instrument": "I00002", "order_id": "live", "fill_id": "f1"}
+    told = ask("POST", "/v1/fills", {"fills": [fill, ORDER | {"order_id": "live", "quantity_contracts": 2}]})
+    wrong, right = told.json()["fills"]
+    assert (told.status_code, wrong["problem"]["code"], wrong["left_contracts"]) == (200, "not_booked", None)
+    assert "cannot be of order live" in wrong["problem"]["message"]
+    assert (right["problem"], right["left_contracts"]) == (None, 3)
+    assert ask("POST", "/v1/reserve", ORDER | {"order_id": "other"}).json()["decision"] == "refuse"  # 2 + 3 + 5
+    assert ask("POST", "/v1/reserve", ORDER | {"instrument": "I00003", "order_id": "more"}).json()["decision"] == "pass"
+
+
+def test_headroom_under_a_halt_that_lets_positions_be_closed_is_what_closes_them(ask: Ask) -> None:
+    """Five are held: nothing less may be sold, and nothing more."""
+    ask("POST", "/v1/fills", {"fills": [ORDER]})
+    ask("POST", "/v1/halts", {"scope": "everything", "mode": "close_only", "who": "Ann", "why": "x"})
+    asked = {"strategy": "s0", "instrument": ONE, "contract": CONTRACT}
+    headroom = ask("GET", "/v1/headroom", params=asked).json()
+    assert (headroom["buy_contracts"], headroom["sell_contracts"]) == (0, 5)
+    for count, outcome in ((4, "refuse"), (5, "pass"), (6, "refuse")):
+        assert ask("POST", "/v1/check", ORDER | {"quantity_contracts": -count}).json()["decision"] == outcome
+    short = {"fills": [ORDER | {"strategy": "s1", "instrument": "I00002", "quantity_contracts": -3}]}
+    ask("POST", "/v1/fills", short)
+    found = ask("GET", "/v1/headroom", params=asked | {"strategy": "s1", "instrument": "I00002"}).json()
+    assert (found["buy_contracts"], found["sell_contracts"]) == (3, 0)
+
+
+def test_the_longest_prefix_of_a_netted_list_is_looked_for_among_few(ask: Ask, served: Served) -> None:
+    limited(served, portfolio_position=450)
+    for path, named in (("/v1/check-list", False), ("/v1/reserve-list", True)):
+        orders = [ORDER | ({"order_id": f"o{number}"} if named else {}) for number in range(129)]
+        body = {"orders": orders, "mode": "prefix", "netted": True}
+        answer = ask("POST", path, body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "prefix_too_long")
+        assert "129 orders" in answer.json()["message"]
+        whole = ask("POST", path, body | {"mode": "all"})
+        assert whole.json()["decisions"][0]["decision"] == "refuse"  # 645 contracts
+        fewer = ask("POST", path, body | {"orders": orders[:128]}).json()["decisions"]
+        assert [each["granted_contracts"] for each in fewer].count(5) == 90
+
+
+def test_long_lists_are_judged_beside_the_requests_of_others(ask: Ask, served: Served) -> None:
+    """In a thread of their own, and kept as all are."""
+    seen: list[str] = []
+    check_list = served.engine.check_list
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(engine, name)
+
+        def check_list(self, *given: Any) -> Any:
+            seen.append(threading.current_thread().name)
+            return check_list(*given)
+
+    engine, served.engine = served.engine, Watched()  # type: ignore[assignment]
+    for count in (64, 65):
+        answer = ask("POST", "/v1/check-list", {"orders": [ORDER] * count})
+        assert [each["decision"] for each in answer.json()["decisions"]] == ["pass"] * count
+    assert seen[0] == threading.current_thread().name
+    assert seen[1].startswith("lists")
+    assert len(list(served.decisions.read())) == 129
 
 
 # --- what is refused before it is looked at ---------------------------------------------------------------------------
@@ -486,6 +556,18 @@ def test_what_is_no_halt_is_refused(ask: Ask, change: dict[str, str]) -> None:
     assert ask("GET", "/v1/halts").json() == {"halts": []}
 
 
+@pytest.mark.parametrize(
+    ("scope", "item", "said"),
+    [("instrument", "I0001", "Did you mean I0001"), ("strategy", "s", "Strategies are: s0, s1."),
+     ("instrument", "s0", "there is no instrument s0: halting it would stop nothing.")],
+)  # fmt: skip
+def test_a_halt_of_what_there_is_not_is_refused(ask: Ask, scope: str, item: str, said: str) -> None:
+    answer = ask("POST", "/v1/halts", {"scope": scope, "item": item, "mode": "nothing", "who": "Ann", "why": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_a_halt")
+    assert said in answer.json()["message"]
+    assert ask("GET", "/v1/halts").json() == {"halts": []}
+
+
 def test_readiness_says_what_is_not_well(ask: Ask, served: Served) -> None:
     assert ask("GET", "/ready", token="").json()["ready"] is True
     served.unwell("facts", "facts are of 2020-01-01. Load prices.")
@@ -588,3 +670,178 @@ def test_reservations_whose_time_is_over_are_given_back(tmp_path: Path) -> None:
         asyncio.run(asyncio.sleep(0.15))
         upkeep.expire()
     assert served.engine.working() == {}
+
+
+class Drifting:
+    """An engine whose sums are off."""
+
+    def __init__(self, engine: Any, largest: float) -> None:
+        self._engine, self._largest = engine, largest
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def recompute(self) -> Drift:
+        """As the engine."""
+        return Drift(self._largest, 12)
+
+
+@pytest.mark.parametrize(("largest", "well"), [(1e-9, True), (2e-9, False), (math.nan, False)])
+def test_sums_that_were_far_off_are_no_readiness(
+    ask: Ask, served: Served, caplog: pytest.LogCaptureFixture, largest: float, well: bool
+) -> None:
+    upkeep = Upkeep(served, Nothing())
+    engine, served.engine = served.engine, Drifting(served.engine, largest)  # type: ignore[assignment]
+    upkeep.recompute()
+    answer = ask("GET", "/ready")
+    assert (answer.status_code, answer.json()["parts"]["sums"] == "well") == ((200, True) if well else (503, False))
+    assert (f"the largest of 12 sums that orders are judged by was {largest:.3g}" in caplog.text) is not well
+    found = gauge(ask, "daybook_risk_drift")
+    assert found == largest or (math.isnan(found) and math.isnan(largest))
+    served.engine = engine
+    upkeep.recompute()
+    assert ask("GET", "/ready").json()["parts"]["sums"] == "well"
+    assert gauge(ask, "daybook_risk_drift") <= 1e-9
+
+
+def gauge(ask: Ask, name: str) -> float:
+    """A figure of worker 1 out of the metrics."""
+    return next(float(line.split()[-1]) for line in ask("GET", "/metrics").text.splitlines() if line.startswith(name))
+
+
+def test_all_work_beside_answering_is_done_again_and_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part of it at its own pace: sums are made anew every minute, less up to half of that."""
+    paces = {"configuration": 0.05, "reservations": 0.2, "halts": 0.25, "facts": 22.5, "sums": 45.0, "figures": 1.0}
+    done: list[str] = []
+    upkeep = Upkeep(served, Nothing(), early=0.5)
+    found = {part: (seconds, do) for part, seconds, do in upkeep.work()}
+    assert {part: seconds for part, (seconds, _) in found.items()} == paces
+    assert found["sums"][1] == upkeep.recompute
+    upkeep.work = lambda: [("sums", 0.01, lambda: done.append("sums"))]  # type: ignore[method-assign]
+
+    async def run() -> None:
+        async with upkeep.during(FastAPI()):
+            while len(done) < 3:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(run(), 20.0))
+
+
+def test_depth_of_each_queue_is_told(served: Served, ask: Ask) -> None:
+    """A thread has the first request of each; the others wait, and are not mixed up."""
+    served.lists._watches.waiting(7)
+    served.checks._watches.waiting(3)
+    text = ask("GET", "/metrics").text
+    for queue, depth in (("lists", 7.0), ("checks", 3.0)):
+        assert f'daybook_risk_queue_depth{{queue="{queue}",worker="1"}} {depth}' in text
+    assert ask("POST", "/v1/check", ORDER).status_code == 200  # after which nobody waits
+    assert 'daybook_risk_queue_depth{queue="checks",worker="1"} 0.0' in ask("GET", "/metrics").text
+    assert 'daybook_risk_queue_depth{queue="lists",worker="1"} 7.0' in ask("GET", "/metrics").text
+
+
+def test_a_queue_that_is_full_refuses_and_what_waits_is_answered() -> None:
+    waited: list[int] = []
+
+    class Watching:
+        def decided(self, decisions: Any) -> None:
+            pass
+
+        def waiting(self, count: int) -> None:
+            waited.append(count)
+
+    async def run() -> tuple[list[Any], Problem]:
+        queue = Batches(MemoryDecisionLog(), Watching(), lambda: 0.0)
+        asked = [asyncio.ensure_future(queue.ask(lambda: Outcome("done"), 1.0)) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(Problem) as refused:
+            await queue.ask(lambda: Outcome("too much"), 1.0)
+        return await asyncio.gather(*asked), refused.value
+
+    found, refused = asyncio.run(run())
+    assert found == ["done"] * 10_000
+    assert (refused.status, refused.code) == (503, "queue_full")
+    assert (waited[0], waited[-1]) == (10_000 - 256, 0)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(ask: Ask) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(30.0)
+        yield b"}"
+
+    headers = {"Content-Type": "application/json", "X-Deadline-Ms": "50"}
+    begun = time.monotonic()
+    answer = ask("POST", "/v1/check", None, headers=headers, content=parts())
+    assert (answer.status_code, answer.json()["code"]) == (408, "body_late")
+    assert time.monotonic() - begun < 10.0
+
+
+def test_breakers_and_reads_of_facts_are_figures(served: Served, ask: Ask) -> None:
+    class Told(Nothing):
+        def tell(self, metrics: Any) -> None:
+            metrics.breaker("ledger", "open")
+            metrics.reads(5, 2)
+
+    Upkeep(served, Told()).tell()
+    text = ask("GET", "/metrics").text
+    for line in (
+        'daybook_risk_breaker{backend="ledger",worker="1"} 2.0',
+        'daybook_risk_input_reads_total{found="hit",worker="1"} 5.0',
+        'daybook_risk_input_reads_total{found="miss",worker="1"} 2.0',
+    ):
+        assert line in text
+
+
+def test_the_breaker_of_reservations_is_told(tmp_path: Path) -> None:
+    log = Unreachable(StoreUnavailable)
+    served = made_served(tmp_path, {"service": SERVICE}, journal=MemoryLedger(), log=log)
+    upkeep = Upkeep(served, Nothing())
+    with asking(served) as ask:
+        upkeep.expire()
+        assert gauge(ask, 'daybook_risk_breaker{backend="reservations"') == 0.0
+        log.away = True
+        with pytest.raises(StoreUnavailable):
+            upkeep.expire()
+        assert gauge(ask, 'daybook_risk_breaker{backend="reservations"') == 2.0
+
+
+def test_other_settings_undo_no_requests(tmp_path: Path) -> None:
+    """Three a second, of which two were made before other settings came into force; a new token begins anew."""
+    served = made_served(tmp_path, {"service": {"max_requests_per_second": 3}}, journal=MemoryLedger())
+    now = served.callers._callers[0].bucket.at
+    authorization = f"Bearer {ALL}".encode()
+    for _ in range(2):
+        served.callers.admitted(authorization, now)
+    again = made_callers(served.desk).continuing(served.callers)
+    again.admitted(authorization, now)
+    with pytest.raises(Problem, match="asked more than") as refused:
+        again.admitted(authorization, now)
+    assert refused.value.status == 429
+    assert again.admitted(f"Bearer {TOKENS['looker'][0]}".encode(), now).name == "looker"
+    fewer = made_callers(desk_of({"service": {"max_requests_per_second": 1}})).continuing(made_callers(served.desk))
+    fewer.admitted(authorization, fewer._callers[0].bucket.at)
+    with pytest.raises(Problem, match="asked more than"):
+        fewer.admitted(authorization, fewer._callers[0].bucket.at)
+
+
+def test_settings_that_come_into_force_keep_what_was_counted(tmp_path: Path) -> None:
+    served = made_served(tmp_path, {"service": SERVICE}, journal=MemoryLedger())
+    before = served.callers
+    before._callers[0].bucket.left = 1.0
+    Upkeep(served, Changing(served)).configure()
+    assert served.callers is not before
+    assert served.callers._callers[0].bucket.left == 1.0
+
+
+def test_who_has_no_token_is_counted_by_the_address(ask: Ask) -> None:
+    wrong = {"Authorization": "Bearer nobody-knows-this-0"}
+    answers = [ask("GET", "/v1/limits", headers=wrong) for _ in range(40)]
+    told = [answer.status_code for answer in answers]
+    assert told[:20] == [401] * 20
+    assert 429 in told
+    late = next(answer for answer in answers if answer.status_code == 429)
+    assert (late.json()["code"], late.headers["connection"], late.headers["retry-after"]) == (
+        "too_many_unknown", "close", "1"
+    )  # fmt: skip
+    assert ask("POST", "/v1/check", ORDER).status_code == 200  # who has one is not held up by who has none
+    assert ask("GET", "/health").status_code == 200
