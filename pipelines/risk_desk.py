@@ -7,7 +7,7 @@ Belongs here: what is in force for a session, and an engine of it. Does not belo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -27,7 +27,7 @@ from assets.risk_inputs import (
 from pipelines.deployments import shared_cache
 from pipelines.desk import Desk
 from pipelines.settings import Place, read_section
-from pipelines.wiring import kept_frames, reference, risk_inputs_cache, shared_state, utc_now
+from pipelines.wiring import kept_frames, reference, reservation_log, risk_inputs_cache, shared_state, utc_now
 from trading.book.orders import TARGET
 from trading.config.models import DeskSettings
 from trading.config.risk import RiskInputSettings, RiskSettings
@@ -39,7 +39,7 @@ from trading.risk.decision import Asked
 from trading.risk.halts import Halt, halts_of, modes
 from trading.risk.market import Market
 from trading.risk.pre_trade import adding_orders, asked_of
-from trading.risk.reservations import OnRecord
+from trading.risk.reservations import LogLost, OnRecord, Reserved
 
 if TYPE_CHECKING:
     from trading.book.journal import Event
@@ -122,7 +122,8 @@ class RiskDesk:
     """What an order of a session is judged by: prices through it, the book after it, orders then at work, and the
     halts and settings in force now. `held` is the contract to hold by instrument. `stale`: a store does not answer, and
     this is what it had before. `orders` of the session so far; those of them that are at work are not in the book's
-    own, for whoever brings them to work counts them. `record`: for who shares a book of it."""
+    own, for whoever brings them to work counts them. `record`: for who shares a book of it.
+    `reserved`: what the risk service granted and is held still, where that was looked at."""
 
     session: date
     at: datetime
@@ -135,6 +136,7 @@ class RiskDesk:
     stale: bool = False
     orders: int = 0
     record: OnRecord = ON_RECORD
+    reserved: tuple[Reserved, ...] = ()
 
     def engine(self) -> RiskEngine:
         """An engine of it, orders at work holding their headroom."""
@@ -143,6 +145,9 @@ class RiskDesk:
         made = RiskEngine(self.settings, self.market, self.book, self.settings.content_hash(), time.perf_counter)
         made.adopt(self.working)
         made.session_orders = self.orders
+        for unit in self.reserved:
+            if unit.orders:
+                made.adopt(unit.orders, unit.netted)
         made.stop(modes(self.halts, made.strategies, made.instruments, self.at))
         return made
 
@@ -208,10 +213,48 @@ class DeskInputs:
 
 
 def risk_desk(where: Place, session: date | None = None) -> RiskDesk:
-    """A desk as of a session (default: the newest that it has prices of). Raises NotASession; UsageError where there
-    are no prices, or the session has none yet."""
+    """A desk as of a session (default: the newest that it has prices of, with what the risk service holds and was told
+    since). Raises NotASession; UsageError where there are no prices, or the session has none yet; StoreUnavailable
+    where reservations cannot be read."""
     inputs = read_section(where, RiskSettings).inputs
-    return DeskInputs(where, risk_inputs_cache(patient(inputs), "shell")).desk(session)
+    found = DeskInputs(where, risk_inputs_cache(patient(inputs), "shell")).desk(session)
+    return found if session is not None else _with_reserved(found, where)
+
+
+def _with_reserved(found: RiskDesk, where: Place) -> RiskDesk:
+    """Reservations that are not over, and fills that the journal has not. Of what these facts do not know nothing can
+    be said."""
+    service = found.settings.risk.service
+    if service.truth == "memory" or not service.tokens:
+        return found
+    from trading.risk.replica import followed, left_of, missing_fills, with_fills  # machine code, as the engine
+
+    log = reservation_log(where, service.truth)
+    try:
+        answer = log.since(None)
+    except LogLost:  # nobody was ever granted anything
+        return found
+    finally:
+        log.close()
+    assert answer.base is not None  # of a log that was asked for whole
+    replica, lines = followed(answer.base, answer, found.market), set(found.market.contracts)
+    told = (each for each in replica.told if (each.asked.instrument, each.asked.contract) in lines)
+    fills = missing_fills(told, found.record)
+    working = left_of(found.working, fills)
+    own = replica.desk | {order.order_id for order in found.working}
+    units = [unit for unit in replica.held_units() if unit.expires > time.time()]
+    reserved = tuple(_known(unit, own, found) for unit in units)
+    return replace(found, book=with_fills(found.book, fills), working=working, reserved=reserved)
+
+
+def _known(unit: Reserved, own: Container[str], found: RiskDesk) -> Reserved:
+    """Orders of a unit that are not the desk's own, and of what its facts know."""
+    lines, strategies = found.market.contracts, found.book.strategies
+    orders = (
+        order for order in unit.orders
+        if order.order_id not in own and order.strategy in strategies and (order.instrument, order.contract) in lines
+    )  # fmt: skip
+    return unit._replace(orders=tuple(orders))
 
 
 def patient(inputs: RiskInputSettings) -> RiskInputSettings:

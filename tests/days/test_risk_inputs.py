@@ -8,9 +8,11 @@ Does not belong here: the cache by itself (`tests/adapters/test_risk_inputs_cach
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,13 +27,13 @@ import pytest
 from redis import Redis
 
 from pipelines.desk import Desk
-from pipelines.risk_desk import DeskInputs
+from pipelines.risk_desk import DeskInputs, risk_desk
 from pipelines.risk_server.application import application
 from pipelines.risk_server.served import Served
-from pipelines.risk_server.sources import DeskSources, worker_of
+from pipelines.risk_server.sources import DeskSources, judging, worker_of
 from pipelines.risk_server.upkeep import Upkeep
 from pipelines.settings import Place, place, project_folder
-from pipelines.wiring import utc_now
+from pipelines.wiring import decision_log, utc_now
 from resources.risk_inputs_cache import RiskInputsCache
 from trading.book.journal import Event
 from trading.config.risk import RiskInputSettings
@@ -322,6 +324,33 @@ def adjust(home: Path, order: Asked, contracts: int) -> None:
                "contract": order.contract, "session": NEWEST.isoformat(),
                "quantity_contracts": contracts, "price_points": 1.0, "reason": "it was wrong"}  # fmt: skip
     ledger.record([Event("adjusted:a1", "position_adjusted", NEWEST, utc_now(), "Ann", payload)])
+
+
+def test_the_shell_counts_what_the_service_holds_and_was_told(home: Path) -> None:
+    """Of the newest session: three contracts reserved, of which one was filled, and one of an order of the close."""
+    file = home / "desk.toml"
+    where = place(str(home))
+    file.write_text(file.read_text().replace('truth = "memory"', 'truth = "file"'))
+    before = risk_desk(where)
+    own = max(before.working, key=lambda each: abs(each.quantity_contracts))
+    one = own._replace(quantity_contracts=math.copysign(1, own.quantity_contracts))
+    shared, now = judging(where, before, decision_log(where)), time.time()
+    other, contract = next(each for each in before.held.items() if each[0] != own.instrument)
+    line = Asked("trend", other, contract, 3, None, "held")
+    assert shared.reserve(line, now, now + 600.0).passed
+    assert shared.reserve(line._replace(order_id="over"), now, now).passed
+    shared.fill(line._replace(quantity_contracts=1), now, "f1")
+    shared.fill(one, now, "f2")
+    after = risk_desk(where)
+    working = after.engine().working()
+    assert set(working) == {"held", *(order.order_id for order in before.working)}
+    assert working["held"].quantity_contracts == 2
+    assert working[own.order_id].quantity_contracts == own.quantity_contracts - one.quantity_contracts
+    gone = Counter(after.book.positions)
+    gone.subtract(before.book.positions)
+    assert {key: count for key, count in gone.items() if count} == {line[:3]: 1, one[:3]: one.quantity_contracts}
+    earlier = risk_desk(where, NEWEST)
+    assert (earlier.book.positions, earlier.working, earlier.reserved) == (before.book.positions, before.working, ())
 
 
 # --- old facts --------------------------------------------------------------------------------------------------------

@@ -10,13 +10,14 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import cast
 
 from trading.errors import ConfigError, UsageError
 from trading.risk.book import Book, Holding
 from trading.risk.decision import Asked
 from trading.risk.engine import FOREVER, RiskEngine
 from trading.risk.market import Market
-from trading.risk.reservations import Base, Booked, Entry, Filled, OnRecord, Place, Released, Reserved
+from trading.risk.reservations import Answer, Base, Booked, Entry, Filled, OnRecord, Place, Released, Reserved
 
 REMEMBERED = 100_000  # fills that are known again
 TAIL = 20_000  # entries kept for a log that is lost
@@ -98,12 +99,16 @@ class Replica:
 
     def base(self, mark: str) -> Base:
         """All of it."""
-        units = tuple(_what_is_left(unit) for unit in self.units.values())
+        units = self.held_units()
         desk = tuple(sorted(self.desk & self.unit_of.keys()))
         return Base(
             mark, self.session, self.book_now(), units, tuple(self.fills), unsure=self.unsure, told=tuple(self.told),
             desk=desk, recorded=self.recorded,
         )  # fmt: skip
+
+    def held_units(self) -> tuple[Reserved, ...]:
+        """What orders at work still hold, as it would be granted now."""
+        return tuple(_what_is_left(unit) for unit in self.units.values())
 
     def left(self, order_id: str) -> int:
         """Contracts that an order still holds."""
@@ -215,7 +220,7 @@ class Replica:
     def _load(self, entry: Booked, market: Market) -> None:
         again, orders = entry.session == self.session, self.engine.session_orders
         missing = missing_fills(self.told, entry.record)
-        working = _left_of(entry.record.working, missing)
+        working = left_of(entry.record.working, missing)
         positions, traded = dict(entry.book.positions), dict(entry.book.traded_contracts)
         for each in missing:
             _move(each.asked, positions, traded)
@@ -268,7 +273,7 @@ def missing_fills(told: Iterable[Filled], record: OnRecord) -> list[Filled]:
     ]  # fmt: skip
 
 
-def _left_of(working: Sequence[Asked], missing: Sequence[Filled]) -> tuple[Asked, ...]:
+def left_of(working: Sequence[Asked], missing: Sequence[Filled]) -> tuple[Asked, ...]:
     """Orders of a ledger that are still at work once fills that it has not are counted."""
     found = []
     for order in working:
@@ -290,6 +295,22 @@ def _move(asked: Asked, positions: dict[Holding, int], traded: dict[str, int]) -
 def _with(book: Book, positions: Mapping[Holding, int], traded: Mapping[str, int], orders: int) -> Book:
     held = {key: count for key, count in positions.items() if count}
     return replace(book, positions=held, traded_contracts=dict(traded), orders=orders)
+
+
+def followed(base: Base, answer: Answer, market: Market) -> Replica:
+    """What a log comes to after a base of it, for who only looks at it: its engine hears of nothing."""
+    place = Place(answer.end.epoch, answer.end.number - len(answer.missed), base.mark)
+    replica = replica_of(base, place, lambda _: cast(RiskEngine, Deaf()))
+    replica.take_all(answer.missed, market)
+    return replica
+
+
+def with_fills(book: Book, fills: Iterable[Filled]) -> Book:
+    """A book after fills that it has not."""
+    positions, traded = dict(book.positions), dict(book.traded_contracts)
+    for each in fills:
+        _move(each.asked, positions, traded)
+    return _with(book, positions, traded, book.orders)
 
 
 def remember(known: OrderedDict[str, None], name: str, most: int) -> None:

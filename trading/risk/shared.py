@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from threading import RLock
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ from trading.risk.decision import Asked, Decision, Judged, Mode, Reason, Version
 from trading.risk.engine import FOREVER, Drift, RiskEngine, no_time
 from trading.risk.layout import REDUCING
 from trading.risk.market import Market
-from trading.risk.replica import REMEMBERED, UNKNOWN, Deaf, Replica, replica_of
+from trading.risk.replica import REMEMBERED, UNKNOWN, Replica, followed, replica_of
 from trading.risk.reservations import (
     Answer,
     Base,
@@ -451,8 +451,7 @@ class SharedEngine:
             replica = replica_of(base, place, self._engine, self._local)
             replica.take_all(answer.missed, self._market)
         except UNKNOWN:
-            ended = replica_of(base, place, lambda _: cast(RiskEngine, Deaf()))
-            ended.take_all(answer.missed, self._market)
+            ended = followed(base, answer, self._market)
             whole, now = ended.base(base.mark), self._clock()
             later = (self._market.session, self._record.at) > (ended.session, ended.recorded)
             book = self._own if later else whole.book  # which takes its place next
