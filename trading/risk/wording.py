@@ -90,9 +90,12 @@ def sentence(rule: RiskRule, found: Judged, capital_base: float) -> str:
     money too."""
     what = "the book" if found.axis == "portfolio" else found.element
     if math.isnan(found.value):
+        needs = "needs facts that are missing or too old. Load them"
+        if rule.form == "STANDING":
+            needs = "is known of closed sessions only. Close the session"
         return (
-            f"{rule.name} of {what} cannot be measured: {rule.description} needs facts that are missing or too "
-            "old. Load them, or set missing = 'warn' for the limit."
+            f"{rule.name} of {what} cannot be measured: {rule.description} {needs}, or set missing = 'warn' for the "
+            "limit."
         )
     level = found.limit if found.value > found.limit else found.warn
     limit = "the limit" if found.value > found.limit else "the warning level"

@@ -70,6 +70,7 @@ def test_what_a_book_does_not_say_is_not_known_to_the_engine() -> None:
     unknown = RiskEngine(desk, market, Book(1e6, 1e6, strategies=("trend",))).check(asked)
     losses = ("daily_loss", "weekly_loss", "drawdown", "weekly_loss")
     assert sorted(reason.code for reason in unknown.reasons) == sorted(f"missing:{rule}" for rule in losses)
+    assert "is known of closed sessions only. Close the session, or set missing" in unknown.reasons[0].message
     known = Book(1e6, 1e6, standing={WHOLE: Standing(), "trend": Standing()}, strategies=("trend",))
     assert RiskEngine(desk, market, known).check(asked).outcome == "pass"
 
