@@ -75,7 +75,7 @@ def test_a_load(
     forked: Callable[..., BaseProcess],
     fingerprint: Callable[[Path], dict[str, Any]],
 ) -> None:
-    timed(forked("status", "--home", tmp_path / "warm", "--json"))
+    timed(forked(*load_words(tmp_path / "warm", two_instruments)))
     undisturbed, home = tmp_path / "undisturbed", tmp_path / "home"
     seconds = timed(forked(*load_words(undisturbed, two_instruments)))
     died = killed_at_random(

@@ -290,6 +290,8 @@ class RiskEngine:
         """Brings orders to work that were granted elsewhere, unjudged: headroom is held for them here too. Raises
         UsageError on what is not known here, an id at work, and where there is no room: nothing is held then."""
         claimed: list[str] = []
+        if not orders:
+            return
         try:
             wrong = self._claim(orders, claimed)
             while True:
@@ -474,7 +476,7 @@ class _Judging:
     def __init__(self, orders: tuple[Asked, ...], arrays: _Arrays) -> None:
         self._orders, self._arrays, self._changes = orders, arrays, 0
         count, rows = len(orders), len(arrays.slots)
-        self.asked = np.array([_leg(asked, arrays.places) for asked in orders])
+        self.asked = np.array([_leg(asked, arrays.places) for asked in orders]).reshape(-1, k.LEG_COLUMNS)
         self.legs = np.empty((count, k.LEG_COLUMNS))
         self.chosen = np.empty(count, np.int64)
         self.places = np.empty((count, 2), np.int64)

@@ -117,6 +117,8 @@ def _outcome(row: Judged, level: Level, reduces: bool, no_worse: bool | None, la
     if (reduces and not level.judges) or (math.isinf(level.refuse) and math.isinf(level.warn)):
         return "pass"
     if math.isnan(row.value):
+        if math.isinf(row.limit) and math.isinf(row.warn):
+            return row.outcome  # without a limit nothing was read for it: what it would have been is not known
         return "warn" if level.lenient else "refuse"
     outcome = _by_value(row.value, level.refuse, level.warn)
     known = _known(row, reduces) if no_worse is None else no_worse

@@ -90,13 +90,12 @@ def sentence(rule: RiskRule, found: Judged, capital_base: float) -> str:
     money too."""
     what = "the book" if found.axis == "portfolio" else found.element
     if math.isnan(found.value):
-        needs = "needs facts that are missing or too old. Load them"
+        why = f"facts for it ({rule.description}) are missing, or too old. Load them"
         if rule.form == "STANDING":
-            needs = "is known of closed sessions only. Close the session"
-        return (
-            f"{rule.name} of {what} cannot be measured: {rule.description} {needs}, or set missing = 'warn' for the "
-            "limit."
-        )
+            why = "it is known of closed sessions only. Close the session"
+        return f"{rule.name} of {what} cannot be measured: {why}, or set missing = 'warn' for the limit."
+    if found.limit == 0.0 and rule.limit == 0.0 and rule.form == "ORDER":  # a gate, not a number
+        return f"{rule.name} of {what}: it does not let this order through. {rule.cure}"
     level = found.limit if found.value > found.limit else found.warn
     limit = "the limit" if found.value > found.limit else "the warning level"
     unit = f" {rule.unit}" if rule.unit else ""

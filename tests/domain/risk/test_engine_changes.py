@@ -159,3 +159,17 @@ def test_a_sum_that_is_no_number_is_no_drift_of_nothing() -> None:
     state.totals[state.rows[state.spans[3, 0], 5]] = np.nan
     assert np.isnan(held.recompute().largest)
     assert held.recompute().largest == 0.0
+
+
+def test_nothing_granted_elsewhere_is_nothing_to_hold() -> None:
+    held = engine(desk(net_exposure=9.0))
+    held.adopt(())
+    assert held.working() == {}
+
+
+def test_a_gate_is_said_to_be_one() -> None:
+    held = engine(desk(net_exposure=9.0))
+    held.stop(np.full((1, 2), 3.0))
+    assert [reason.message for reason in held.check(Asked("trend", *GOLD, 1)).reasons] == [
+        "halt of trend/GOLD: it does not let this order through. Ask who set it; resuming needs a name."
+    ]

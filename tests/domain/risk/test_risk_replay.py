@@ -70,8 +70,10 @@ def bond(**levels: Any) -> dict[str, Any]:
     (row(1.5, "warn", 2.0, 1.0), bond(refuse=2.0), {1: "pass"}),
     (row(1.5), bond(refuse=1.0, asset_class="metals"), {}),  # another class's
     (row(1.5), bond(refuse=1.0, effective_from="2024-02-24"), {}),  # from the next day on
-    (row(math.nan), bond(refuse=1.0), {1: "refuse"}),
-    (row(math.nan), bond(refuse=1.0, missing="warn"), {1: "warn"}),
+    (row(math.nan), bond(refuse=1.0), {}),  # nobody read what it needs: there was no limit
+    (row(math.nan), bond(refuse=1.0, missing="warn"), {}),
+    (row(math.nan, "warn", 1.0), bond(refuse=1.0), {1: "refuse"}),
+    (row(math.nan, "refuse", 1.0), bond(refuse=1.0, missing="warn"), {1: "warn"}),
     (row(math.nan, "refuse", 1.0), bond(refuse=9.0), {}),
 ])  # fmt: skip
 def test_a_value_against_another_limit(given: Judged, limits: dict[str, Any], expected: dict[int, str]) -> None:
