@@ -278,7 +278,6 @@ def test_backup_and_restore(
     assert taken.code == 0, taken.err
     shutil.rmtree(home)
     assert "there is no desk in" in daybook("status", "--home", home, "--json").err
-    shutil.rmtree(home)
     restored = daybook("restore", "latest", "--into", home, "--home", home, "--json")
     assert restored.code == 0, restored.err
     assert fingerprint(home) == before
