@@ -569,7 +569,7 @@ def _divisors(totals: Floats) -> Floats:
     """By R_PER. Of an account that is worth nothing, or less, anything is infinitely much."""
     found = np.array([1.0, totals[CAPITAL_BASE], totals[EQUITY_BASE], totals[CAPITAL_BASE] * totals[TARGET_FRACTION]])
     for place in range(found.shape[0]):
-        if found[place] < 0.0:
+        if found[place] <= 0.0:  # and not the zero that has a sign
             found[place] = 0.0
     return found
 

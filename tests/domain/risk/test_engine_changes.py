@@ -173,3 +173,8 @@ def test_a_gate_is_said_to_be_one() -> None:
     assert [reason.message for reason in held.check(Asked("trend", *GOLD, 1)).reasons] == [
         "halt of trend/GOLD: it does not let this order through. Ask who set it; resuming needs a name."
     ]
+
+
+def test_an_account_of_nothing_is_nothing_whatever_its_sign() -> None:
+    held = RiskEngine(desk(leverage=9.0), market(), Book(10_000.0, -0.0, {}, strategies=("trend",)))
+    assert [reason.code for reason in held.check(Asked("trend", *GOLD, 1)).reasons] == ["leverage"]
