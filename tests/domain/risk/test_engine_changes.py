@@ -176,5 +176,7 @@ def test_a_gate_is_said_to_be_one() -> None:
 
 
 def test_an_account_of_nothing_is_nothing_whatever_its_sign() -> None:
-    held = RiskEngine(desk(leverage=9.0), market(), Book(10_000.0, -0.0, {}, strategies=("trend",)))
+    held = RiskEngine(
+        desk(leverage=9.0), market(), Book(10_000.0, -0.0, {}, standing={WHOLE: Standing()}, strategies=("trend",))
+    )
     assert [reason.code for reason in held.check(Asked("trend", *GOLD, 1)).reasons] == ["leverage"]
