@@ -227,6 +227,8 @@ class RiskClient:
             return self._http.request(call.method, call.path, json=call.body, params=dict(call.query or {}))
         except httpx.TransportError as cause:
             return cause
+        except ValueError:
+            raise _no_number() from None
 
     def check(self, order: Order, rules: Shown = "limited") -> Answer:
         """What would become of one order; nothing is held."""
@@ -300,6 +302,8 @@ class AsyncRiskClient:
             return await self._http.request(call.method, call.path, json=call.body, params=dict(call.query or {}))
         except httpx.TransportError as cause:
             return cause
+        except ValueError:
+            raise _no_number() from None
 
     async def check(self, order: Order, rules: Shown = "limited") -> Answer:
         """As RiskClient."""
@@ -309,6 +313,21 @@ class AsyncRiskClient:
     async def reserve(self, order: Order, rules: Shown = "limited") -> Answer:
         """As RiskClient."""
         found: Answer = await self.ask(CALLS.reserve(order, rules))
+        return found
+
+    async def check_list(self, orders: Sequence[Order], mode: Mode = "all", netted: bool = False) -> list[Answer]:
+        """As RiskClient."""
+        found: list[Answer] = await self.ask(CALLS.check_list(orders, mode, netted))
+        return found
+
+    async def reserve_list(self, orders: Sequence[Order], mode: Mode = "all", netted: bool = False) -> list[Answer]:
+        """As RiskClient."""
+        found: list[Answer] = await self.ask(CALLS.reserve_list(orders, mode, netted))
+        return found
+
+    async def fill(self, *fills: Filled) -> list[dict[str, Any]]:
+        """As RiskClient."""
+        found: list[dict[str, Any]] = await self.ask(CALLS.fill(fills))
         return found
 
     async def release(self, *order_ids: str) -> dict[str, int]:
@@ -355,10 +374,17 @@ def _read(call: Call, response: httpx.Response) -> Any:
     raise RiskRefused(response.status_code, code, message)
 
 
+def _no_number() -> RiskRefused:
+    """What JSON cannot say is not sent."""
+    return RiskRefused(422, "request_wrong", "a number of the request is none, or infinite. Give one, or leave it out.")
+
+
 def _unreachable(cause: httpx.TransportError, where: str) -> RiskUnavailable:
+    cure = "Start it with `daybook risk serve`, or correct the address."
+    if isinstance(cause, httpx.UnsupportedProtocol):
+        cure = "Begin its address with http:// or https://."
     error = RiskUnavailable(
-        f"the risk service does not answer at {where} ({type(cause).__name__}), so nothing may be sent. Start it with "
-        "`daybook risk serve`, or correct the address."
+        f"the risk service does not answer at {where} ({type(cause).__name__}), so nothing may be sent. {cure}"
     )
     error.__cause__ = cause
     return error

@@ -155,14 +155,14 @@ class Orders:
             else:
                 found = engine.reserve_list(orders, mode, netted, at, expires)
             granted.extend(decision.asked.order_id for decision in found if decision.granted_contracts)
+            found = self._repeated(found, orders) if mode == "all" else found
             return Outcome(found, found, self._about(who, at, "reserve", netted, expires))
 
         def undo() -> None:
             for name in granted:
                 engine.release(name)
 
-        found = await self._served.holds.ask(do, who.until, undo)
-        return self._repeated(_reached(found), orders) if mode == "all" else _reached(found)
+        return _reached(await self._served.holds.ask(do, who.until, undo))
 
     def _repeated(self, found: Sequence[Decision], orders: Sequence[Asked]) -> Sequence[Decision]:
         """Where all are at work already, just as they are asked for, they are granted: who asks did not hear of it."""

@@ -71,11 +71,17 @@ def of_error(error: DaybookError) -> Problem:
 
 def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """What is wrong with a body or a parameter, the first few of it."""
-    said = [f"{_place(error['loc'])} {_lowered(str(error['msg']))}" for error in errors[:5]]
+    said = [f"{_place(error['loc'])} {_wrong(error)}" for error in errors[:5]]
     more = f" and {len(errors) - 5} more" if len(errors) > 5 else ""
     kinds = {str(error["type"]) for error in errors}
     status, code = (400, "not_json") if kinds == {"json_invalid"} else (422, "request_wrong")
     return Problem(status, code, f"the request cannot be used: {'; '.join(said)}{more}. Correct it and send it again.")
+
+
+def _wrong(error: Mapping[str, Any]) -> str:
+    if error["type"] == "model_attributes_type":
+        return "send a JSON object, with the header Content-Type: application/json"
+    return _lowered(str(error["msg"]))
 
 
 def _place(location: Sequence[Any]) -> str:
@@ -84,4 +90,4 @@ def _place(location: Sequence[Any]) -> str:
 
 
 def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:200]
+    return text[:200] if text[1:2].isupper() else text[:1].lower() + text[1:200]

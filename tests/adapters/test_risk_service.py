@@ -190,6 +190,8 @@ def test_asking_again_with_the_same_id_holds_nothing_twice(ask: Ask, served: Ser
     assert codes(again) == ["held_already"]
     other = ask("POST", "/v1/reserve", body | {"quantity_contracts": 3})
     assert (other.json()["decision"], codes(other)) == ("refuse", ["duplicate_order"])
+    kept = [(each.outcome, each.granted_contracts) for each in served.decisions.read() if each.asked.order_id == "once"]
+    assert kept == [("refuse", 0), ("pass", 5), ("pass", 5)], "what is kept, the last first, is what was answered"
     assert (
         ask("POST", "/v1/reserve", ORDER | {"quantity_contracts": 3, "order_id": "rest"}).json()["decision"] == "pass"
     )
@@ -845,3 +847,11 @@ def test_who_has_no_token_is_counted_by_the_address(ask: Ask) -> None:
     )  # fmt: skip
     assert ask("POST", "/v1/check", ORDER).status_code == 200  # who has one is not held up by who has none
     assert ask("GET", "/health").status_code == 200
+
+
+def test_what_is_no_json_object_is_told_how_to_be_one(ask: Ask) -> None:
+    broken = ask("POST", "/v1/check", b"{bad", headers={"Content-Type": "application/json"})
+    assert broken.status_code == 400
+    assert "JSON decode error" in broken.json()["message"]
+    untyped = ask("POST", "/v1/check", b'{"strategy": "s0"}', headers={"Content-Type": "text/plain"})
+    assert "with the header Content-Type: application/json" in untyped.json()["message"]

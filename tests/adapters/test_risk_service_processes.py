@@ -5,6 +5,8 @@ Belongs here: a crew of real workers of a made-up desk. Does not belong here: si
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 import signal
 import threading
@@ -138,6 +140,24 @@ def test_a_service_that_is_not_there_is_said(tmp_path: Path) -> None:
     with RiskClient(f"http://127.0.0.1:{port}", ALL) as client, pytest.raises(RiskUnavailable) as away:
         client.check(ONE)
     assert "daybook risk serve" in str(away.value)
+    with RiskClient("127.0.0.1:8731", ALL) as client, pytest.raises(RiskUnavailable, match="http://"):
+        client.check(ONE)
+    with RiskClient("http://127.0.0.1:1", ALL) as client, pytest.raises(RiskRefused, match="a number of the request"):
+        client.check(ONE._replace(limit_points=math.nan))
+
+
+def test_the_client_that_is_awaited_asks_for_lists_and_tells_fills_too(two: Running) -> None:
+    async def asked() -> tuple[list[int], list[int], object, dict[str, int]]:
+        async with AsyncRiskClient(two.address, ALL) as client:
+            looked = [each.granted_contracts for each in await client.check_list([ONE, ONE], "prefix")]
+            held = [each.granted_contracts for each in await client.reserve_list([named("later", 2)])]
+            filled = await client.fill(Filled("s0", "I00001", CONTRACT, 1, "later", "f3"))
+            return looked, held, filled[0]["left_contracts"], await client.release("later")
+
+    looked, held, left, released = asyncio.run(asked())
+    assert (looked, held, left, released) == ([5, 0], [2], 1, {"later": 1})
+    with RiskClient(two.address, ALL) as client:
+        assert client.fill(Filled("s0", "I00001", CONTRACT, -1, None, "f4"))[0]["problem"] is None
 
 
 def test_it_is_asked_without_waiting_too(two: Running) -> None:
