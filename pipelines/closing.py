@@ -18,7 +18,7 @@ from pipelines.settings import Place, read_settings, refuse_no_desk
 from trading.book.close_state import refusals
 from trading.continuity.progress import told
 from trading.errors import BackupError, UsageError
-from trading.frames import PNL, VIOLATIONS, to_pandas
+from trading.frames import ORDERS, PNL, VIOLATIONS, to_pandas
 
 
 def close(where: Place, session: date | None) -> dict[str, Any]:
@@ -142,11 +142,18 @@ def summary(desk: Desk, first: date, last: date) -> dict[str, Any]:
         "pnl_total": float(rows["total_base"].sum()),
         "base_currency": base,
         "breaks": len(desk.breaks(last)),
+        "refused_by_risk": _refused(desk, first, last),
         "violations": _violations(desk, first, last),
         "report": str(report) if report.exists() else None,
         "pnl": records(by_instrument),
         "positions": records(positions),
     }
+
+
+def _refused(desk: Desk, first: date, last: date) -> int:
+    """How many orders of the sessions risk refused."""
+    rows = to_pandas(desk.adapters.frames.history(ORDERS, since=first, through=last))
+    return int(rows["refusal"].notna().sum())
 
 
 def _violations(desk: Desk, first: date, last: date) -> dict[str, int]:

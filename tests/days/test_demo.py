@@ -51,7 +51,7 @@ def test_it_ends_well_with_one_json_document(demo: tuple[Path, Any]) -> None:
     found = ended.document
     assert found["ok"] is True
     assert (found["state"], found["failed_steps"], found["failed_checks"]) == ("done", {}, {})
-    assert (found["sessions"], found["breaks"], found["violations"]) == (2, 0, {})
+    assert (found["sessions"], found["breaks"], found["refused_by_risk"], found["violations"]) == (2, 0, 0, {})
     assert found["pnl_total"] == pytest.approx(sum(row["total_base"] for row in found["pnl"]), abs=1e-6)
     assert found["pnl_total"] != 0
     assert len(found["positions"]) >= 5

@@ -280,6 +280,15 @@ def test_a_close_keeps_its_decisions_and_a_check_its_own(risk: Run, home: Path) 
     assert "Exchange the two" in risk("decisions", "--since", "2021-03-31", "--until", DAY).err
 
 
+def test_a_close_tells_how_many_orders_risk_refused(loaded_two: Path, tmp_path: Path, daybook: Run) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(loaded_two, home)
+    limited(home, 'rule = "restricted"\nrefuse = 0.0\ninstrument = "CORN"')
+    ended = daybook("close", "--home", home, "--session", DAY, "--json")
+    refused = daybook("risk", "decisions", "--home", home, "--outcome", "refuse", "--json").document["rows"]
+    assert ([row["instrument"] for row in refused], ended.document["refused_by_risk"]) == (["CORN"], 1)
+
+
 def test_decisions_come_back_with_a_backup(risk: Run, home: Path, tmp_path: Path, daybook: Run) -> None:
     kept = risk("decisions", "--json").document["rows"]
     assert daybook("backup", "--home", home).code == 0
