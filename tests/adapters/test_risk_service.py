@@ -711,7 +711,7 @@ def gauge(ask: Ask, name: str) -> float:
     return next(float(line.split()[-1]) for line in ask("GET", "/metrics").text.splitlines() if line.startswith(name))
 
 
-def test_all_work_beside_answering_is_done_again_and_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_work_beside_answering_is_done_again_and_again(served: Served) -> None:
     """Each part of it at its own pace: sums are made anew every minute, less up to half of that."""
     paces = {"configuration": 0.05, "reservations": 0.2, "halts": 0.25, "facts": 22.5, "sums": 45.0, "figures": 1.0}
     done: list[str] = []
