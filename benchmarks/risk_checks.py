@@ -120,6 +120,7 @@ def growth(sizes: list[int], taken: list[float]) -> float:
 def sized(count: int, rounds: int, peer: Peer | None, bars: Bars) -> None:
     """One size of book: medians over rounds, in which the peer takes its turn."""
     engine, orders = made_up_book.engine(count), made_up_book.orders(CHECKS, count)
+    assert set(engine.check_each(orders)) == {"pass"}, "what is timed is orders that pass"
     checked(engine, orders[:2000])
     worked(engine, orders[:200], 0)
     rows: dict[str, list[float]] = {}

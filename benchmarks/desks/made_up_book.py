@@ -56,7 +56,8 @@ def book(facts: Market, strategies: int = 10, seed: int = 1) -> Book:
         (names[number % strategies], code, CONTRACT): int(size or 1)
         for number, (code, size) in enumerate(zip(facts.instruments, sizes, strict=True))
     }
-    return Book(CAPITAL, CAPITAL, held, held, 0.2, {WHOLE: Standing()}, strategies=names)
+    lost = dict.fromkeys((WHOLE, *names), Standing())
+    return Book(CAPITAL, CAPITAL, held, held, 0.2, lost, strategies=names)
 
 
 def desk() -> DeskSettings:

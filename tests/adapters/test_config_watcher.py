@@ -225,12 +225,12 @@ def test_a_moved_pointer_does_not_cut_short_the_wait_for_quiet_files(tmp_path: P
     desk.apply(tmp_path, 5.0)
     in_force, told, work = InForce(desk.files(tmp_path).version()), Told(), Here(tmp_path)
     pointer = tmp_path / "config" / "current"
-    with Watcher(in_force, work, [tmp_path], pointer, Pace(1.0, MANY), told, told.log()):
+    with Watcher(in_force, work, [tmp_path], pointer, Pace(3.0, MANY), told, told.log()):
         eventually(lambda: work.looks)
         (tmp_path / "desk.toml").write_text("spike = ")  # half of it
         threading.Event().wait(0.2)
         desk.apply(tmp_path, 6.0)
-        eventually(lambda: in_force.now.number == 2, 0.6)
+        eventually(lambda: in_force.now.number == 2, 2.0)
         (tmp_path / "desk.toml").write_text("spike = 7.0")
         eventually(lambda: in_force.now.number == 3)
     assert [line["outcome"] for line in told.said("configuration_examined")] == ["same", "applied"]
