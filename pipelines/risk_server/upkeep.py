@@ -27,7 +27,7 @@ from trading.risk.market import Market
 
 EXPIRY_S, HALTS_S, FACTS_S, FIGURES_S, RECOMPUTE_S, LOOK_S = 0.2, 0.25, 30.0, 1.0, 60.0, 0.05
 LONGEST_WAIT_S, SOON_S = 30.0, 1.0
-MOST_DRIFT = 1e-9  # of 1 + a sum's size: rounding of a minute is thousands of times less
+MOST_DRIFT = 1e-9  # as `Drift` says it: rounding of a minute is thousands of times less
 _LOG = logging.getLogger(__name__)
 _DRIFTED = (
     "the largest of {found.sums} sums that orders are judged by was {found.largest:.3g} of its size off when they were "

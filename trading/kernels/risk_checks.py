@@ -68,6 +68,7 @@ REDUCING = 8  # added to an outcome where the order only reduces its line
 FREE_MODE, REDUCE_ONLY, CLOSE_ONLY, NOTHING = range(4)
 WINDOW_S = 60
 YEAR = 16.0
+SMALL = 1000.0  # of money, or contracts: what large sums leave of rounding when they are back at nothing is nothing
 ROUNDING = 1e-12  # of a value: how far sums of the same may be apart
 ALL, PREFIX, SCALE = range(3)
 NONE, FULL, CLOSED = -1, -2, -3
@@ -1510,7 +1511,7 @@ def _move_risk(state: State, code: int, contracts: float, held: float) -> None:
 @exclusive
 def recompute(state: State, line_codes: Integers, apart: Floats) -> int:
     """All sums once more from positions and orders at work. How far what was kept is from each is put into `apart`, of
-    1 + its size. How many changes there were so far, or CLOSED."""
+    its size, or of SMALL where that is larger. How many changes there were so far, or CLOSED."""
     if state.counts[C_CLOSED]:
         return CLOSED
     state.totals[int(state.totals[AT_UNIT]) :] = 0.0
@@ -1542,7 +1543,7 @@ def recompute(state: State, line_codes: Integers, apart: Floats) -> int:
     for place in range(apart.shape[0]):
         was, now = apart[place], state.totals[place]
         same = was == now or (was != was and now != now)  # what was given as no number stays none
-        apart[place] = 0.0 if same else abs(was - now) / (1.0 + abs(now))
+        apart[place] = 0.0 if same else abs(was - now) / max(SMALL, abs(now))
     apart[OWN_LOST], apart[GROSS_LOST] = 0.0, 0.0  # another part of the same sums
     apart[int(state.totals[AT_UNIT]) :] = 0.0  # a scratch place
     return int(state.counts[C_CHANGES])

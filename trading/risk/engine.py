@@ -55,8 +55,8 @@ class Working(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """How far sums kept were from sums made anew: the largest difference, of 1 + the sum's size (NaN where a sum is no
-    number), and of how many."""
+    """How far sums kept were from sums made anew: the largest difference, of the sum's size or of 1,000 units of
+    money or contracts where that is larger (NaN where a sum is no number), and of how many."""
 
     largest: float
     sums: int
