@@ -116,6 +116,7 @@ class RiskEngine:
             arrays = self._arrays
             legs = _legs(orders, arrays.places)
             known = np.flatnonzero(_can_be_judged(legs))
+            known = known[np.argsort(legs[known, k.L_INSTRUMENT], kind="stable")]  # neighbours in memory, one by one
             worst = np.empty(len(known), np.uint8)
             values, outcomes = np.empty((1, arrays.width)), np.empty((1, arrays.width), np.uint8)
             if k.judge_each(arrays.handle, legs[known], int(now), worst, values, outcomes) != k.CLOSED:
