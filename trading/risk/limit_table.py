@@ -271,23 +271,12 @@ FACTS = frozenset({
     "volatility", "margin", "factor", "component", "stress", "marginal", "concentration", "value_at_risk",
     "expected_shortfall", "participation", "low_participation", "exit",
 })  # fmt: skip
-HISTORY = ("week", "drawdown")
 
 
 def needs_facts(desk: DeskSettings) -> bool:
     """Whether a limit of a desk is measured by more than marks: by returns or volumes."""
     measures = {rule.name: rule.measure for rule in rules()}
     return any(measures.get(entry.rule) in FACTS for entry in desk.risk.limits)
-
-
-def needs_history(desk: DeskSettings) -> bool:
-    """Whether a limit of a desk looks at what was earned before the session, or by single strategies."""
-    losses = {rule.name: rule for rule in rules() if rule.form == "STANDING"}
-    return any(
-        entry.rule in losses
-        and (losses[entry.rule].measure in HISTORY or _axis(entry, losses[entry.rule]) != "portfolio")
-        for entry in desk.risk.limits
-    )
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
