@@ -39,7 +39,8 @@ Instant = Annotated[
 ]  # fmt: skip
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./ -]*$")]
 OrderId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:/-]+$")]
-Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
+_INK = r"[^\s\u001c-\u001f\u0085]"  # the last ones are blank to some who read patterns, and not to others
+Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=rf"^{_INK}(.*{_INK})?$")]
 Contract = Annotated[int, Field(ge=1, le=99_999_999, description="as 202403"), BeforeValidator(_whole)]
 Quantity = Annotated[float, Field(allow_inf_nan=False, description="whole contracts, bought positive")]
 Price = Annotated[float, Field(allow_inf_nan=False, description="the limit price; null at market")]
