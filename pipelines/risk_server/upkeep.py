@@ -23,11 +23,11 @@ from pipelines.risk_server.served import Facts, Served
 from pipelines.risk_server.stops import brought_to_engine
 from trading.config.models import DeskSettings
 from trading.errors import DaybookError, StoreError
+from trading.risk.drift import too_far
 from trading.risk.market import Market
 
 EXPIRY_S, HALTS_S, FACTS_S, FIGURES_S, RECOMPUTE_S, LOOK_S = 0.2, 0.25, 30.0, 1.0, 60.0, 0.05
 LONGEST_WAIT_S, SOON_S = 30.0, 1.0
-MOST_DRIFT = 1e-9  # as `Drift` says it: rounding of a minute is thousands of times less
 _LOG = logging.getLogger(__name__)
 _DRIFTED = (
     "the largest of {found.sums} sums that orders are judged by was {found.largest:.3g} of its size off when they were "
@@ -208,7 +208,7 @@ class Upkeep:
         was decided by them may be wrong."""
         found = self._served.engine.recompute()
         self._served.metrics.drifted(found.largest)
-        wrong = not found.largest <= MOST_DRIFT  # NaN is, too
+        wrong = too_far(found)
         if wrong:
             _LOG.error("%s", _DRIFTED.format(found=found))
         self._told("sums", _DRIFTED.format(found=found) if wrong else "")

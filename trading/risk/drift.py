@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from trading.risk.decision import Asked
 from trading.risk.engine import Drift, RiskEngine
 
-LARGEST = 1e-9  # as `Drift` says it: rounding of a session is thousands of times less
+LARGEST = 1e-9  # as `Drift` says it: rounding of a session, or of a minute of the service, is far less
 
 
 def drift_through(engine: RiskEngine, fills: Iterable[Asked], orders: Iterable[Asked]) -> Drift:
