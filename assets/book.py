@@ -58,6 +58,7 @@ from trading.frames import (
 )
 from trading.ports import Broker, DecisionLog, FrameStore, Ledger, ReferenceStore, Span, Version
 from trading.reports import drawings
+from trading.risk.announced import DeskOrders
 from trading.risk.book import Standing
 from trading.risk.decision import Decision
 from trading.risk.halts import Halt, halts_of, in_force
@@ -82,7 +83,7 @@ _KINDS = {"orders": ("delta", "sqlite"), "fills": ("delta", "sqlite"), "position
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What closing a session works with. `decisions`: where those on orders are kept; None: nowhere. `timer`: seconds,
-    for how long they took."""
+    for how long they took. `shared`: where orders are announced to who shares the book; None: nobody does."""
 
     ledger: Ledger
     broker: Broker
@@ -90,6 +91,7 @@ class Desk:
     clock: Callable[[], datetime]
     decisions: DecisionLog | None = None
     timer: Callable[[], float] = time.perf_counter
+    shared: DeskOrders | None = None
 
 
 def close_range(
@@ -154,7 +156,9 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk, earned: Curves)
             desk.ledger.record(over)
         booked += over
         locks, halts = locks_of(inputs.session, desk.ledger), halts_now(desk.ledger, entry.at)
-        under = Circumstances(standing, locks, halts, desk.timer)  # the orders are for the next session
+        under = Circumstances(  # the orders are for the next session
+            standing, locks, halts, desk.timer, shared=desk.shared, told=entry.at
+        )
         decided = decide(state, inputs, desk.settings, entry, recorded, under)
         keep(decided.decisions, entry, desk)
         hand_over(decided.step, desk)
@@ -238,11 +242,13 @@ def book(
     desk: dg.ResourceParam[DeskSettings],
     clock: dg.ResourceParam[Callable[[], datetime]],
     decisions: dg.ResourceParam[DecisionLog],
+    desk_orders: dg.ResourceParam[DeskOrders | None],
 ):
     """Closes every session of the run's range, in order."""
     first, last = session_range(context)
     sessions = [date.fromisoformat(key) for key in context.partition_keys]
-    rows = close_range(sessions, frames, reference, Desk(ledger, broker, desk, clock, decisions))
+    works = Desk(ledger, broker, desk, clock, decisions, shared=desk_orders)
+    rows = close_range(sessions, frames, reference, works)
     decisions.prune(desk.risk.decisions.keep_days, last)
     for name, (table, version) in write(frames, rows, Span(first, last)).items():
         more = pictures(name, rows[name], desk.capital.base_currency) if rows[name] else {}

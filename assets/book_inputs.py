@@ -6,7 +6,7 @@ Belongs here: reading and laying out. Does not belong here: any step of the clos
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -30,6 +30,7 @@ from trading.strategies.targets import Wanted
 MARK_DAYS = 400
 DAY = timedelta(days=1)
 Rows = list[dict[str, Any]]
+CLOSE = "close"  # who asks the broker for fills
 CLOSING = frozenset({*ORDER_KINDS, "fill"})  # what only a close, or the order job, records
 
 
@@ -37,8 +38,8 @@ CLOSING = frozenset({*ORDER_KINDS, "fill"})  # what only a close, or the order j
 class Opening:
     """Where a range of sessions starts: the last session closed before it, the account's value then by currency and the
     contracts then held as they were written, the state then, the journal's events of each session from the first on,
-    earlier sessions whose fills or cash in the journal were never valued, and the newest session that has orders or
-    fills."""
+    earlier sessions whose fills or cash in the journal were never valued, the newest session that has orders or fills,
+    and when a close last asked the broker for fills."""
 
     closed: date | None
     values_local: dict[str, float]
@@ -47,6 +48,7 @@ class Opening:
     recorded: dict[date, list[Event]]
     unvalued: list[date]
     newest: date | None = None
+    told: datetime | None = None
 
     def has_later(self, session: date) -> bool:
         """Whether the journal knows a later session that was closed: then the orders of this one are history. What a
@@ -63,7 +65,10 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
     recorded: dict[date, list[Event]] = {}
     filled: set[date] = set()
     paid: dict[date, list[Event]] = {}
+    told: datetime | None = None
     for entry in ledger.entries(kinds=(*BOOK_KINDS, "cash_booked")):
+        if entry.event.actor == CLOSE and (told is None or entry.event.at > told):
+            told = entry.event.at
         if entry.event.session < first:
             state.apply([entry.event])
             filled |= {entry.event.session} if entry.event.kind in MOVEMENT_KINDS else set()
@@ -79,7 +84,7 @@ def opening(frames: FrameStore, ledger: Ledger, desk: DeskSettings, first: date)
     newest = max((day for day, events in recorded.items() if any(e.kind in CLOSING for e in events)), default=None)
     held = {(row["strategy"], row["instrument"], row["contract"]): row["quantity_contracts"]
             for row in _rows_of(frames, POSITIONS, closed)}  # fmt: skip
-    return Opening(closed, values, held, state, recorded, unvalued, newest)
+    return Opening(closed, values, held, state, recorded, unvalued, newest, told)
 
 
 def earned_before(frames: FrameStore, desk: DeskSettings, first: date) -> Curves:

@@ -7,7 +7,7 @@ reading the environment (`settings.py`) or using a port.
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from pipelines.wiring import (
     address_name,
     closing_version,
     decision_log,
+    desk_orders,
     frame_store,
     ledger,
     notifier,
@@ -76,6 +77,7 @@ from trading.ports import (
     Signer,
     Sql,
 )
+from trading.risk.announced import DeskOrders
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,20 @@ class DecisionsResource(HomeResource):
     def adapter(self) -> DecisionLog:
         """The log."""
         return decision_log(self.where())
+
+
+class DeskOrdersResource(HomeResource):
+    """Where the desk's orders are announced to the workers of its risk service, where it has one that shares a book."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[DeskOrders | None]:
+        """As `adapter`, for as long as a run needs it."""
+        with self.adapter() as found:
+            yield found
+
+    def adapter(self) -> AbstractContextManager[DeskOrders | None]:
+        """The log of reservations as the desk uses it, opened; None where nobody shares the book."""
+        return desk_orders(self.where())
 
 
 class ConfigurationResource(HomeResource):
@@ -572,6 +588,7 @@ def resources(where: Place, *, alone: bool = False) -> Mapping[str, Any]:
         "signer": SignerResource(**own),
         "configuration": ConfigurationResource(**own),
         "decisions": DecisionsResource(**own),
+        "desk_orders": DeskOrdersResource(**own),
         "code": dg.ResourceDefinition.hardcoded_resource(closing_version),
         "home": where.home,
         "clock": dg.ResourceDefinition.hardcoded_resource(utc_now),

@@ -7,7 +7,7 @@ watching limits between closes (`risk_limits.py`).
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -28,6 +28,7 @@ from trading.book.valuation import before
 from trading.config.models import DeskSettings
 from trading.errors import UsageError
 from trading.ports import Broker, DecisionLog, FrameStore, Ledger, ReferenceStore
+from trading.risk.announced import DeskOrders
 from trading.risk.book import WHOLE, Standing
 from trading.risk.breach import Breach
 from trading.risk.decision import Decision
@@ -81,7 +82,7 @@ def drafted(
     standing = _standing(frames, start.state, settled, session, desk)
     proposal = proposed(start.state, inputs, desk, entry)
     under = Circumstances(
-        standing, locks_of(session, ledger), halts_now(ledger, now), time.perf_counter, now
+        standing, locks_of(session, ledger), halts_now(ledger, now), time.perf_counter, now, told=start.told
     )  # fmt: skip
     return Draft(start.state, inputs, entry, recorded, rolled, proposal, under)
 
@@ -117,10 +118,16 @@ def propose(
 
 
 @dg.op(description="Every limit of the book, on each order.", tags={"daybook/step": "risk"})
-def check_risk(context: dg.OpExecutionContext, draft: Draft, desk: dg.ResourceParam[DeskSettings]) -> Checked:
+def check_risk(
+    context: dg.OpExecutionContext,
+    draft: Draft,
+    desk: dg.ResourceParam[DeskSettings],
+    desk_orders: dg.ResourceParam[DeskOrders | None],
+) -> Checked:
     """What passes and what is refused; refusals are recorded by the next op, and fail nothing."""
     recorded = (*draft.recorded, *draft.rolled.events)  # whose orders go out with these
-    found = checked(draft.proposal, draft.state, draft.inputs, desk, recorded, draft.under)
+    under = replace(draft.under, shared=desk_orders)
+    found = checked(draft.proposal, draft.state, draft.inputs, desk, recorded, under)
     approved, refused = found.approved, found.refused
     context.add_output_metadata(
         {

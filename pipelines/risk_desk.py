@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 CLOSE = "close"  # who asks the broker for fills (`assets/book.py`)
+EVENT_S = 1e-6  # what tells readings of a journal apart that ends with the same instant
 NAMED_DAYS = 7  # ids of fills are told so long
 ON_RECORD = OnRecord()
 PATIENCE_S = 120.0  # a read of all prices takes longer than one of a few
@@ -287,7 +288,8 @@ def _on_record(events: Iterable[Event], day: date, working: tuple[Asked, ...], o
     since = newest - timedelta(days=NAMED_DAYS)
     named = tuple(str(event.payload["fill_id"]) for event in known if event.kind == "fill" and event.at >= since)
     asked = max((event.at.timestamp() for event in known if event.actor == CLOSE), default=0.0)
-    return OnRecord(working, named, asked, newest.timestamp(), orders)
+    # All that a close records is of one instant, its fills before its orders: who read in between reads on.
+    return OnRecord(working, named, asked, newest.timestamp() + len(known) * EVENT_S, orders)
 
 
 def _heads(ledger: Ledger) -> str:

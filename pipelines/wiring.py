@@ -7,17 +7,20 @@ resources (`deployments.py`), or using an adapter.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
 from hashlib import sha256
+from threading import Event
+from time import time
 from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.settings import Place, project_folder, read_section, revealed
 from trading.config.data import DataSettings, LedgerSettings
 from trading.config.operations import NotifierSettings
+from trading.config.risk import RiskSettings
 from trading.config.settings import Secret
-from trading.errors import ConfigError
+from trading.errors import ConfigError, StoreUnavailable
 from trading.ports import (
     BlobStore,
     Cache,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from resources.risk_metrics import RiskMetrics
     from trading.config.risk import RiskInputSettings
     from trading.config.symbol_table import SymbolTable
+    from trading.risk.announced import DeskOrders
     from trading.risk.backend_breaker import State
 
 Made = TypeVar("Made")
@@ -268,6 +272,33 @@ def reservation_log(where: Place, truth: str) -> ReservationLog:
     return kept
 
 
+@contextmanager
+def desk_orders(where: Place) -> Iterator[DeskOrders | None]:
+    """Where the desk announces its orders to the workers of the risk service, for as long as a run needs it; None where
+    it has no service, or one whose book nobody shares. A log that cannot be had is told when something is announced: a
+    close goes on without it."""
+    from trading.risk.announced import DeskOrders
+
+    risk, opened = read_section(where, RiskSettings), list[ReservationLog]()
+    if risk.service.truth == "memory" or not risk.service.tokens:
+        yield None
+        return
+
+    def log() -> ReservationLog:
+        if not opened:
+            try:
+                opened.append(reservation_log(where, risk.service.truth))
+            except ConfigError as cause:
+                raise StoreUnavailable(str(cause)) from cause
+        return opened[0]
+
+    try:
+        yield DeskOrders(log, risk, time, Event().wait)
+    finally:
+        for each in opened:
+            each.close()
+
+
 def compiled_files(where: Place) -> CompiledFiles:
     """Compiled configurations of a home, and the pointer to the one in force."""
     from pipelines import in_force
@@ -305,8 +336,6 @@ def shared_state(shared: Cache | None) -> State | None:
 
 def risk_metrics(name: str, folder: Path) -> RiskMetrics:
     """Figures of a worker of the risk service, and those of the others, which are left in `folder`."""
-    from time import time
-
     from resources.risk_metrics import RiskMetrics
 
     return RiskMetrics(name, time, folder)

@@ -137,7 +137,7 @@ class Desk:
         clock: Callable[[], datetime] = lambda: NOW  # noqa: E731
         served = {
             "frames": self.frames, "ledger": self.ledger, "broker": self.broker, "reference": self.reference,
-            "desk": self.settings, "clock": clock, "decisions": MemoryDecisionLog(),
+            "desk": self.settings, "clock": clock, "decisions": MemoryDecisionLog(), "desk_orders": None,
         }  # fmt: skip
         return dg.materialize(
             [*what, afterwards, pnl_explained, checks_of(ATTRIBUTION)],

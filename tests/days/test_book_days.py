@@ -160,7 +160,7 @@ class Desk:
                 "frames": _as_is(self.frames), "ledger": _as_is(ledger or self.ledger),
                 "broker": _as_is(broker or self.broker), "reference": _as_is(self.reference),
                 "panels": _as_is(FramePanels(self.frames, self.reference)), "desk": _as_is(self.settings),
-                "clock": _as_is(clock), "decisions": _as_is(self.decisions),
+                "clock": _as_is(clock), "decisions": _as_is(self.decisions), "desk_orders": _as_is(None),
             },
             tags={
                 "dagster/asset_partition_range_start": first.isoformat(),

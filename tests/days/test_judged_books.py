@@ -88,7 +88,7 @@ class Home:
 
     def job(self, session: date) -> dg.ExecuteInProcessResult:
         names = ("frames", "ledger", "reference", "broker", "desk", "decisions")
-        resources = {name: getattr(self, name) for name in names} | {"clock": lambda: self.now}
+        resources = {name: getattr(self, name) for name in names} | {"clock": lambda: self.now, "desk_orders": None}
         return orders.execute_in_process(
             run_config={"ops": {"propose": {"config": {"session": session.isoformat()}}}},
             resources={name: dg.ResourceDefinition.hardcoded_resource(value) for name, value in resources.items()},

@@ -51,6 +51,7 @@ def stores() -> dict:
         "desk": DESK,
         "clock": lambda: datetime(2022, 2, 25, 22, tzinfo=UTC),
         "decisions": MemoryDecisionLog(),
+        "desk_orders": None,
     }
     row = {"instrument": "GOLD", "session": FRI, "strategy": "trend"}
     put(found, DAILY_PRICES, row | {"stamp": pd.Timestamp("2022-02-25 23:00"), "price": 1800.0, "price_contract": JUN})

@@ -20,15 +20,18 @@ from datetime import datetime
 
 from trading.book import order_life
 from trading.book.account import booked
+from trading.book.beside_others import judged_beside, on_record, with_held
 from trading.book.booking import Entered
 from trading.book.entries import Known, Step, entered, known_orders, known_parents, order_rows
 from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
+from trading.book.marks import Contract
 from trading.book.orders import TARGET, Ended, Fill, Order, Target, propose
 from trading.book.rolls import roll_orders
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Before, Row, equity_of, fill_rows, pnl_of, positions_of
 from trading.config.models import DeskSettings
+from trading.risk.announced import DeskOrders, Held
 from trading.risk.book import Book, Standing
 from trading.risk.breach import Breach
 from trading.risk.decision import Decision
@@ -76,13 +79,16 @@ class Decided:
 class Circumstances:
     """What a session's orders are judged under, beside the book: what was lost so far; instruments that take no new
     orders, each with the reason (`trading.book.breaks.locked`); halts in force; a timer, in seconds, for how long each
-    decision takes; and when the orders go out, if they do at once."""
+    decision takes; when the orders go out, if they do at once; where they are announced to who shares the book, None
+    where nobody does; and when the broker was last asked for fills (None: never)."""
 
     standing: Standings
     locks: Mapping[str, str] = field(default_factory=dict)
     halts: Sequence[Halt] = ()
     timer: Timer | None = None
     at: datetime | None = None
+    shared: DeskOrders | None = None
+    told: datetime | None = None
 
 
 # --- 1. rolls ---------------------------------------------------------------------------------------------------------
@@ -212,18 +218,32 @@ def checked(
 ) -> Verdict:
     """What risk says of a session's orders, given the book and the orders already at work, which count as filled.
     `recorded` are the journal's events of the session: orders sent before count as orders of it, and of their minute.
-    Where `risk.decisions.fail_on_targets` says so, orders towards targets that pass a limit are refused unseen."""
-    sent = _sent_before(recorded, proposal.orders)
+    Where `risk.decisions.fail_on_targets` says so, orders towards targets that pass a limit are refused unseen.
+    Where the book is shared, the others are announced before they are judged, and given back where they are refused."""
+    events = tuple(recorded)
+    sent = _sent_before(events, proposal.orders)
+    before = [was.order for _, was in sent]
     book = _book(proposal, [was for _, was in sent], state, inputs, desk, under)
-    market = _market(proposal, book, [was.order for _, was in sent], state, inputs)
-    sending = None
-    if under.at is not None:
-        sending = Sending(under.at.timestamp(), [(at.timestamp(), was.order) for at, was in sent])
     free, stopped = proposal.orders, list[tuple[Order, Breach]]()
     if desk.risk.decisions.fail_on_targets:
+        market = _market(proposal, book, before, state, inputs)
         free, stopped = gated(free, targets_of(proposal.targets), book, market, desk)
-    found = judged(free, book, market, desk, under.halts, under.timer, sending)
+
+    def judge(held: Held, unknown: str) -> Verdict:
+        whole = with_held(book, held)
+        market = _market(proposal, whole, before, state, inputs, held.lines())
+        return judged(free, whole, market, desk, under.halts, under.timer, _sending(sent, under), held, unknown)
+
+    record, known = on_record(state, under.told), _known(events, inputs)
+    found = judged_beside(free, judge, under.shared, known, record, state, inputs.instruments)
     return found._replace(refused=sorted([*found.refused, *stopped], key=lambda pair: pair[0].order_id))
+
+
+def _sending(sent: Iterable[tuple[datetime, Known]], under: Circumstances) -> Sending | None:
+    """When orders go out that do at once, and those before them; None where nobody knows."""
+    if under.at is None:
+        return None
+    return Sending(under.at.timestamp(), [(at.timestamp(), was.order) for at, was in sent])
 
 
 def _book(
@@ -241,12 +261,13 @@ def _book(
 
 
 def _market(
-    proposal: Proposed, book: Book, sent: Iterable[Order], state: BookState, inputs: SessionInputs
+    proposal: Proposed, book: Book, sent: Iterable[Order], state: BookState, inputs: SessionInputs,
+    also: Iterable[Contract] = (),
 ) -> Market:  # fmt: skip
-    """The market of what is held, asked for, wanted, and was sent."""
+    """The market of what is held, asked for, wanted, and was sent; and of what others hold (`also`)."""
     contracts = {(code, contract) for _, code, contract in book.positions}
     contracts |= {(order.instrument, order.contract) for order in (*proposal.orders, *sent)}
-    contracts |= {(row.instrument, row.contract) for row in proposal.targets}
+    contracts |= {(row.instrument, row.contract) for row in proposal.targets} | set(also)
     return marked(
         inputs.session, contracts, state.marks, state.held_contracts, inputs.instruments, inputs.rates, inputs.risk,
         inputs.roll_parameters,

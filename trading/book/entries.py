@@ -109,6 +109,21 @@ def entered(
     return Step(tuple(events), place, tuple(order.order_id for order in cancel))
 
 
+def sent_as(orders: Iterable[Order], known: Mapping[str, Known]) -> dict[str, Order]:
+    """What would be at work of each order if it were let through, by the id that it is proposed under: itself under the
+    id that `entered` gives it, or what is left of one that stands because it has fills. None of one that has all."""
+    found: dict[str, Order] = {}
+    for order in orders:
+        final, _ = _final(order, order_life.SENT, None, known)
+        was = known.get(final.order_id)
+        if was is not None and was.filled_contracts:
+            left = was.order.quantity_contracts - was.filled_contracts
+            final = replace(was.order, quantity_contracts=left if was.status in order_life.AT_WORK else 0)
+        if final.quantity_contracts:
+            found[order.order_id] = final
+    return found
+
+
 def _final(order: Order, status: str, why: str | None, known: Mapping[str, Known]) -> tuple[Order, str | None]:
     """The order under the id it gets, and why it is refused, if it is."""
     number, name = 1, order.order_id

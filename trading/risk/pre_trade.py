@@ -6,17 +6,19 @@ Belongs here: applying the engine to a session's orders one after another. Does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading.book.orders import Order
 from trading.config.models import DeskSettings
+from trading.risk.announced import NOTHING_HELD, Held
 from trading.risk.book import Book, Holding
 from trading.risk.breach import WHOLE_BOOK, Breach
-from trading.risk.decision import Asked, Decision
+from trading.risk.decision import Asked, Decision, Reason
 from trading.risk.halts import Halt, modes
 from trading.risk.kept import Kept
 from trading.risk.market import Market
+from trading.risk.reservations import UNREACHABLE
 
 if TYPE_CHECKING:
     from trading.risk.engine import RiskEngine
@@ -45,11 +47,13 @@ class Verdict(NamedTuple):
 
 def judged(
     orders: Sequence[Order], book: Book, market: Market, desk: DeskSettings, halts: Sequence[Halt] = (),
-    timer: Timer | None = None, sending: Sending | None = None,
+    timer: Timer | None = None, sending: Sending | None = None, held: Held = NOTHING_HELD, unknown: str = "",
 ) -> Verdict:  # fmt: skip
     """What becomes of a session's orders. `halts`: those in force. `timer`: seconds, for how long each decision took;
     without one, none. `sending`: when they go out, if they do as soon as they are judged; else nobody knows how close
-    to each other they will be sent, and each counts as the only one of its minute.
+    to each other they will be sent, and each counts as the only one of its minute. `held`: what others hold, of lines
+    that the market has; its fills are in the book. `unknown`: why nobody knows what they hold; then only orders that
+    reduce are judged, and the others refused.
 
     `book` counts orders already at work as filled. Orders that only reduce are judged first, and what passes
     counts as filled for those behind it, so that the room they make is there for the others; as a trade of the
@@ -64,10 +68,14 @@ def judged(
         engine.stop(modes(halts, engine.strategies, engine.instruments, max(halt.since for halt in halts)))
     if sending is not None:
         _count_sent(engine, sending, market)
+    _hold(engine, held, -LONG_AGO_S if sending is None else sending.at - LONG_AGO_S)
+    adding = {order.order_id for order in adding_orders(orders, book.positions)}
     times = (MINUTE_S * number if sending is None else sending.at for number in range(len(orders)))
     decided = [
-        (order, _decided(engine, order, now)) for order, now in zip(_reducing_first(orders, book), times, strict=True)
-    ]
+        (order, _closed(engine, order, unknown) if unknown and order.order_id in adding
+         else _decided(engine, order, now, held.unsure))
+        for order, now in zip(_reducing_first(orders, adding), times, strict=True)
+    ]  # fmt: skip
     approved = [order for order, decision in decided if decision.passed]
     refused = [(order, breach_of(decision)) for order, decision in decided if not decision.passed]
     return Verdict(
@@ -104,14 +112,44 @@ def breach_of(decision: Decision) -> Breach:
     return Breach(reason.code, item, found.value, found.limit, reason.message)
 
 
-def _decided(engine: RiskEngine, order: Order, now: float) -> Decision:
+def _decided(engine: RiskEngine, order: Order, now: float, unsure: bool = False) -> Decision:
     """The decision, after which the engine's book has the order if it passed, and counts it. It is no trade yet: it is
     booked as one of long ago."""
     asked = asked_of(order)
+    if unsure and _may_pass_a_limit(engine.check(asked, now)):
+        return _closed(engine, order, _UNSURE)
     decision = engine.reserve(asked, now)
     if decision.passed:
         engine.fill(asked, now - LONG_AGO_S)
     return decision
+
+
+def _may_pass_a_limit(decision: Decision) -> bool:
+    """Whether an order passes only because the book is past a limit without it."""
+    from trading.risk.shared import is_past
+
+    return decision.passed and is_past(decision)
+
+
+def _closed(engine: RiskEngine, order: Order, why: str) -> Decision:
+    """A refusal because nobody knows what others hold."""
+    reason = Reason(UNREACHABLE, why)
+    return Decision(asked_of(order), "refuse", 0, engine.versions, 0.0, lambda: ((reason,), ()))
+
+
+_UNSURE = (
+    "The log of reservations was lost and put together from decisions, so more may seem to be held than is. With that "
+    "the book is past a limit, and what adds to it does not go out. Close the session again when reservations of that "
+    "time are over (risk.service.reservation_seconds)."
+)
+
+
+def _hold(engine: RiskEngine, held: Held, at: float) -> None:
+    """Has what others hold count, but for no order of this session or minute."""
+    orders = engine.session_orders
+    for unit in held.units:
+        engine.adopt(unit.orders, unit.netted, at)
+    engine.session_orders = orders
 
 
 def _count_sent(engine: RiskEngine, sending: Sending, market: Market) -> None:
@@ -124,9 +162,8 @@ def _count_sent(engine: RiskEngine, sending: Sending, market: Market) -> None:
     engine.session_orders = orders
 
 
-def _reducing_first(orders: Sequence[Order], book: Book) -> list[Order]:
+def _reducing_first(orders: Sequence[Order], adding: Container[str]) -> list[Order]:
     """Orders that only reduce, then those that add, each in order of id."""
-    adding = {order.order_id for order in adding_orders(orders, book.positions)}
     return sorted(orders, key=lambda order: (order.order_id in adding, _id(order)))
 
 

@@ -17,7 +17,18 @@ from trading.risk.book import Book, Holding
 from trading.risk.decision import Asked
 from trading.risk.engine import FOREVER, RiskEngine
 from trading.risk.market import Market
-from trading.risk.reservations import Answer, Base, Booked, Entry, Filled, OnRecord, Place, Released, Reserved
+from trading.risk.reservations import (
+    Answer,
+    Base,
+    Booked,
+    Entry,
+    Filled,
+    OnRecord,
+    Place,
+    Released,
+    Reserved,
+    is_of_desk,
+)
 
 REMEMBERED = 100_000  # fills that are known again
 TAIL = 20_000  # entries kept for a log that is lost
@@ -224,7 +235,8 @@ class Replica:
         positions, traded = dict(entry.book.positions), dict(entry.book.traded_contracts)
         for each in missing:
             _move(each.asked, positions, traded)
-        self._release([*self.desk, *(order.order_id for order in working)])  # what took their place may not know them
+        settled = self._settled(entry.record)
+        self._release([*self.desk, *settled, *(order.order_id for order in working)])  # the next may not know them
         book = _with(entry.book, positions, traded, entry.book.orders)
         self.engine.load(market, self.local(book, entry.session))
         self.book, self.session, self.positions, self.traded = entry.book, entry.session, positions, traded
@@ -233,6 +245,11 @@ class Replica:
         self.hold_desk(entry.mark, entry.record._replace(working=working))
         if again:
             self.engine.session_orders = max(orders, self.engine.session_orders)
+
+    def _settled(self, record: OnRecord) -> tuple[str, ...]:
+        """Orders that the desk announced before its journal's last close: what became of them is in the book."""
+        units = (unit for unit in self.units.values() if is_of_desk(unit.reserved.mark))
+        return tuple(name for unit in units if unit.reserved.now < record.as_of for name in unit.left)
 
     def hold_desk(self, mark: str, record: OnRecord) -> None:
         """The desk's own orders are at work here from now on, and fills of its ledger count no second time."""

@@ -18,6 +18,19 @@ from trading.errors import StoreError
 from trading.risk.book import Book
 from trading.risk.decision import Asked
 
+UNREACHABLE = "reservation_truth_unreachable"  # why nothing is granted that adds to the book
+_DESK = "desk"  # what marks of the desk's own entries begin with; those that adapters make are hexadecimal
+
+
+def desk_mark(mark: str) -> str:
+    """A mark that no other entry has, made one of the desk's own."""
+    return _DESK + mark[len(_DESK) :]
+
+
+def is_of_desk(mark: str) -> bool:
+    """Whether an entry is an announcement of the desk's own orders (`announced.py`)."""
+    return mark.startswith(_DESK)
+
 
 class Reserved(NamedTuple):
     """Headroom was granted for orders: `netted`, as one unit. `now` and `expires` are seconds of the workers' clock."""

@@ -37,6 +37,7 @@ from trading.risk.layout import REDUCING
 from trading.risk.market import Market
 from trading.risk.replica import REMEMBERED, UNKNOWN, Replica, followed, replica_of
 from trading.risk.reservations import (
+    UNREACHABLE,
     Answer,
     Base,
     Booked,
@@ -53,7 +54,7 @@ from trading.risk.reservations import (
 ATTEMPTS = 50
 STUCK_S = 5.0  # a worker that does not know what others hold looks again
 WINDOW_S = 61.0  # what rates are counted over: a base is older than that
-UNREACHABLE, BUSY = "reservation_truth_unreachable", "reservation_truth_busy"
+BUSY = "reservation_truth_busy"
 FULL, DUPLICATE, BESIDE = "reservations_full", "duplicate_order", "list"
 
 
@@ -374,7 +375,7 @@ class SharedEngine:
         """Raises StoreUnavailable on orders that pass because the book is past a limit without them, where what makes
         it so may have been given back."""
         left = self._replica.unsure - self._clock()
-        if left > 0.0 and any(_is_past(decision) for decision in found if decision.granted_contracts):
+        if left > 0.0 and any(is_past(decision) for decision in found if decision.granted_contracts):
             raise StoreUnavailable(
                 "the log of reservations was lost and put together from decisions, so more may seem to be held than "
                 f"is. With that the book is past a limit, and for {left:.0f} s more nothing is granted there but what "
@@ -524,7 +525,7 @@ _FULL = Reason(
 )
 
 
-def _is_past(decision: Decision) -> bool:
+def is_past(decision: Decision) -> bool:
     """Whether an order that was let through leaves a value past its limit, and does not only reduce its line."""
     measured = decision.measured
     if measured is None or (measured.outcomes[measured.row] & REDUCING).any():

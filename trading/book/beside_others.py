@@ -1,0 +1,75 @@
+"""A session's orders beside what others hold of the same book: announced, judged, and given back where refused.
+
+Belongs here: what is announced under which id, and what becomes of it. Does not belong here: judging
+(`trading/risk/pre_trade.py`), or what the log of reservations says (`trading/risk/announced.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from trading.book.entries import Known, sent_as
+from trading.book.orders import Order
+from trading.book.state import BookState
+from trading.errors import StoreError
+from trading.risk.announced import NOTHING_HELD, DeskOrders, Held
+from trading.risk.book import Book
+from trading.risk.pre_trade import Verdict, asked_of
+from trading.risk.reservations import OnRecord
+
+Judge = Callable[[Held, str], Verdict]  # with what others hold; or why nobody can say that, else empty
+
+
+def judged_beside(
+    orders: Sequence[Order], judge: Judge, shared: DeskOrders | None, known: Mapping[str, Known], record: OnRecord,
+    state: BookState, instruments: Collection[str],
+) -> Verdict:  # fmt: skip
+    """What `judge` says of orders, which hold headroom in `shared` from before that until they are refused. `known`:
+    orders of the session that the journal has; `record`: what it says beside. What others hold of `instruments` that
+    there are no reference data of is nothing that this desk could measure: it is left out.
+
+    Where nobody can say what others hold, `judge` is told why, and nothing is held."""
+    if shared is None or not orders:
+        return judge(NOTHING_HELD, "")
+    final = sent_as(orders, known)
+    try:
+        held = shared.announce([asked_of(order) for order in final.values()], record, _filled(state))
+    except StoreError as cause:
+        return judge(NOTHING_HELD, _UNREACHABLE.format(session=orders[0].session, cause=cause))
+    refused = list(final.values())
+    try:
+        found = judge(held.of(instruments), "")
+        refused = [final[order.order_id] for order, _ in found.refused if order.order_id in final]
+    finally:
+        shared.give_back(order.order_id for order in refused)
+    return found
+
+
+def on_record(state: BookState, told: datetime | None) -> OnRecord:
+    """What a journal says beside its positions; `told`: when the broker was last asked for fills."""
+    named = tuple(name for name, fill in state.blotter.told.items() if fill.fill is not None)
+    as_of = 0.0 if told is None else told.timestamp()
+    return OnRecord(tuple(asked_of(order) for order in state.working.values()), named, as_of)
+
+
+def with_held(book: Book, held: Held) -> Book:
+    """A book with fills that only others know of, and the strategies that hold something."""
+    if held == NOTHING_HELD:
+        return book
+    from trading.risk.replica import with_fills  # machine code, which who has no log need not wait for
+
+    names = tuple(sorted({*book.strategies, *held.strategies()}))
+    return replace(with_fills(book, held.fills), strategies=names)
+
+
+def _filled(state: BookState) -> set[str]:
+    """Orders that the journal has fills of."""
+    return {fill.fill.order_id for fill in state.blotter.told.values() if fill.fill is not None}
+
+
+_UNREACHABLE = (
+    "What strategies were granted by the risk service is not known, so no order that adds to the book goes out: "
+    "{cause} When that is mended, close {session} again (`daybook close --session {session}`)."
+)
