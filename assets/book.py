@@ -9,8 +9,8 @@ so a run that dies is simply run again.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -32,11 +32,11 @@ from trading.book.close import (
     decision_rows,
     ended,
     replay,
-    roll,
     settle,
     wanted,
 )
 from trading.book.entries import Step
+from trading.book.rollover import Rollover, roll
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Row, before
 from trading.config.models import DeskSettings
@@ -62,7 +62,7 @@ from trading.risk.announced import DeskOrders
 from trading.risk.book import Standing
 from trading.risk.decision import Decision
 from trading.risk.halts import Halt, halts_of, in_force
-from trading.risk.kept import About, Wanted
+from trading.risk.kept import About, Action, Wanted
 from trading.risk.pre_trade import unkept
 from trading.risk.standing import Curves, strategies_of
 
@@ -133,18 +133,18 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk, earned: Curves)
     state, recorded = start.state, start.recorded.get(inputs.session, [])
     is_history = start.has_later(inputs.session)
     entry = Entered(inputs.session, desk.clock(), ACTOR)
-    earlier = before(state)
-    rolled = Step()
+    earlier, rolled, under = before(state), Rollover(), _as_it_stands(start, inputs, entry, desk, earned)
     if is_history:
         replay(state, recorded)
     else:
-        rolled = roll(state, inputs, entry, recorded)
+        rolled = roll(state, inputs, desk.settings, entry, recorded, under)
+        keep(kept_of(rolled), entry, desk)
     tell(state, desk.broker)
     if not is_history:
         desk.broker.place(list(state.working.values()))
     told, corrected = desk.broker.fills(inputs.session), desk.broker.corrections(inputs.session)
     moving = all_fills(state, recorded, told, corrected, entry)
-    booked = [*rolled.events, *moving]
+    booked = [*rolled.step.events, *moving]
     desk.ledger.record(booked)
     settled = settle(earlier, state, inputs, moving, desk.settings.capital.base_currency)
     standing = standing_of(state, settled, inputs.session, desk.settings, earned)
@@ -155,12 +155,9 @@ def close_one(start: Opening, inputs: SessionInputs, desk: Desk, earned: Curves)
         if over:
             desk.ledger.record(over)
         booked += over
-        locks, halts = locks_of(inputs.session, desk.ledger), halts_now(desk.ledger, entry.at)
-        under = Circumstances(  # the orders are for the next session
-            standing, locks, halts, desk.timer, shared=desk.shared, told=entry.at
-        )
+        under = replace(under, standing=standing, told=entry.at)
         decided = decide(state, inputs, desk.settings, entry, recorded, under)
-        keep(decided.decisions, entry, desk)
+        keep({"reserve": decided.decisions}, entry, desk)
         hand_over(decided.step, desk)
     events = [*recorded, *booked, *decided.step.events]
     return settled.rows | decision_rows(decided.targets, inputs, events)
@@ -188,12 +185,31 @@ def halts_now(ledger: Ledger, at: datetime) -> tuple[Halt, ...]:
     return in_force(halts_of(ledger.rows("halts")), at)
 
 
-def keep(decisions: Sequence[Decision], entry: Entered, desk: Desk) -> None:
+def _as_it_stands(
+    start: Opening, inputs: SessionInputs, entry: Entered, desk: Desk, earned: Curves
+) -> Circumstances:  # fmt: skip
+    """What orders of a session are judged under before anything of it is known. Those it decides trade in the next one:
+    when they go out nobody knows."""
+    locks, halts = locks_of(inputs.session, desk.ledger), halts_now(desk.ledger, entry.at)
+    standing = earned.now(strategies_of(desk.settings, start.state.positions))
+    return Circumstances(standing, locks, halts, desk.timer, shared=desk.shared, told=start.told)
+
+
+def kept_of(rolled: Rollover, decided: Sequence[Decision] = ()) -> dict[Action, Sequence[Decision]]:
+    """What was said of a session's rolls and of its other orders, by what is kept of it."""
+    return {"roll_out": rolled.out, "roll_in": rolled.into, "reserve": (*rolled.moved, *decided)}
+
+
+def keep(found: Mapping[Action, Sequence[Decision]], entry: Entered, desk: Desk) -> None:
     """Keeps what risk said of a session's orders, before any of them is handed over. What was kept when the session was
     decided before is not kept again."""
-    if desk.decisions is not None and decisions:
-        earlier = desk.decisions.read(Wanted(sessions=(entry.session, entry.session), by=ACTORS))
-        desk.decisions.append(unkept(decisions, earlier), About(entry.at, entry.session, "reserve", by=entry.actor))
+    if desk.decisions is None or not any(found.values()):
+        return
+    earlier = list(desk.decisions.read(Wanted(sessions=(entry.session, entry.session), by=ACTORS)))
+    for action, decisions in found.items():
+        new = unkept(decisions, earlier)
+        if new:
+            desk.decisions.append(new, About(entry.at, entry.session, action, by=entry.actor))
 
 
 def hand_over(step: Step, desk: Desk) -> None:

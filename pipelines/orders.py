@@ -13,16 +13,17 @@ from typing import Any
 
 import dagster as dg
 
-from assets.book import Desk, halts_now, hand_over, keep, locks_of, standing_of
-from assets.book_inputs import opening, session_inputs
+from assets.book import Desk, halts_now, hand_over, keep, kept_of, locks_of, standing_of
+from assets.book_inputs import earned_before, opening, session_inputs
 from assets.partitions import SESSIONS
 from assets.risk_inputs import earned
 from trading.book.booking import Entered
-from trading.book.close import Circumstances, Proposed, Settled, checked, decision, proposed, roll, settle
+from trading.book.close import Circumstances, Proposed, Settled, checked, decision, proposed, settle
 from trading.book.entries import Step
 from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.orders import Order
+from trading.book.rollover import Rollover, roll
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import before
 from trading.config.models import DeskSettings
@@ -45,13 +46,14 @@ class OrdersConfig(dg.Config):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A session's orders on their way: the book they are for, what is proposed, and what it is judged under."""
+    """A session's orders on their way: the book they are for, what its rolls came to, what is proposed, and what all of
+    that is judged under."""
 
     state: BookState
     inputs: SessionInputs
     entry: Entered
     recorded: tuple[Event, ...]
-    rolled: Step
+    rolled: Rollover
     proposal: Proposed
     under: Circumstances
 
@@ -67,24 +69,28 @@ class Checked:
 
 
 def drafted(
-    session: date, frames: FrameStore, reference: ReferenceStore, ledger: Ledger, desk: DeskSettings, now: datetime
-) -> Draft:
-    """Rolls, targets and orders of a session as the journal and the stores have it. Raises UsageError where the
-    journal knows a later session."""
+    session: date, frames: FrameStore, reference: ReferenceStore, ledger: Ledger, desk: DeskSettings, now: datetime,
+    shared: DeskOrders | None = None,
+) -> Draft:  # fmt: skip
+    """Rolls, targets and orders of a session as the journal and the stores have it. `shared`: where orders are announced
+    to who shares the book. Raises UsageError where the journal knows a later session."""
     start = opening(frames, ledger, desk, session)
     if start.has_later(session):
         raise UsageError(f"the orders of {session} are history: later sessions are closed. Give the newest session.")
     inputs = next(session_inputs(frames, reference, desk, [session], start.closed))
     entry, recorded = Entered(session, now, ACTOR), tuple(start.recorded.get(session, []))
-    earlier, rolled = before(start.state), roll(start.state, inputs, entry, recorded)
+    known = strategies_of(desk, start.state.positions)
+    under = Circumstances(
+        earned_before(frames, desk, session).now(known), locks_of(session, ledger), halts_now(ledger, now),
+        time.perf_counter, now, told=start.told,
+    )  # fmt: skip
+    earlier = before(start.state)
+    rolled = roll(start.state, inputs, desk, entry, recorded, replace(under, shared=shared))
     moving = [event for event in recorded if event.kind in (*MOVEMENT_KINDS, "cash_booked")]
     settled = settle(earlier, start.state, inputs, moving, desk.capital.base_currency)
     standing = _standing(frames, start.state, settled, session, desk)
     proposal = proposed(start.state, inputs, desk, entry)
-    under = Circumstances(
-        standing, locks_of(session, ledger), halts_now(ledger, now), time.perf_counter, now, told=start.told
-    )  # fmt: skip
-    return Draft(start.state, inputs, entry, recorded, rolled, proposal, under)
+    return Draft(start.state, inputs, entry, recorded, rolled, proposal, replace(under, standing=standing))
 
 
 def _standing(
@@ -108,11 +114,12 @@ def propose(
     ledger: dg.ResourceParam[Ledger],
     desk: dg.ResourceParam[DeskSettings],
     clock: dg.ResourceParam[Callable[[], datetime]],
+    desk_orders: dg.ResourceParam[DeskOrders | None],
 ) -> Draft:
     """The session's draft."""
     if not SESSIONS.has_partition_key(config.session):
         raise UsageError(f"{config.session} is not a session. Give a weekday as YYYY-MM-DD that is not in the future.")
-    draft = drafted(date.fromisoformat(config.session), frames, reference, ledger, desk, clock())
+    draft = drafted(date.fromisoformat(config.session), frames, reference, ledger, desk, clock(), desk_orders)
     context.add_output_metadata({"orders": len(draft.proposal.orders), "targets": len(draft.proposal.targets)})
     return draft
 
@@ -125,10 +132,10 @@ def check_risk(
     desk_orders: dg.ResourceParam[DeskOrders | None],
 ) -> Checked:
     """What passes and what is refused; refusals are recorded by the next op, and fail nothing."""
-    recorded = (*draft.recorded, *draft.rolled.events)  # whose orders go out with these
+    recorded = (*draft.recorded, *draft.rolled.step.events)  # whose orders go out with these
     under = replace(draft.under, shared=desk_orders)
     found = checked(draft.proposal, draft.state, draft.inputs, desk, recorded, under)
-    approved, refused = found.approved, found.refused
+    approved, refused = found.approved, [*draft.rolled.refused, *found.refused]
     context.add_output_metadata(
         {
             "approved": len(approved),
@@ -137,7 +144,7 @@ def check_risk(
             "refusals": dg.MetadataValue.md(_listed([breach for _, breach in refused])),
         }
     )
-    return Checked(draft, tuple(approved), tuple(refused), tuple(found.decisions))
+    return Checked(draft, tuple(approved), tuple(found.refused), tuple(found.decisions))
 
 
 @dg.op(description="Records the decision and hands the orders over.", tags={"daybook/step": "book"})
@@ -151,22 +158,23 @@ def place(
     decisions: dg.ResourceParam[DecisionLog],
 ) -> list[str]:
     """Ids of the orders now at work for the session. Placing the same decision again adds nothing."""
-    draft = decided.draft
+    draft, rolled = decided.draft, decided.draft.rolled.step
     step = decision(draft.proposal, decided.approved, decided.refused, draft.inputs, draft.entry, draft.recorded)
     steps = Step(
-        (*draft.rolled.events, *step.events),
-        (*draft.rolled.place, *step.place),
-        tuple(sorted({*draft.state.withdrawn, *draft.rolled.cancel, *step.cancel})),
+        (*rolled.events, *step.events),
+        (*rolled.place, *step.place),
+        tuple(sorted({*draft.state.withdrawn, *rolled.cancel, *step.cancel})),
     )
     before, works = ledger.sequence(), Desk(ledger, broker, desk, clock, decisions)
-    keep(decided.decisions, draft.entry, works)
+    keep(kept_of(draft.rolled, decided.decisions), draft.entry, works)
     hand_over(steps, works)
     context.add_output_metadata({"placed": len(step.place), "new in the journal": ledger.sequence() - before})
-    if decided.refused and desk.risk.decisions.fail_on_refusal:
+    refused = [breach for _, breach in (*draft.rolled.refused, *decided.refused)]
+    if refused and desk.risk.decisions.fail_on_refusal:
         raise dg.Failure(
-            f"{len(decided.refused)} orders were refused, which fails the job by risk.decisions.fail_on_refusal. The "
+            f"{len(refused)} orders were refused, which fails the job by risk.decisions.fail_on_refusal. The "
             "refusals are recorded and the other orders are placed: change limits or positions, and run it again.",
-            metadata={"refusals": dg.MetadataValue.md(_listed([breach for _, breach in decided.refused]))},
+            metadata={"refusals": dg.MetadataValue.md(_listed(refused))},
             allow_retries=False,
         )
     return [order.order_id for order in step.place]

@@ -25,6 +25,7 @@ from trading.risk.halts import in_force as halts_in_force
 from trading.risk.kept import About
 from trading.risk.limit_table import (
     ATTRIBUTES,
+    ROLLING,
     Axes,
     LimitTable,
     Slot,
@@ -159,6 +160,7 @@ def _levels(
             "refuse": _finite(float(refuse[place])), "warn": _finite(float(warn[place])), "unit": slot.rule.unit,
             "reducing": "judge" if table.judges[at][place] else "pass",
             "missing": "warn" if table.lenient[at][place] else "refuse",
+            "rolling": ROLLING[table.rolling[at][place]],
             "from": " and ".join(dict.fromkeys(sources)),
         }  # fmt: skip
 

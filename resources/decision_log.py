@@ -28,7 +28,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgpack  # type: ignore[import-untyped]
 import numpy as np
@@ -45,7 +45,7 @@ FORM = 1
 SEGMENT_BYTES = 16 << 20
 _BEGIN, _LAYOUT, _CONTEXT, _DECISION = range(4)  # kinds of frames
 _OUTCOMES: tuple[Outcome, ...] = ("pass", "warn", "refuse")
-_ACTIONS: tuple[Action, ...] = ("check", "reserve")
+_ACTIONS: tuple[Action, ...] = get_args(Action)  # what is kept names a place
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NAME = re.compile(r"[^A-Za-z0-9_.]+")

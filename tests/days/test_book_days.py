@@ -27,7 +27,7 @@ from trading.book.booking import Entered
 from trading.book.journal import Event
 from trading.book.orders import Ended, Order
 from trading.config.models import DeskSettings
-from trading.config.risk import DecisionSettings, RiskSettings
+from trading.config.risk import DecisionSettings, RiskLimit, RiskSettings
 from trading.config.strategies import CostSettings, PortfolioSettings, RuleSettings, StrategySettings
 from trading.config.symbols import SymbolDefaults, SymbolsSettings
 from trading.config.trading import Capital, TradingSettings
@@ -57,6 +57,7 @@ from trading.strategies.closing import sizing
 SESSIONS = [day.date() for day in pd.bdate_range("2022-01-03", "2022-03-11")]
 ROLL_SESSION, HOLIDAY = date(2022, 3, 2), date(2022, 3, 3)
 FIRST, LAST = date(2022, 2, 28), date(2022, 3, 9)
+LEGS = [f"{ROLL_SESSION}:trend:GOLD:{month}:roll-20220400-20220600" for month in (20220400, 20220600)]
 
 GOLD = Instrument(
     "GOLD", "Gold", "COMEX", "USD", 100.0, 0.1, "metals", "precious", "US",
@@ -757,19 +758,96 @@ def decided(desk: Desk) -> list[tuple[date, str, str, str]]:
 
 
 def test_what_risk_says_of_every_order_is_kept_once() -> None:
-    """Also where the days are closed again, and where a refused order is decided anew."""
+    """Of legs of a roll, and of an order that a roll took along, too; also where the days are closed again, and where a
+    refused order is decided anew."""
     desk = Desk()
     desk.run(FIRST, LAST)
     kept = decided(desk)
-    rows = desk.ledger.rows("orders", {"level": "contract", "reason": "target"})
+    rows = desk.ledger.rows("orders", {"level": "contract"})
     orders = {row["order_id"]: row["status"] for row in rows}
     judged = [name for _, name, *_ in kept]
     assert len(judged) == len(set(judged)) > 3
-    assert set(orders) - set(judged) == {"2022-03-01:trend:GOLD:20220600:target"}  # a roll took it along
+    assert set(orders) == set(judged)
+    assert {"2022-03-01:trend:GOLD:20220600:target", *LEGS} <= set(orders)
     assert all((outcome == "refuse") == (orders[name] == "refused") for _, name, outcome, _ in kept)
     assert {by for *_, by in kept} == {"close"}
+    actions = {each.asked.order_id: each.about.action for each in desk.decisions.read()}
+    assert [actions[name] for name in LEGS] == ["roll_out", "roll_in"]
     desk.run(FIRST, LAST)
     assert decided(desk) == kept
+
+
+def rolling_limit(contracts: int, rule: str = "contract_position") -> DeskSettings:
+    """A limit on gold that begins with the session it rolls in."""
+    limit = RiskLimit(rule=rule, instrument="GOLD", refuse=contracts, effective_from=ROLL_SESSION)
+    return DESK.model_copy(update={"risk": RiskSettings(limits=(limit,))})
+
+
+def gold(desk: Desk, session: date) -> dict[int, int]:
+    """Contracts of gold after a session, by contract month."""
+    rows = desk.rows(POSITIONS, session).query("instrument == 'GOLD'")
+    return dict(zip(rows["contract"], rows["quantity_contracts"], strict=True))
+
+
+def traded(desk: Desk) -> dict[str, int]:
+    """Contracts of gold filled in the session it rolls in, by order."""
+    rows = desk.rows(FILLS, ROLL_SESSION).query("instrument == 'GOLD'")
+    return dict(zip(rows["order_id"], rows["quantity_contracts"], strict=True))
+
+
+def test_a_roll_goes_as_far_as_limits_let_it_and_is_told_of() -> None:
+    """Of what is held of gold before it rolls, 5 may be held of the next contract."""
+    desk = Desk(rolling_limit(5))
+    desk.run(FIRST, date(2022, 3, 1))
+    (held,) = gold(desk, date(2022, 3, 1)).values()
+    assert held > 5
+    desk.run(ROLL_SESSION)
+    assert gold(desk, ROLL_SESSION) == {20220600: 5}
+    fills = desk.rows(FILLS, ROLL_SESSION).query("instrument == 'GOLD'")
+    assert sorted(zip(fills["contract"], fills["quantity_contracts"], strict=True)) == [
+        (20220400, -held),
+        (20220600, 5),
+    ]
+    orders = desk.rows(ORDERS, ROLL_SESSION).set_index("order_id")
+    (left,) = [name for name in orders.index if name.endswith(":rest")]
+    assert (left, orders.loc[left, "status"]) == (f"{LEGS[1]}:rest", "refused")
+    assert orders.loc[left, "quantity_contracts"] == held - 5
+    assert str(orders.loc[left, "refusal"]).startswith("contract_position of GOLD/20220600")
+    before = desk.ledger.sequence(), decided(desk)
+    desk.run(ROLL_SESSION)
+    assert (desk.ledger.sequence(), decided(desk)) == before
+    desk.settings = DESK  # what rolled stands, whatever limits say later
+    desk.run(ROLL_SESSION)
+    assert {name: count for name, count in traded(desk).items() if name.startswith(str(ROLL_SESSION))} == {
+        LEGS[0]: -held, LEGS[1]: 5
+    }  # fmt: skip
+
+
+def test_a_roll_leaves_nothing_where_nothing_may_be_traded() -> None:
+    desk = Desk()
+    desk.run(FIRST, date(2022, 3, 1))
+    held = gold(desk, date(2022, 3, 1))
+    halt = new_halt("instrument", "GOLD", "nothing", "anna", "a drill", datetime(2022, 3, 1, 23, tzinfo=UTC))
+    desk.ledger.record([halt.set_event(ROLL_SESSION)])
+    desk.run(ROLL_SESSION)
+    assert gold(desk, ROLL_SESSION) == held
+    legs = desk.ledger.rows("orders", {"level": "contract", "reason": "roll"})
+    assert [(row["status"], str(row["refusal"])[:15]) for row in legs] == [("refused", "halt of trend/G")] * 2
+
+
+def test_an_order_that_would_move_with_a_roll_is_judged_in_its_next_contract() -> None:
+    """It was decided for the old one, and a halt came since: it is withdrawn there and not placed here, while what is
+    held rolls."""
+    desk = Desk()
+    desk.run(FIRST, date(2022, 3, 1))
+    (held,) = gold(desk, date(2022, 3, 1)).values()
+    halt = new_halt("instrument", "GOLD", "reduce_only", "anna", "a drill", datetime(2022, 3, 1, 23, tzinfo=UTC))
+    desk.ledger.record([halt.set_event(ROLL_SESSION)])
+    desk.run(ROLL_SESSION)
+    orders = desk.rows(ORDERS, ROLL_SESSION).set_index("order_id")
+    moved = orders.loc["2022-03-01:trend:GOLD:20220600:target"]
+    assert (moved["status"], str(moved["refusal"])[:18]) == ("refused", "halt of trend/GOLD")
+    assert gold(desk, ROLL_SESSION) == {20220600: held}
 
 
 def test_decisions_of_sessions_long_past_are_forgotten() -> None:

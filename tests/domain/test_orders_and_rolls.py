@@ -1,11 +1,12 @@
 """Proposing orders, rolling the book, and entering orders once. Does not belong here: limits, brokers, stores."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from trading.book.booking import Entered, fill_of, order_of
 from trading.book.entries import entered, known_orders, order_rows
 from trading.book.orders import Fill, Order, Target, order_id, propose
-from trading.book.rolls import Roll, roll_orders
+from trading.book.rolls import Pair, Roll, roll_orders
 
 FRI = date(2022, 2, 25)
 MAR, JUN, SEP = 20220300, 20220600, 20220900
@@ -39,9 +40,14 @@ def test_other_contract_months_are_closed_and_other_instruments_left_alone() -> 
     assert found[0].reference_points is None  # no price of a month nobody wants
 
 
+def whole(pairs: Sequence[Pair], held: object) -> list[Order]:
+    """Every leg leaves."""
+    return [leg for pair in pairs for leg in pair]
+
+
 def test_a_roll_has_two_legs_at_the_last_common_prices() -> None:
-    rolled = roll_orders(FRI, [Roll("US10", MAR, JUN, 127.0, 126.25)], {("trend", "US10", MAR): -4}, [])
-    legs = [(o.contract, o.quantity_contracts, o.reference_points, o.reason) for o in rolled.orders]
+    rolled = roll_orders(FRI, [Roll("US10", MAR, JUN, 127.0, 126.25)], {("trend", "US10", MAR): -4}, [], whole)
+    legs = [(o.contract, o.quantity_contracts, o.reference_points, o.reason) for o in rolled.legs]
     assert legs == [(MAR, 4, 127.0, "roll"), (JUN, -4, 126.25, "roll")]
     assert rolled.cancelled == ()
 
@@ -49,10 +55,10 @@ def test_a_roll_has_two_legs_at_the_last_common_prices() -> None:
 def test_two_rolls_at_once_chain_and_strategies_roll_apart() -> None:
     rolls = [Roll("US10", MAR, JUN, 127.0, 126.0), Roll("US10", JUN, SEP, 126.5, 125.0)]
     rolled = roll_orders(
-        FRI, rolls, {("trend", "US10", MAR): 2, ("other", "US10", MAR): -1, ("trend", "GOLD", MAR): 5}, []
+        FRI, rolls, {("trend", "US10", MAR): 2, ("other", "US10", MAR): -1, ("trend", "GOLD", MAR): 5}, [], whole
     )
     net: dict = {}
-    for leg in rolled.orders:
+    for leg in rolled.legs:
         net[leg.strategy, leg.contract] = net.get((leg.strategy, leg.contract), 0) + leg.quantity_contracts
     assert net == {
         ("trend", MAR): -2, ("trend", JUN): 0, ("trend", SEP): 2,
@@ -62,9 +68,9 @@ def test_two_rolls_at_once_chain_and_strategies_roll_apart() -> None:
 
 def test_an_order_at_work_moves_to_the_new_contract() -> None:
     old = order(3, MAR, date(2022, 2, 24))
-    rolled = roll_orders(FRI, [Roll("US10", MAR, JUN, 127.0, 126.25)], {}, [old])
+    rolled = roll_orders(FRI, [Roll("US10", MAR, JUN, 127.0, 126.25)], {}, [old], whole)
     assert rolled.cancelled == (old,)
-    assert [(o.order_id, o.session, o.contract, o.quantity_contracts) for o in rolled.orders] == [
+    assert [(o.order_id, o.session, o.contract, o.quantity_contracts) for o in rolled.moved] == [
         ("2022-02-24:trend:US10:20220600:target", date(2022, 2, 24), JUN, 3)
     ]
 

@@ -47,6 +47,16 @@ def judged_beside(
     return found
 
 
+def held_beside(shared: DeskOrders | None, record: OnRecord, state: BookState, instruments: Collection[str]) -> Held:
+    """What others hold, for who trades whether that is known or not: nothing where nobody can say it."""
+    if shared is None:
+        return NOTHING_HELD
+    try:
+        return shared.announce((), record, _filled(state)).of(instruments)
+    except StoreError:
+        return NOTHING_HELD
+
+
 def on_record(state: BookState, told: datetime | None) -> OnRecord:
     """What a journal says beside its positions; `told`: when the broker was last asked for fills."""
     named = tuple(name for name, fill in state.blotter.told.items() if fill.fill is not None)

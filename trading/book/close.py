@@ -1,9 +1,9 @@
-"""The close of one session as steps between which the broker is asked: roll, settle, decide.
+"""The close of one session as steps between which the broker is asked: settle and decide, after it rolled.
 
 Belongs here: the order of things in a session, as pure functions over the book's state. Does not belong here: reading
 or writing any store (`assets/book.py` drives these steps), and each calculation (one file each beside this one).
 
-1. `roll`: legs for every roll since the session before; orders still at work in an old contract move to the new one.
+1. `roll` (`rollover.py`): legs for every roll since the session before, and orders that move with it.
 2. the broker fills what it holds, at this session's prices; `settle` books the fills and values the session.
 3. `decide`: targets, the orders towards them, and what risk says of each.
 
@@ -27,7 +27,6 @@ from trading.book.fills import MOVEMENT_KINDS
 from trading.book.journal import Event
 from trading.book.marks import Contract
 from trading.book.orders import TARGET, Ended, Fill, Order, Target, propose
-from trading.book.rolls import roll_orders
 from trading.book.state import BookState, SessionInputs
 from trading.book.valuation import Before, Row, equity_of, fill_rows, pnl_of, positions_of
 from trading.config.models import DeskSettings
@@ -91,21 +90,9 @@ class Circumstances:
     told: datetime | None = None
 
 
-# --- 1. rolls ---------------------------------------------------------------------------------------------------------
-def roll(state: BookState, inputs: SessionInputs, entry: Entered, recorded: Sequence[Event]) -> Step:
-    """The session's rolls as a step; the state takes its events in. `recorded` are the journal's events of the
-    session, empty unless it was closed before."""
-    rolled = roll_orders(inputs.session, inputs.rolls, state.positions, state.working.values())
-    uncancelled = known_orders(event for event in recorded if event.kind not in ENDED_KINDS)
-    known = {name: was for name, was in uncancelled.items() if not _decided_in(was.order, inputs)}
-    step = entered(rolled.orders, [], rolled.cancelled, known, entry, known_parents(recorded))
-    state.apply(step.events)
-    state.apply(event for event in recorded if event.kind in ENDED_KINDS)
-    return step
-
-
+# --- 1. what came before ----------------------------------------------------------------------------------------------
 def replay(state: BookState, recorded: Sequence[Event]) -> None:
-    """Takes in what the journal holds of a session, in place of `roll`, where later sessions exist."""
+    """Takes in what the journal holds of a session, in place of rolling, where later sessions exist."""
     state.apply(event for event in recorded if event.kind not in MOVEMENT_KINDS)
 
 
@@ -341,12 +328,13 @@ def _stale(state: BookState, inputs: SessionInputs) -> list[Order]:
 
 def _earlier(state: BookState, inputs: SessionInputs) -> list[Order]:
     """Orders at work that this session did not decide."""
-    return [order for order in state.working.values() if not _decided_in(order, inputs)]
+    return [order for order in state.working.values() if not decided_in(order, inputs)]
 
 
-def _decided_in(order: Order, inputs: SessionInputs) -> bool:
+def decided_in(order: Order, inputs: SessionInputs) -> bool:
+    """Whether an order is towards a target of the session."""
     return order.session == inputs.session and order.reason == TARGET
 
 
 def _known(recorded: Iterable[Event], inputs: SessionInputs) -> dict[str, Known]:
-    return {name: was for name, was in known_orders(recorded).items() if _decided_in(was.order, inputs)}
+    return {name: was for name, was in known_orders(recorded).items() if decided_in(was.order, inputs)}

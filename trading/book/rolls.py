@@ -9,9 +9,10 @@ still works in the old contract is withdrawn and placed anew in the next one, st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import NamedTuple
 
 from trading.book.orders import Order, order_id, parent_id
 from trading.book.positions import Key
@@ -30,39 +31,54 @@ class Roll:
     forward_before: float
 
 
+class Pair(NamedTuple):
+    """The legs of a roll of one strategy's position."""
+
+    out: Order
+    into: Order
+
+
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """What a session's rolls ask for: legs and orders placed anew, and orders withdrawn."""
+    """What a session's rolls ask for: legs, orders placed anew, and orders withdrawn."""
 
-    orders: tuple[Order, ...] = ()
+    legs: tuple[Order, ...] = ()
+    moved: tuple[Order, ...] = ()
     cancelled: tuple[Order, ...] = ()
 
 
-def roll_orders(session: date, rolls: Sequence[Roll], positions: Mapping[Key, int], working: Iterable[Order]) -> Rolled:
-    """The orders of a session's rolls, in order of the rolls; two rolls of one instrument in a session chain."""
+Judge = Callable[[Sequence[Pair], Mapping[Key, int]], Sequence[Order]]
+
+
+def roll_orders(
+    session: date, rolls: Sequence[Roll], positions: Mapping[Key, int], working: Iterable[Order], judge: Judge
+) -> Rolled:
+    """The orders of a session's rolls, in order of the rolls; two rolls of one instrument in a session chain. `judge`
+    says of the pairs of a roll, and of what is held before it, which legs leave, as far as they do."""
     held, before = dict(positions), {order.order_id: order for order in working}
     open_orders = dict(before)
     legs: list[Order] = []
     for roll in rolls:
-        legs += _legs(session, roll, held)
+        pairs = list(_pairs(session, roll, held))
+        leaving = judge(pairs, held) if pairs else ()
+        for leg in leaving:
+            key = (leg.strategy, leg.instrument, leg.contract)
+            held[key] = held.get(key, 0) + leg.quantity_contracts
+        legs += leaving
         open_orders = {key: _moved(order, roll) for key, order in open_orders.items()}
     moved = {key: order for key, order in open_orders.items() if key != order.order_id}
-    return Rolled((*legs, *moved.values()), tuple(before[key] for key in moved))
+    return Rolled(tuple(legs), tuple(moved.values()), tuple(before[key] for key in moved))
 
 
-def _legs(session: date, roll: Roll, held: dict[Key, int]) -> list[Order]:
-    legs: list[Order] = []
+def _pairs(session: date, roll: Roll, held: Mapping[Key, int]) -> Iterable[Pair]:
     for key in sorted(held):
         strategy, instrument, contract = key
-        if (instrument, contract) != (roll.instrument, roll.from_contract) or not held[key]:
-            continue
-        quantity, into = held.pop(key), (strategy, instrument, roll.to_contract)
-        held[into] = held.get(into, 0) + quantity
-        legs += [
-            _leg(session, key, -quantity, roll.price_before, roll),
-            _leg(session, into, quantity, roll.forward_before, roll),
-        ]
-    return legs
+        if (instrument, contract) == (roll.instrument, roll.from_contract) and held[key]:
+            into = (strategy, instrument, roll.to_contract)
+            yield Pair(
+                _leg(session, key, -held[key], roll.price_before, roll),
+                _leg(session, into, held[key], roll.forward_before, roll),
+            )
 
 
 def _leg(session: date, key: Key, quantity: int, price_points: float, roll: Roll) -> Order:

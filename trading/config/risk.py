@@ -53,12 +53,15 @@ class RiskLimit(StrictSettings):
         None, description="orders that only reduce a position pass it unseen, or are judged as others are"
     )
     missing: Literal["refuse", "warn"] | None = Field(None, description="what an order gets when it cannot be measured")
+    rolling: Literal["cut", "warn"] | None = Field(
+        None, description="a roll goes into the next contract as far as the limit lets it, or whole with a warning"
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> RiskLimit:
-        levels = (self.refuse, self.warn, self.reducing, self.missing)
+        levels = (self.refuse, self.warn, self.reducing, self.missing, self.rolling)
         if all(level is None for level in levels):
-            raise ValueError(f"the limit of {self.rule} sets nothing. Give refuse, warn, reducing or missing")
+            raise ValueError(f"the limit of {self.rule} sets nothing. Give refuse, warn, reducing, missing or rolling")
         if self.refuse is not None and self.warn is not None and self.warn > self.refuse:
             raise ValueError(
                 f"the limit of {self.rule} warns at {self.warn:g}, above the {self.refuse:g} that it refuses at: "

@@ -133,6 +133,11 @@ class Decision:
         """Whether something may be sent."""
         return self.outcome != "refuse"
 
+    def with_outcome(self, outcome: Outcome, granted_contracts: int, asked: Asked | None = None) -> Decision:
+        """The same numbers, for who judges by a part of them: another outcome, of the order as it is called then."""
+        whole = asked or self.asked
+        return Decision(whole, outcome, granted_contracts, self.versions, self.microseconds, self._explain)
+
     def document(self) -> dict[str, Any]:
         """The answer as plain values, for JSON: numbers that are not finite are None."""
         return {

@@ -29,7 +29,7 @@ from trading.risk.book import Book
 from trading.risk.compiled import MODES, Places, levels_of, measure_by, state_of
 from trading.risk.decision import BESIDE, Asked, Decision, Explained, Judged, Measured, Mode, Outcome, Reason, Versions
 from trading.risk.headroom import Standing
-from trading.risk.limit_table import LimitTable, Slot, axes_of, limit_table
+from trading.risk.limit_table import Limits, LimitTable, Slot, axes_of, limit_table
 from trading.risk.market import Market
 from trading.risk.wording import OUTCOME, OUTCOMES, Wording
 
@@ -88,13 +88,14 @@ _CLAIMED = Working(k.NONE, 0, Asked("", "", 0, 0))
 
 
 class RiskEngine:
-    """One book under one set of limits. `timer` measures how long decisions take, in seconds."""
+    """One book under one set of limits. `timer` measures how long decisions take, in seconds. `limits` says which
+    limits a desk has, of what is judged here."""
 
     def __init__(
         self, desk: DeskSettings, market: Market, book: Book, configuration: str = "",
-        timer: Callable[[], float] = no_time,
+        timer: Callable[[], float] = no_time, limits: Limits = limit_table,
     ) -> None:  # fmt: skip
-        self._timer = timer
+        self._timer, self._limits = timer, limits
         self._working: dict[str, Working] = {}
         self._named: dict[int, str] = {}  # orders at work by birth
         self._gone: set[int] = set()  # births that were over before they had a name here
@@ -351,7 +352,7 @@ class RiskEngine:
         work stay. Raises ConfigError where limits mean nothing; then the old ones stay."""
         with self._writers:
             arrays = self._arrays
-            table = limit_table(desk, arrays.market, arrays.strategies, configuration)
+            table = self._limits(desk, arrays.market, arrays.strategies, configuration)
             model, was = desk.risk.model, self._desk.risk.model
             if (model.confidence, model.exit_fraction) != (was.confidence, was.exit_fraction):
                 measure_by(arrays.state, arrays.market, model.confidence, model.exit_fraction)
@@ -445,7 +446,7 @@ class RiskEngine:
     def _compiled(
         self, desk: DeskSettings, market: Market, book: Book, configuration: str, recomputed: bool = True
     ) -> _Arrays:
-        table = limit_table(desk, market, book.strategies, configuration)
+        table = self._limits(desk, market, book.strategies, configuration)
         model, modes = desk.risk.model, _modes(desk, market, book.strategies)
         state, slots = state_of(market, book, table, modes, self._capacity, model.confidence, model.exit_fraction)
         axes = axes_of(market, book.strategies)

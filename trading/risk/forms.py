@@ -27,6 +27,7 @@ Axis = Literal[
 GROUPS: tuple[Axis, ...] = ("sector", "asset_class", "country", "currency", "exchange_group")
 BOOK: tuple[Axis, ...] = ("portfolio", *GROUPS)
 Reducing = Literal["pass", "judge"]
+Rolling = Literal["cut", "warn", "skip", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,10 @@ class RiskRule:
     """A rule. One row is measured for each of `axes`. `measure` names what the engine computes for the form: a weight
     (`notional`, `volatility`, ...) or a number of the order, the book or the covariance. `per` is what the value is
     divided by, `setting` a setting of a symbol or of `risk` that is its refusing level where `risk.limits` has none.
-    `reducing`: whether orders that only reduce a position pass it unseen, unless a limit says otherwise. `says`
-    completes the sentence of a refusal: what to do."""
+    `reducing`: whether orders that only reduce a position pass it unseen, unless a limit says otherwise. `rolling`:
+    what it does to a roll (`trading/risk/roll_legs.py`): the leg into the next contract is `cut` to what it leaves, or
+    it warns of it (`warn`), or is not asked (`skip`); what keeps a leg out of the old contract back too is a `stop`.
+    `cure` completes the sentence of a refusal: what to do."""
 
     name: str
     form: Form
@@ -47,5 +50,6 @@ class RiskRule:
     per: Literal["one", "capital", "equity", "target"] = "one"
     setting: str | None = None
     reducing: Reducing = "pass"
+    rolling: Rolling = "cut"
     limit: float | None = None  # of rules that are always in force
     change: bool = False  # measured from the session's open

@@ -13,13 +13,13 @@ from typing import Any, Literal, NamedTuple
 
 from trading.risk.decision import Asked, Judged, Outcome, Reason, Versions
 
-Action = Literal["check", "reserve"]
+Action = Literal["check", "reserve", "roll_out", "roll_in"]
 
 
 class About(NamedTuple):
-    """What is kept beside an answer: when it was given (UTC), in which session, whether headroom was held, for how long
-    (an instant in UTC, None: until it is filled or released), and who asked. `netted`: all orders of the call count as
-    filled together."""
+    """What is kept beside an answer: when it was given (UTC), in which session, whether headroom was held (`reserve`),
+    for how long (an instant in UTC, None: until it is filled or released), and who asked. `roll_out` and `roll_in`: of
+    legs of a roll, judged by the limits of such. `netted`: all orders of the call count as filled together."""
 
     at: datetime
     session: date

@@ -28,7 +28,7 @@ from trading.config.risk import RiskLimit
 from trading.config.symbol_fields import SymbolSettings
 from trading.discovery import find
 from trading.errors import ConfigError
-from trading.risk.forms import GROUPS, RiskRule
+from trading.risk.forms import GROUPS, RiskRule, Rolling
 from trading.risk.market import Market
 
 Floats = npt.NDArray[np.float64]
@@ -46,6 +46,8 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {  # by which an element of an axis 
     "holding": ("strategy", *OF_INSTRUMENTS),
     **{axis: (axis,) for axis in ("strategy", *GROUPS, "factor", "component", "scenario")},
 }
+ROLLING: tuple[Rolling, ...] = ("cut", "warn", "skip", "stop")
+_SET = ("refuse", "warn", "reducing", "missing", "rolling")  # what an entry can set
 SYMBOL_SETTINGS: Mapping[str, Callable[[SymbolSettings], float]] = {  # those of a symbol that are levels
     "max_position_contracts": lambda symbol: symbol.max_position_contracts,
     "max_order_contracts": lambda symbol: symbol.max_order_contracts,
@@ -77,8 +79,8 @@ class Slot:
 @dataclass(frozen=True, slots=True, eq=False)
 class LimitTable:
     """Levels by place. `refuse` and `warn` are infinite where nothing is set; `judges`: 1 where orders that reduce are
-    judged too; `lenient`: 1 where what cannot be measured warns instead of refusing. `configuration` is the hash of the
-    settings."""
+    judged too; `lenient`: 1 where what cannot be measured warns instead of refusing; `rolling`: what it does to rolls,
+    a place of `ROLLING`. `configuration` is the hash of the settings."""
 
     configuration: str
     session: date
@@ -87,6 +89,7 @@ class LimitTable:
     warn: Floats
     judges: Flags
     lenient: Flags
+    rolling: Flags
 
     def slot(self, rule: str, axis: str) -> Slot:
         """The slot of a rule's axis. Raises KeyError."""
@@ -96,6 +99,9 @@ class LimitTable:
         """Names of rules that limit anything now: only what these are measured by has to be known."""
         set_ = np.isfinite(self.refuse) | np.isfinite(self.warn)
         return frozenset(slot.rule.name for slot in self.slots if set_[slot.first : slot.first + slot.count].any())
+
+
+Limits = Callable[[DeskSettings, Market, Sequence[str], str], LimitTable]  # as `limit_table`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,23 +151,24 @@ def limit_table(desk: DeskSettings, market: Market, strategies: Sequence[str], c
             slots.append(Slot(rule, axis, first, len(axes.names[axis])))
             first += slots[-1].count
     levels = {"refuse": np.full(first, np.inf), "warn": np.full(first, np.inf)}
-    flags = {"judges": np.zeros(first, np.uint8), "lenient": np.zeros(first, np.uint8)}
+    flags = {name: np.zeros(first, np.uint8) for name in ("judges", "lenient", "rolling")}
     entries = in_force(desk.risk.limits, market.session)
     for slot in slots:
         place = slice(slot.first, slot.first + slot.count)
-        _default(slot, place, levels["refuse"], flags["judges"], desk, axes, strategies)
+        flags["judges"][place] = slot.rule.reducing == "judge"
+        flags["rolling"][place] = ROLLING.index(slot.rule.rolling)
+        _default(slot, place, levels["refuse"], desk, axes, strategies)
         for _, entry, named in entries_of(slot, entries, axes):
             _enter(entry, place, levels, flags, named)
     return LimitTable(
         configuration or desk.content_hash(), market.session, tuple(slots), levels["refuse"], levels["warn"],
-        flags["judges"], flags["lenient"],
+        flags["judges"], flags["lenient"], flags["rolling"],
     )  # fmt: skip
 
 
 def _default(
-    slot: Slot, place: slice, refuse: Floats, judges: Flags, desk: DeskSettings, axes: Axes, strategies: Sequence[str]
-) -> None:
-    judges[place] = slot.rule.reducing == "judge"
+    slot: Slot, place: slice, refuse: Floats, desk: DeskSettings, axes: Axes, strategies: Sequence[str]
+) -> None:  # fmt: skip
     if slot.rule.limit is not None:
         refuse[place] = slot.rule.limit
     setting = slot.rule.setting
@@ -189,6 +196,8 @@ def _enter(
         flags["judges"][place][named] = entry.reducing == "judge"
     if entry.missing is not None:
         flags["lenient"][place][named] = entry.missing == "warn"
+    if entry.rolling is not None:
+        flags["rolling"][place][named] = ROLLING.index(entry.rolling)
 
 
 def _named(entry: RiskLimit, attributes: Mapping[str, Names], count: int) -> npt.NDArray[np.bool_]:
@@ -318,9 +327,11 @@ def _wrong(number: int, entry: RiskLimit, known: Mapping[str, RiskRule], place: 
             yield f"{where(name)}: {rule.name} by {axis} can be named by {allowed}, not by {name}. Take {name} out."
     if rule.limit is not None:
         yield (
-            f"{where('rule')}: {rule.name} is always in force, for every order, so it takes no refuse, warn, reducing "
-            "or missing. Take the entry out."
+            f"{where('rule')}: {rule.name} is always in force, for every order, so it takes no refuse, warn, reducing, "
+            "missing or rolling. Take the entry out."
         )
+    if entry.rolling is not None and rule.limit is None and rule.rolling in ("skip", "stop"):
+        yield f"{where('rolling')}: {rule.name} is not asked how far a roll may go. Leave rolling out."
     if entry.refuse is not None and rule.setting and (rule.setting in SYMBOL_SETTINGS or axis == "portfolio"):
         at = where("refuse")
         yield f"{at}: what {rule.name} refuses at is the setting {rule.setting}. Set that, and leave refuse out."
@@ -335,7 +346,7 @@ def _twice(entries: Sequence[RiskLimit], known: Mapping[str, RiskRule], place: P
             alike.setdefault(key, []).append((number, entry))
     for held in alike.values():
         for (one, first), (other, second) in combinations(held, 2):
-            both = [name for name in ("refuse", "warn", "reducing", "missing") if _both(name, first, second)]
+            both = [name for name in _SET if _both(name, first, second)]
             if both and _overlap(first, second):
                 yield (
                     f"{_at(place, other, both[0])}: entry {one + 1} sets {both[0]} of {first.rule} for the same. Take "

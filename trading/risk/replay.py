@@ -23,11 +23,15 @@ import numpy as np
 from trading.config.models import DeskSettings
 from trading.market.instruments import Instrument
 from trading.risk.decision import WORST, Judged, Outcome
-from trading.risk.kept import Kept
-from trading.risk.limit_table import LimitTable, axes_of, limit_table, rules
+from trading.risk.kept import Action, Kept
+from trading.risk.limit_table import Axes, Limits, LimitTable, axes_of, limit_table, rules
 from trading.risk.market import DIMENSIONS, Market, group
+from trading.risk.roll_legs import into_limits, out_limits
 
 Place = tuple[str, str, str]  # rule, axis, element
+LIMITS: Mapping[Action, Limits] = {
+    "check": limit_table, "reserve": limit_table, "roll_out": out_limits, "roll_in": into_limits,
+}  # fmt: skip
 
 
 class Level(NamedTuple):
@@ -52,17 +56,18 @@ class Turned(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Other limits of one session, by element. What reference data do not know any more stays as it was."""
+    """Other limits of one session, by what they are of (orders, legs of rolls) and element. What reference data do not
+    know any more stays as it was."""
 
-    found: Mapping[Place, Level]
+    found: Mapping[Action, Mapping[Place, Level]]
 
     def judged(self, kept: Kept, larger: bool = True) -> tuple[Outcome, tuple[str, ...]]:
         """What a decision would have been by its rules alone, and why it is not what it was. `larger`: what the order
         made of values of which that is not known."""
         worst: Outcome = "pass"
-        because = []
+        because, found = [], self.found[kept.about.action]
         for row, no_worse in zip(kept.rules, kept.no_worse or (None,) * len(kept.rules), strict=True):
-            level = self.found.get((row.rule, row.axis, row.element))
+            level = found.get((row.rule, row.axis, row.element))
             outcome = row.outcome if level is None else _outcome(row, level, kept.reduces, no_worse, larger)
             worst = max(worst, outcome, key=WORST.__getitem__)
             if level is not None and outcome != row.outcome:
@@ -77,13 +82,18 @@ def levels_of(
     limits mean nothing."""
     listed = list(decisions)
     market, strategies = _names(session, listed, instruments), sorted({each.asked.strategy for each in listed})
-    table, axes = limit_table(desk, market, strategies), axes_of(market, strategies)
-    found = {
+    axes = axes_of(market, strategies)
+    return Levels(
+        {action: _by_element(limits(desk, market, strategies, ""), axes) for action, limits in LIMITS.items()}
+    )
+
+
+def _by_element(table: LimitTable, axes: Axes) -> dict[Place, Level]:
+    return {
         (slot.rule.name, slot.axis, name): _level(table, slot.first + number)
         for slot in table.slots
         for number, name in enumerate(axes.names[slot.axis])
     }
-    return Levels(found)
 
 
 def turned(decisions: Sequence[Kept], levels: Callable[[date], Levels]) -> Iterator[Turned]:

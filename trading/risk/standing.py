@@ -132,8 +132,12 @@ class Course:
             self.week_base = self.value_base
         self.day, self.value_base = session, value_base
         self.peak_base = max(self.peak_base, value_base)
-        fall = (self.peak_base - value_base) / self.peak_base if self.peak_base > 0.0 else 1.0
-        return Standing(self.before_base - value_base, self.week_base - value_base, fall)
+        return self.standing()
+
+    def standing(self) -> Standing:
+        """Where it stands."""
+        fall = (self.peak_base - self.value_base) / self.peak_base if self.peak_base > 0.0 else 1.0
+        return Standing(self.before_base - self.value_base, self.week_base - self.value_base, fall)
 
 
 class Curves:
@@ -155,6 +159,12 @@ class Curves:
             course = self._gains.setdefault(name, Course.begun(self._capital))
             found[name] = course.move(session, course.value_base + gained.get(name, 0.0))
         return found
+
+    def now(self, strategies: Iterable[str] = ()) -> dict[str, Standing]:
+        """As `after` said it last."""
+        begun = Course.begun(self._capital)
+        names = sorted({*strategies, *self._gains})
+        return {WHOLE: self._account.standing()} | {name: self._gains.get(name, begun).standing() for name in names}
 
 
 def strategies_of(desk: DeskSettings, *holdings: Iterable[Holding]) -> tuple[str, ...]:

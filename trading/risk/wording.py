@@ -26,6 +26,7 @@ OUTCOME = k.REDUCING - 1  # the bits that say an outcome
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
+Place = tuple[str, str, str]  # rule, axis, element
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +65,18 @@ class Wording:
             found.append(self._reason(slot, judged))
         found.sort(key=lambda reason: reason[0])
         return tuple(reason for _, reason in found), any(place == 0 for place, _ in found)
+
+    def renewed(
+        self, leg: Sequence[float], values: Floats, outcomes: Bytes, row: int, known: Mapping[Place, tuple[float, int]]
+    ) -> tuple[Floats, Bytes]:  # fmt: skip
+        """The row of values and outcomes of one order, as rows of their own, with a value and an outcome's code taken
+        from what is `known` otherwise."""
+        of_leg, found, codes = np.array(leg), values[row : row + 1].copy(), outcomes[row : row + 1].copy()
+        for number, slot in enumerate(self.slots):
+            judged = self._judged(number, slot, of_leg, math.nan, k.PASS)
+            if judged[:3] in known:
+                found[0, number], codes[0, number] = known[judged[:3]]
+        return found, codes
 
     def _judged(self, number: int, slot: Slot, leg: Floats, value: float, outcome: int) -> Judged:
         row = self.rows[number]

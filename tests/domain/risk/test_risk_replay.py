@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from trading.config.models import DeskSettings
 from trading.market.instruments import Instrument
 from trading.risk.decision import Asked, Judged, Outcome, Reason, Versions
-from trading.risk.kept import About, Kept
+from trading.risk.kept import About, Action, Kept
 from trading.risk.replay import Levels, Turned, levels_of, turned
 
 DAY = date(2024, 2, 23)
@@ -33,11 +34,11 @@ def row(
 def kept(
     *rules: Judged, outcome: Outcome | None = None, reduces: bool = False, number: int = 1, call: int | None = None,
     reasons: tuple[Reason, ...] = (), session: date = DAY, instrument: str = "US10",
-    no_worse: tuple[bool | None, ...] = (),
+    no_worse: tuple[bool | None, ...] = (), action: Action = "check",
 ) -> Kept:  # fmt: skip
     worst: Outcome = outcome or max((each.outcome for each in rules), key=["pass", "warn", "refuse"].index)
     return Kept(
-        "w", number, call or number, About(AT, session), Asked("trend", instrument, 202406, 3), worst,
+        "w", number, call or number, About(AT, session, action), Asked("trend", instrument, 202406, 3), worst,
         3 if worst != "refuse" else 0, reasons, rules, reduces, VERSIONS, 1.0, no_worse,
     )  # fmt: skip
 
@@ -174,3 +175,21 @@ def test_a_decision_says_which_rule_turns_it() -> None:
 def test_an_instrument_that_reference_data_forgot_keeps_what_it_was() -> None:
     gone = row(1.5, "refuse", 1.0, of=("position_size", "instrument", "OLD"))
     assert under([kept(gone, instrument="OLD")], bond(refuse=1.0)) == {}
+
+
+def test_legs_of_a_roll_are_judged_by_the_limits_of_rolls() -> None:
+    """The size of an order warns of a roll and a holding cuts it; a loss asks about neither leg, and a restriction
+    about the leg out of the old contract alone."""
+    notional, day = ("order_notional", "holding", "trend/US10"), ("daily_loss", "portfolio", "book")
+    barred = ("restricted", "holding", "trend/US10")
+    limits = {"rule": "order_notional", "refuse": 1.0}, bond(refuse=1.0), {"rule": "restricted", "refuse": 0.0}
+    into = [
+        kept(row(1.5, of=notional), number=1, action="roll_in"), kept(row(1.5), number=2, action="roll_in"),
+        kept(row(0.9, of=day), number=3, action="roll_in"), kept(row(1.0, of=barred), number=4, action="roll_in"),
+    ]  # fmt: skip
+    assert under(into, *limits) == {1: "warn", 2: "refuse"}
+    assert under([replace(each, about=each.about._replace(action="roll_out")) for each in into], *limits) == {
+        4: "refuse"
+    }
+    orders = [replace(each, about=each.about._replace(action="reserve")) for each in into]
+    assert under(orders, *limits) == dict.fromkeys((1, 2, 3, 4), "refuse")

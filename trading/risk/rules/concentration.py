@@ -10,4 +10,5 @@ concentration = RiskRule(
     unit="of all risk",
     description="correlation of the order with every position, weighted by the position's share of all volatility",
     cure="Trade something else, or raise the limit.",
+    rolling="skip",
 )

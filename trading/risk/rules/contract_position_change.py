@@ -11,4 +11,5 @@ contract_position_change = RiskRule(
     description="|contracts now - at the session's open| of a contract month",
     cure="Wait for the next session, or raise the limit.",
     change=True,
+    rolling="warn",
 )

@@ -12,4 +12,5 @@ daily_loss = RiskRule(
     cure="Only orders that reduce a position pass. Decide by hand, or raise max_daily_loss_fraction.",
     per="capital",
     setting="max_daily_loss_fraction",
+    rolling="skip",
 )

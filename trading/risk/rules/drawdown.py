@@ -10,4 +10,5 @@ drawdown = RiskRule(
     unit="of the peak",
     description="fall from the highest worth so far, over it",
     cure="Only orders that reduce a position pass. Decide by hand, or raise the limit.",
+    rolling="skip",
 )

@@ -12,4 +12,5 @@ halt = RiskRule(
     cure="Ask who set it; resuming needs a name.",
     reducing="judge",
     limit=0.0,
+    rolling="stop",
 )

@@ -12,4 +12,5 @@ instrument_lock = RiskRule(
     cure="Settle the break, or release the lock by name.",
     reducing="judge",
     limit=0.0,
+    rolling="warn",
 )

@@ -10,4 +10,5 @@ low_participation = RiskRule(
     unit="of the volume",
     description="the same over the 25th percentile",
     cure="Send less, or spread it over sessions.",
+    rolling="warn",
 )

@@ -11,4 +11,5 @@ marginal_volatility = RiskRule(
     description="volatility with the order less without it, of a year, over the target",
     cure="Send less, or raise the limit.",
     per="target",
+    rolling="skip",
 )

@@ -11,4 +11,5 @@ order_notional = RiskRule(
     description="|contracts| x notional of one, over capital",
     cure="Send less, or raise the limit.",
     per="capital",
+    rolling="warn",
 )

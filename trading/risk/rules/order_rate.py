@@ -10,4 +10,5 @@ order_rate = RiskRule(
     unit="orders a minute",
     description="orders of the last 60 seconds, this one included",
     cure="Find out why there are so many, or raise the limit.",
+    rolling="skip",
 )

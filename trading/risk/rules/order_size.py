@@ -11,4 +11,5 @@ order_size = RiskRule(
     description="contracts of one order",
     cure="Look at what the order is for, or raise max_order_contracts.",
     setting="max_order_contracts",
+    rolling="warn",
 )

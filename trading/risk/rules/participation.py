@@ -10,4 +10,5 @@ participation = RiskRule(
     unit="of the volume",
     description="contracts traded in the session, at work and asked for, over the median volume of 20 sessions",
     cure="Send less, or spread it over sessions.",
+    rolling="warn",
 )

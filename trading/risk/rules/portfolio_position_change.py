@@ -11,4 +11,5 @@ portfolio_position_change = RiskRule(
     description="sum over contract months of |contracts now - at the session's open|",
     cure="Wait for the next session, or raise the limit.",
     change=True,
+    rolling="warn",
 )

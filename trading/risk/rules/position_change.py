@@ -11,4 +11,5 @@ position_change = RiskRule(
     description="|contracts now - at the session's open| of an instrument",
     cure="Wait for the next session, or raise the limit.",
     change=True,
+    rolling="warn",
 )

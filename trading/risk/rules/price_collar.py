@@ -11,4 +11,5 @@ price_collar = RiskRule(
     description="|limit price / last mark - 1|; 0 of an order at market",
     cure="Look at the price, and at the mark it is compared with.",
     reducing="judge",
+    rolling="skip",
 )

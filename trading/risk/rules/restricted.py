@@ -11,4 +11,5 @@ restricted = RiskRule(
     description="1 of every order; the list is its limits of 0",
     cure="Take it off the list, or trade something else.",
     reducing="judge",
+    rolling="stop",
 )

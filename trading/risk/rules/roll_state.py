@@ -10,4 +10,5 @@ roll_state = RiskRule(
     unit="(0 hold, 1 rolls soon, 2 rolled away)",
     description="0: to be held; 1: rolls soon; 2: rolled away or expired",
     cure="Trade the contract that is held now.",
+    rolling="skip",
 )

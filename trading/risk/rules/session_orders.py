@@ -11,4 +11,5 @@ session_orders = RiskRule(
     description="orders of the session, this one included, those that reduce a position apart",
     cure="Find out why there are so many, or raise trading.orders.max_per_session.",
     setting="max_per_session",
+    rolling="skip",
 )

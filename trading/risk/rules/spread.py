@@ -10,4 +10,5 @@ spread = RiskRule(
     unit="of the mark",
     description="spread over the last mark",
     cure="Wait, or send a limit order.",
+    rolling="warn",
 )

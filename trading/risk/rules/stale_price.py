@@ -10,4 +10,5 @@ stale_price = RiskRule(
     unit="sessions",
     description="sessions since the contract's last price",
     cure="Load prices, or wait for one.",
+    rolling="warn",
 )

@@ -10,4 +10,5 @@ trade_rate = RiskRule(
     unit="fills a minute",
     description="fills of the last 60 seconds",
     cure="Find out why there are so many, or raise the limit.",
+    rolling="skip",
 )

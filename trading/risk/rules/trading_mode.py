@@ -12,4 +12,5 @@ trading_mode = RiskRule(
     cure="Wait, or set trading_mode to free.",
     reducing="judge",
     limit=0.0,
+    rolling="stop",
 )

@@ -11,4 +11,5 @@ weekly_loss = RiskRule(
     description="loss since the week began, over capital",
     cure="Only orders that reduce a position pass. Decide by hand, or raise the limit.",
     per="capital",
+    rolling="skip",
 )
