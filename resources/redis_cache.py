@@ -168,16 +168,15 @@ class RedisCache:
     def _loaded(self, key: str, loader: Callable[[], bytes], age_s: float | None) -> bytes:
         word, until = uuid.uuid4().bytes, time.monotonic() + _CLAIM_S
         while True:
+            claimed = self._claimed(key, word)  # before the look: who made it until then has written it
             there: bytes | None = self._asked(lambda redis: redis.get(self._name(key)), None)
-            if there is not None:  # somebody finished between our miss and our turn
-                return there
-            claimed = self._claimed(key, word)
-            if claimed != "taken" or time.monotonic() >= until:
+            if there is not None or claimed != "taken" or time.monotonic() >= until:
                 break
             threading.Event().wait(_LOOK_S)
         try:
-            value = loader()
-            self.set(key, value, age_s)
+            value = loader() if there is None else there
+            if there is None:
+                self.set(key, value, age_s)
         finally:
             if claimed == "ours":
                 self._asked(lambda redis: redis.eval(_UNCLAIM, 1, self._claim(key), word), None)

@@ -181,6 +181,25 @@ def test_of_many_processes_that_ask_redis_at_once_one_makes_the_value(own_redis:
     assert (found, len(made)) == ([b"value"] * 8, 1)
 
 
+def test_a_value_that_is_made_just_when_another_looks_is_made_once(own_redis: Any) -> None:
+    """One finishes between the look of the other and its turn, now and then: of 2,000 values none is made twice."""
+    made: list[int] = []
+    caches = [RedisCache(own_redis.url, timeout_s=5) for _ in range(2)]
+
+    def ask(cache: RedisCache) -> None:
+        for number in range(2_000):
+            cache.load(str(number), lambda: made.append(1) or b"value", 60.0)
+
+    threads = [threading.Thread(target=ask, args=(cache,)) for cache in caches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 2_000
+    for cache in caches:
+        cache.close()
+
+
 def test_where_the_one_who_makes_the_value_fails_another_does_at_once(own_redis: Any) -> None:
     first, second = RedisCache(own_redis.url, timeout_s=5), RedisCache(own_redis.url, timeout_s=5)
 
