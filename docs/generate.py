@@ -278,6 +278,9 @@ def _expectations() -> Iterator[str]:
             yield f"| {suite.asset} | `{each.name}` | {each.type.replace('_', ' ')}: {arguments} | {each.severity} |"
 
 
+_ROLLS = {"cut": "is cut to what is left", "warn": "is warned of", "skip": "is not asked about", "stop": "is stopped"}
+
+
 def _risk_rules() -> Iterator[str]:
     yield from ("", "## Risk rules", "")
     yield "What orders and the book are judged by, against limits of [settings](settings.md) (`risk.limits`, or the"
@@ -289,6 +292,7 @@ def _risk_rules() -> Iterator[str]:
         yield f"- unit: {rule.unit or 'none'}"
         if rule.setting or rule.limit is not None:
             yield f"- refuses above: {f'`{rule.setting}`' if rule.setting else f'{rule.limit:g}, always'}"
+        yield f"- a roll: {_ROLLS[rule.rolling]}"
         if rule.reducing == "judge":
             yield "- judged"
 

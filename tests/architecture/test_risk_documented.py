@@ -60,6 +60,18 @@ def test_rules_that_judge_reducing_orders_are_named(page: Callable[[str], str]) 
     assert sorted(re.findall(r"`(\w+)`", said[1])) == judging
 
 
+def test_what_every_rule_does_to_a_roll_is_said(page: Callable[[str], str]) -> None:
+    section = page("reference/risk-engine.md").partition("\n## Rolls\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)[1:]
+    said = {what.split()[0]: re.findall(r"`(\w+)`", names) for names, what in rows}
+    words = {"warn": "warn", "are": "skip", "stop": "stop", "cut": "cut"}
+    for word, kind in words.items():
+        expected = [rule.name for rule in rules() if rule.rolling == kind and kind != "cut"]
+        assert sorted(said[word]) == expected, kind
+    cut = [rule for rule in rules() if rule.rolling == "cut"]
+    assert {rule.form for rule in cut} <= {"POSITION", "GROSS", "NET", "LOSS", "RISK", "TAIL"}
+
+
 def test_settings_that_are_limits_are_named(page: Callable[[str], str]) -> None:
     text = page("reference/risk-engine.md")
     settings = {rule.setting for rule in rules() if rule.setting}

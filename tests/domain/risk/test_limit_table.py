@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from trading.config.models import DeskSettings
 from trading.errors import ConfigError
-from trading.risk.limit_table import LimitTable, faults, idle, limit_table, rules
+from trading.risk.limit_table import ROLLING, LimitTable, faults, idle, limit_table, rules
 from trading.risk.market import Market, group
 
 SESSION = date(2024, 3, 15)
@@ -287,6 +287,7 @@ FINE: list[list[Entry]] = [
     [{"rule": "daily_loss", "strategy": "trend", "refuse": 0.01}],
     [{"rule": "spread", "refuse": 1, "effective_until": "2024-03-14"},
      {"rule": "spread", "refuse": 2, "effective_from": "2024-03-15"}],
+    [{"rule": "order_size", "rolling": "cut"}, {"rule": "contract_position", "refuse": 5, "rolling": "warn"}],
     [{"rule": "restricted", "refuse": 0, "reducing": "pass"}],  # a list of what only may be got rid of
     # Warned of where a closer entry refuses later, in the days before another one, or where nothing is refused.
     [{"rule": "spread", "refuse": 1}, {"rule": "spread", "warn": 2}, {"rule": "spread", "instrument": "OIL",
@@ -331,10 +332,36 @@ GATES = ("halt", "instrument_lock", "trading_mode")
 
 
 @pytest.mark.parametrize(
-    "setting", [{"refuse": 1.0}, {"warn": 0.0}, {"reducing": "pass"}, {"missing": "warn"}], ids=str
+    "setting",
+    [{"refuse": 1.0}, {"warn": 0.0}, {"reducing": "pass"}, {"missing": "warn"}, {"rolling": "cut"}],
+    ids=str,
 )
 @pytest.mark.parametrize("rule", GATES)
 def test_a_gate_that_is_always_in_force_cannot_be_opened_by_a_limit(rule: str, setting: Entry) -> None:
     (found,) = faults(desk({"rule": rule, **setting}))
     assert f"{rule} is always in force" in found
     assert found.endswith("Take the entry out.")
+
+
+def test_what_a_limit_does_to_rolls_is_inherited_by_itself() -> None:
+    """The rule's own, then what is named more closely, whatever else the closer entry says."""
+    entries = [
+        {"rule": "contract_position", "refuse": 50, "rolling": "warn"},
+        {"rule": "contract_position", "instrument": "OIL", "refuse": 5},
+        {"rule": "contract_position", "instrument": "GOLD", "rolling": "cut"},
+    ]
+    found = table(*entries)
+    places = levels(found, "contract_position", "contract", "rolling")
+    assert [ROLLING[int(place)] for place in places] == ["cut", "cut", "warn", "warn"]  # gold twice, oil, bonds
+    assert {ROLLING[int(place)] for place in levels(found, "order_size", "holding", "rolling")} == {"warn"}
+
+
+@pytest.mark.parametrize("rule", ["drawdown", "order_rate", "restricted"])
+def test_a_rule_that_is_not_asked_about_rolls_cannot_be_told_to_cut_them(rule: str) -> None:
+    (found,) = faults(desk({"rule": rule, "refuse": 1.0, "rolling": "cut"}))
+    assert found == f"risk.limits entry 1: {rule} is not asked how far a roll may go. Leave rolling out."
+
+
+def test_two_entries_that_say_what_a_roll_gets_contradict_each_other() -> None:
+    (found,) = faults(desk({"rule": "spread", "rolling": "cut"}, {"rule": "spread", "rolling": "warn"}))
+    assert "entry 1 sets rolling of spread for the same" in found
