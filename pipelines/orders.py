@@ -72,8 +72,8 @@ def drafted(
     session: date, frames: FrameStore, reference: ReferenceStore, ledger: Ledger, desk: DeskSettings, now: datetime,
     shared: DeskOrders | None = None,
 ) -> Draft:  # fmt: skip
-    """Rolls, targets and orders of a session as the journal and the stores have it. `shared`: where orders are announced
-    to who shares the book. Raises UsageError where the journal knows a later session."""
+    """Rolls, targets and orders of a session as the journal and the stores have it. `shared`: where orders are
+    announced to who shares the book. Raises UsageError where the journal knows a later session."""
     start = opening(frames, ledger, desk, session)
     if start.has_later(session):
         raise UsageError(f"the orders of {session} are history: later sessions are closed. Give the newest session.")
