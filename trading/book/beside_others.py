@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from trading.book import order_life
 from trading.book.entries import Known, sent_as
 from trading.book.orders import Order
 from trading.book.state import BookState
@@ -57,11 +58,16 @@ def held_beside(shared: DeskOrders | None, record: OnRecord, state: BookState, i
         return NOTHING_HELD
 
 
-def on_record(state: BookState, told: datetime | None) -> OnRecord:
-    """What a journal says beside its positions; `told`: when the broker was last asked for fills."""
+def on_record(state: BookState, session: Mapping[str, Known], told: datetime | None) -> OnRecord:
+    """What a journal says beside its positions: of orders at work before the session, and of those of the `session`.
+    `told`: when the broker was last asked for fills."""
+    working = {name: asked_of(order) for name, order in state.working.items()}
+    for name, was in session.items():
+        if was.status in order_life.AT_WORK:
+            left = was.order.quantity_contracts - was.filled_contracts
+            working[name] = asked_of(was.order)._replace(quantity_contracts=left)
     named = tuple(name for name, fill in state.blotter.told.items() if fill.fill is not None)
-    as_of = 0.0 if told is None else told.timestamp()
-    return OnRecord(tuple(asked_of(order) for order in state.working.values()), named, as_of)
+    return OnRecord(tuple(working.values()), named, 0.0 if told is None else told.timestamp())
 
 
 def with_held(book: Book, held: Held) -> Book:

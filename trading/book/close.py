@@ -221,7 +221,7 @@ def checked(
         market = _market(proposal, whole, before, state, inputs, held.lines())
         return judged(free, whole, market, desk, under.halts, under.timer, _sending(sent, under), held, unknown)
 
-    record, known = on_record(state, under.told), _known(events, inputs)
+    record, known = on_record(state, known_orders(events), under.told), _known(events, inputs)
     found = judged_beside(free, judge, under.shared, known, record, state, inputs.instruments)
     return found._replace(refused=sorted([*found.refused, *stopped], key=lambda pair: pair[0].order_id))
 

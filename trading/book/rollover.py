@@ -62,7 +62,7 @@ def roll(
     session."""
     uncancelled = known_orders(event for event in recorded if event.kind not in ENDED_KINDS)
     known = {name: was for name, was in uncancelled.items() if not decided_in(was.order, inputs)}
-    judging = _Judging(state, inputs, desk, under, known)
+    judging = _Judging(state, inputs, desk, under, known, known_orders(recorded))
     rolled = roll_orders(inputs.session, inputs.rolls, state.positions, state.working.values(), judging.pairs)
     moved = judging.orders(rolled.moved, rolled.legs)
     refused = [*judging.refused, *moved.refused]
@@ -76,14 +76,15 @@ def roll(
 
 @dataclass(slots=True)
 class _Judging:
-    """What is judged of a session's rolls, one after another, and what was found so far. `before`: refused when they
-    traded, with the reason."""
+    """What is judged of a session's rolls, one after another, and what was found so far. `known`: what the journal has of
+    them, and `session`: of all orders of the session. `before`: refused when they traded, with the reason."""
 
     state: BookState
     inputs: SessionInputs
     desk: DeskSettings
     under: Circumstances
     known: Mapping[str, Known]
+    session: Mapping[str, Known]
     refused: list[tuple[Order, Breach]] = field(default_factory=list)
     before: list[tuple[Order, str]] = field(default_factory=list)
     out: list[Decision] = field(default_factory=list)
@@ -120,7 +121,7 @@ class _Judging:
         return judged_beside(moved, judge, under.shared, self.known, self._record(), self.state, known)
 
     def _record(self) -> OnRecord:
-        return on_record(self.state, self.under.told)
+        return on_record(self.state, self.session, self.under.told)
 
     def _book(self, held: Mapping[Key, int], orders: Iterable[Order], others: Held) -> Book:
         """What is held, and orders at work as if they were filled, but those that move."""
