@@ -509,6 +509,18 @@ def test_what_others_hold_is_no_order_of_the_session_and_of_no_minute(memory: Me
     assert values["contract_position", "contract"] == 3.0
 
 
+def test_what_the_desk_announced_is_of_no_minute_of_the_strategies(memory: MemoryReservations, time: Time) -> None:
+    """Nobody can say how close to each other a close's orders go out."""
+    strategies = worker(memory, time)
+    assert not closed(announcing(memory, time), order(2), order(2, "CORN")).refused
+    strategies.expire(time())
+    found = strategies.check(asked(1, order_id="s"), time())
+    values = {(row.rule, row.axis): row.value for row in found.rules}
+    assert values["order_rate", "portfolio"] == 1.0
+    assert values["session_orders", "portfolio"] == 3.0
+    assert values["contract_position", "contract"] == 3.0
+
+
 def test_a_netted_list_is_one_unit_to_the_desk_too(memory: MemoryReservations, time: Time) -> None:
     """Eight bought and sold of one line, netted, may only be filled together: ten more pass. One by one they do not."""
     legs = (asked(8, order_id="buy"), asked(-8, order_id="sell", strategy="carry"))

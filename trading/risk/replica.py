@@ -180,8 +180,8 @@ class Replica:
             self.take(entry, market)
 
     def hold(self, entry: Reserved) -> None:
-        """Orders that were granted hold headroom here."""
-        self.engine.adopt(entry.orders, entry.netted, entry.now, entry.expires)
+        """Orders that were granted hold headroom here. The desk's are of no minute, announced as in its journal."""
+        self.engine.adopt(entry.orders, entry.netted, 0.0 if is_of_desk(entry.mark) else entry.now, entry.expires)
         parts = (entry.orders,) if entry.netted else tuple((order,) for order in entry.orders)
         for orders in parts:
             self.numbered += 1
