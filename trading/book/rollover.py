@@ -76,8 +76,8 @@ def roll(
 
 @dataclass(slots=True)
 class _Judging:
-    """What is judged of a session's rolls, one after another, and what was found so far. `known`: what the journal has of
-    them, and `session`: of all orders of the session. `before`: refused when they traded, with the reason."""
+    """What is judged of a session's rolls, one after another, and what was found so far. `known`: what the journal has
+    of them, and `session`: of all orders of the session. `before`: refused when they traded, with the reason."""
 
     state: BookState
     inputs: SessionInputs
