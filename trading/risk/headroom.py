@@ -147,7 +147,8 @@ def _of_orders(standing: Standing, row: npt.NDArray[np.int64], slot: Slot) -> Me
         return state.own[k.SPREAD], held
     if measure in (k.PARTICIPATION, k.LOW_PARTICIPATION):
         volume = state.own[k.MEDIAN if measure == k.PARTICIPATION else k.LOW]
-        return np.where(asked > 0.0, asked / volume, 0.0), held | (asked > 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):  # infinitely much of what is not traded
+            return np.where(asked > 0.0, asked / volume, 0.0), held | (asked > 0.0)
     if measure == k.SESSION_ORDERS:
         return _all(state.counts[k.C_SESSION : k.C_SESSION + 1].astype(np.float64))
     if measure in (k.ORDER_RATE, k.TRADE_RATE):
