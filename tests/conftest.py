@@ -31,6 +31,11 @@ from pipelines import mongod
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# A shell that runs tests in the background may have told them to ignore interrupts, and Dagster sends itself one where
+# it is asked to end: those tests would wait for ever.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Names what did not run, by reason: a run without it is not a run of everything."""

@@ -182,7 +182,17 @@ def _show_backtest(found: Mapping[str, Any]) -> None:
     ]
     show(table(f"Backtest of {found['strategy']}, {found['first']} to {found['last']}", rows))
     more = {key: ", ".join(found[key]) for key in ("instruments", "sees_the_future")}
+    more |= _refused(found["statistics"].get("refusals", {}))
     show_pairs("Result", {key: value for key, value in (found | more).items() if key not in ("statistics", "strategy")})
+
+
+def _refused(sums: Mapping[str, float]) -> dict[str, str]:
+    """What limits refused, of an engine that has any: nothing of others."""
+    if not sums:
+        return {}
+    by = [f"{name.removeprefix('by_')} {count:,.0f}" for name, count in sums.items() if name.startswith("by_")]
+    said = f"{sums['orders']:,.0f} orders on {sums['sessions']:,.0f} sessions"
+    return {"refused": f"{said} ({', '.join(by)})" if by else said}
 
 
 def _show_sweep(found: Mapping[str, Any]) -> None:

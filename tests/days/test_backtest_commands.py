@@ -82,6 +82,20 @@ def test_a_cost_model_with_its_parameters(typed: Typed) -> None:
     assert means[0] - means[2] == pytest.approx(2 * (means[0] - means[1]), rel=1e-9)
 
 
+def test_people_are_shown_what_limits_refused(typed: Typed, daybook: Callable[..., Any], tmp_path: Path) -> None:
+    """As the document says it, which is of every order on its own."""
+    words = ("--engine", "limited", "--part", "engine.max_gross_exposure_fraction=0.01")
+    sums = answered(typed("backtest", *words))["statistics"]["refusals"]
+    assert sums["orders"] == sums["by_gross_exposure"] > 100
+    vendor = ("--vendor", "pysystemtrade", "--source", str(tmp_path / "data"), "--capital", "1000000")
+    shown = daybook("backtest", str(tmp_path / "mine.toml"), *vendor, *words, "--home", str(tmp_path / "home")).out
+    said = f"{sums['orders']:,.0f} orders on {sums['sessions']:,.0f} sessions (gross_exposure {sums['orders']:,.0f})"
+    assert said in " ".join(shown.replace("│", " ").split())
+    assert (
+        "refused" not in daybook("backtest", str(tmp_path / "mine.toml"), *vendor, "--home", str(tmp_path / "home")).out
+    )
+
+
 def test_a_registered_strategy_decides(typed: Typed, tmp_path: Path) -> None:
     out = tmp_path / "positions.parquet"
     words = ("--plugin", "my_parts", "--decided-by", "hold_all", "--part", "decided_by.contracts=3")
