@@ -24,9 +24,8 @@ from risk_desk import CODES, JUN, SESSION, asked, book, desk, market  # noqa: E4
 from resources.reservation_file import FileReservations  # noqa: E402
 from resources.reservation_redis import RedisReservations  # noqa: E402
 from resources.risk_memory import MemoryReservations  # noqa: E402
-from trading.book.beside_others import judged_beside, with_held  # noqa: E402
+from trading.book.beside_others import Journal, judged_beside, with_held  # noqa: E402
 from trading.book.orders import Order, order_id  # noqa: E402
-from trading.book.state import BookState  # noqa: E402
 from trading.errors import StoreBusy, StoreUnavailable  # noqa: E402
 from trading.ports import ReservationLog  # noqa: E402
 from trading.risk.announced import NOTHING_HELD, DeskOrders, Held  # noqa: E402
@@ -145,7 +144,7 @@ def order(quantity: int, code: str = "GOLD", strategy: str = "trend") -> Order:
 
 def closed(
     shared: DeskOrders | None, *orders: Order, positions: dict[tuple[str, str, int], int] | None = None,
-    record: OnRecord = NOTHING, meanwhile: Callable[[], object] = lambda: None, state: BookState | None = None,
+    record: OnRecord = NOTHING, meanwhile: Callable[[], object] = lambda: None,
 ) -> Verdict:  # fmt: skip
     """What a close says of orders; `meanwhile`: what happens while it judges."""
 
@@ -154,7 +153,7 @@ def closed(
         whole = with_held(book(positions), held)
         return judged(orders, whole, market(), desk(), held=held, unknown=unknown)
 
-    return judged_beside(orders, judge, shared, {}, record, state or BookState(0.0), CODES)
+    return judged_beside(orders, judge, shared, {}, Journal(record), CODES)
 
 
 def codes(found: Verdict) -> dict[str, str]:
@@ -260,14 +259,17 @@ def test_who_only_looked_would_take_the_last_of_a_limit_twice(memory: MemoryRese
 def test_strategies_and_the_desk_together_never_pass_a_limit(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Twenty-five times, four workers that reserve what they can of one line and a close that wants up to eight of it
-    at the same moment: together never more than ten. Both get something."""
+    """Thirty times, four workers that reserve what they can of one line and a close that wants up to eight of it:
+    together never more than ten. All begin at the same moment, or (every other time) the workers while the close
+    judges, when it gets all it wants."""
     url = request.getfixturevalue("own_redis").url if kind == "redis" else ""
     drawn, granted = random.Random(7), {"desk": 0, "strategies": 0}
-    for number in range(25):
+    for number in range(30):
         here = (tmp_path / f"{number}.log", f"test-{uuid.uuid4()}")
-        found = one_round(lambda here=here: opened(url, *here), drawn.randint(1, 8))  # type: ignore[misc]
+        wanted, begins = drawn.randint(1, 8), bool(number % 2)
+        found = one_round(lambda here=here: opened(url, *here), wanted, begins)  # type: ignore[misc]
         assert found["desk"] + found["strategies"] <= LIMIT, found
+        assert not begins or found == {"desk": wanted, "strategies": LIMIT - wanted}
         granted = {name: count + found[name] for name, count in granted.items()}
     assert min(granted.values()) > 0
 
@@ -276,8 +278,8 @@ def opened(url: str, file: Path, prefix: str) -> ReservationLog:
     return RedisReservations(url, prefix, timeout_s=5) if url else FileReservations(file)
 
 
-def one_round(make: Callable[[], ReservationLog], wanted: int) -> dict[str, int]:
-    """What the desk and the strategies were granted of one line."""
+def one_round(make: Callable[[], ReservationLog], wanted: int, begins: bool) -> dict[str, int]:
+    """What the desk and the strategies were granted of one line; `begins`: workers begin while the desk judges."""
     clock, logs = (lambda: 1_000.0), [make() for _ in range(5)]
     workers = [worker(log, clock) for log in logs[:4]]
     granted, lock, ready = {"desk": 0, "strategies": 0}, threading.Lock(), threading.Barrier(5)
@@ -290,8 +292,11 @@ def one_round(make: Callable[[], ReservationLog], wanted: int) -> dict[str, int]
                 granted["strategies"] += decision.granted_contracts
 
     def close() -> None:
-        ready.wait()
-        found = closed(DeskOrders(lambda: logs[4], desk().risk, clock, threading.Event().wait), order(wanted))
+        if not begins:
+            ready.wait()
+        meanwhile = ready.wait if begins else lambda: 0
+        shared = DeskOrders(lambda: logs[4], desk().risk, clock, threading.Event().wait)
+        found = closed(shared, order(wanted), meanwhile=meanwhile)
         granted["desk"] = sum(each.quantity_contracts for each in found.approved)
 
     threads = [threading.Thread(target=reserve, args=(number,)) for number in range(4)]

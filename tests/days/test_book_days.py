@@ -21,7 +21,7 @@ from resources.brokers.paper import NO_FAULTS, PaperBroker, PaperFaults
 from resources.brokers.quotes import DailyQuotes
 from resources.frame_panels import FramePanels
 from resources.memory import MemoryFrames, MemoryLedger, MemoryReference
-from resources.risk_memory import MemoryDecisionLog
+from resources.risk_memory import MemoryDecisionLog, MemoryReservations
 from trading.backtest.engine import bench_of, evaluate
 from trading.book.booking import Entered
 from trading.book.journal import Event
@@ -51,7 +51,10 @@ from trading.frames import (
 )
 from trading.market.instruments import Instrument
 from trading.ports import Correction, Span
+from trading.risk.announced import DeskOrders
+from trading.risk.book import Book
 from trading.risk.halts import new_halt
+from trading.risk.reservations import Base, Reserved, is_of_desk
 from trading.strategies.closing import sizing
 
 SESSIONS = [day.date() for day in pd.bdate_range("2022-01-03", "2022-03-11")]
@@ -142,6 +145,7 @@ class Desk:
         self.reference = MemoryReference([GOLD, BUND])
         self.settings = settings
         self.broker = self.paper(faults)
+        self.shared: DeskOrders | None = None
 
     def paper(self, faults: PaperFaults = NO_FAULTS, path: str = ":memory:") -> PaperBroker:
         return PaperBroker(path, DailyQuotes(self.frames), self.reference.instruments, faults)
@@ -161,7 +165,8 @@ class Desk:
                 "frames": _as_is(self.frames), "ledger": _as_is(ledger or self.ledger),
                 "broker": _as_is(broker or self.broker), "reference": _as_is(self.reference),
                 "panels": _as_is(FramePanels(self.frames, self.reference)), "desk": _as_is(self.settings),
-                "clock": _as_is(clock), "decisions": _as_is(self.decisions), "desk_orders": _as_is(None),
+                "clock": _as_is(clock), "decisions": _as_is(self.decisions),
+                "desk_orders": _as_is(self.shared),
             },
             tags={
                 "dagster/asset_partition_range_start": first.isoformat(),
@@ -867,3 +872,20 @@ def test_a_halt_refuses_what_the_close_would_send() -> None:
     assert all(str(row["refusal"]).startswith("halt of trend/") for row in orders if row["contract"] is not None)
     (first, *_) = desk.decisions.read()
     assert [reason.code for reason in first.reasons] == ["halt"]
+
+
+def test_a_session_with_a_roll_that_is_closed_again_adds_nothing_to_the_log_that_is_shared() -> None:
+    """Its orders towards targets are in the log since it was closed first; legs of its roll are not announced."""
+    desk, log = Desk(), MemoryReservations()
+    log.begin(Base(log.mark(), FIRST, Book(5e6, 5e6, {}, {}, 0.2, {}, strategies=("trend",))), None)
+    desk.shared = DeskOrders(lambda: log, DESK.risk, lambda: 1_000.0, lambda _: None)
+    assert desk.run(FIRST, ROLL_SESSION).success
+    before = log.since(None)
+    units = [one for one in before.missed if isinstance(one, Reserved)]
+    assert all(is_of_desk(unit.mark) for unit in units)
+    named = {order.order_id for unit in units for order in unit.orders}
+    rows = desk.ledger.rows("orders", {"level": "contract"})
+    assert named == {row["order_id"] for row in rows if row["reason"] == "target"}
+    assert {row["reason"] for row in rows if row["session"] == ROLL_SESSION.isoformat()} == {"roll", "target"}
+    assert desk.run(ROLL_SESSION).success
+    assert log.since(None).end == before.end

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from trading.book import order_life
 from trading.book.entries import Known, sent_as
@@ -23,20 +24,27 @@ from trading.risk.reservations import OnRecord
 Judge = Callable[[Held, str], Verdict]  # with what others hold; or why nobody can say that, else empty
 
 
+class Journal(NamedTuple):
+    """What a journal says beside its positions, and orders that it has fills of."""
+
+    record: OnRecord
+    filled: Collection[str] = ()
+
+
 def judged_beside(
-    orders: Sequence[Order], judge: Judge, shared: DeskOrders | None, known: Mapping[str, Known], record: OnRecord,
-    state: BookState, instruments: Collection[str],
+    orders: Sequence[Order], judge: Judge, shared: DeskOrders | None, known: Mapping[str, Known], journal: Journal,
+    instruments: Collection[str],
 ) -> Verdict:  # fmt: skip
     """What `judge` says of orders, which hold headroom in `shared` from before that until they are refused. `known`:
-    orders of the session that the journal has; `record`: what it says beside. What others hold of `instruments` that
-    there are no reference data of is nothing that this desk could measure: it is left out.
+    orders of the session that the journal has; `journal`: what it says beside. What others hold of other `instruments`
+    than those that there are reference data of is nothing that this desk could measure: it is left out.
 
     Where nobody can say what others hold, `judge` is told why, and nothing is held."""
     if shared is None or not orders:
         return judge(NOTHING_HELD, "")
     final = sent_as(orders, known)
     try:
-        held = shared.announce([asked_of(order) for order in final.values()], record, _filled(state))
+        held = shared.announce([asked_of(order) for order in final.values()], *journal)
     except StoreError as cause:
         return judge(NOTHING_HELD, _UNREACHABLE.format(session=orders[0].session, cause=cause))
     refused = list(final.values())
@@ -48,26 +56,30 @@ def judged_beside(
     return found
 
 
-def held_beside(shared: DeskOrders | None, record: OnRecord, state: BookState, instruments: Collection[str]) -> Held:
+def held_beside(shared: DeskOrders | None, journal: Journal, instruments: Collection[str]) -> Held:
     """What others hold, for who trades whether that is known or not: nothing where nobody can say it."""
     if shared is None:
         return NOTHING_HELD
     try:
-        return shared.announce((), record, _filled(state)).of(instruments)
+        return shared.announce((), *journal).of(instruments)
     except StoreError:
         return NOTHING_HELD
 
 
-def on_record(state: BookState, session: Mapping[str, Known], told: datetime | None) -> OnRecord:
-    """What a journal says beside its positions: of orders at work before the session, and of those of the `session`.
-    `told`: when the broker was last asked for fills."""
+def journal_of(state: BookState, session: Mapping[str, Known], told: datetime | None) -> Journal:
+    """What a journal says, of orders before a session and of those of the `session`. `told`: when the broker was last
+    asked for fills."""
     working = {name: asked_of(order) for name, order in state.working.items()}
     for name, was in session.items():
         if was.status in order_life.AT_WORK:
             left = was.order.quantity_contracts - was.filled_contracts
             working[name] = asked_of(was.order)._replace(quantity_contracts=left)
-    named = tuple(name for name, fill in state.blotter.told.items() if fill.fill is not None)
-    return OnRecord(tuple(working.values()), named, 0.0 if told is None else told.timestamp())
+    fills = {name: known.fill for name, known in state.blotter.told.items() if known.fill is not None}
+    filled = {fill.order_id for fill in fills.values()} | {
+        name for name, was in session.items() if was.filled_contracts
+    }
+    as_of = 0.0 if told is None else told.timestamp()
+    return Journal(OnRecord(tuple(working.values()), tuple(fills), as_of), filled)
 
 
 def with_held(book: Book, held: Held) -> Book:
@@ -78,11 +90,6 @@ def with_held(book: Book, held: Held) -> Book:
 
     names = tuple(sorted({*book.strategies, *held.strategies()}))
     return replace(with_fills(book, held.fills), strategies=names)
-
-
-def _filled(state: BookState) -> set[str]:
-    """Orders that the journal has fills of."""
-    return {fill.fill.order_id for fill in state.blotter.told.values() if fill.fill is not None}
 
 
 _UNREACHABLE = (

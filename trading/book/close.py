@@ -20,7 +20,7 @@ from datetime import datetime
 
 from trading.book import order_life
 from trading.book.account import booked
-from trading.book.beside_others import judged_beside, on_record, with_held
+from trading.book.beside_others import journal_of, judged_beside, with_held
 from trading.book.booking import Entered
 from trading.book.entries import Known, Step, entered, known_orders, known_parents, order_rows
 from trading.book.fills import MOVEMENT_KINDS
@@ -221,8 +221,8 @@ def checked(
         market = _market(proposal, whole, before, state, inputs, held.lines())
         return judged(free, whole, market, desk, under.halts, under.timer, _sending(sent, under), held, unknown)
 
-    record, known = on_record(state, known_orders(events), under.told), _known(events, inputs)
-    found = judged_beside(free, judge, under.shared, known, record, state, inputs.instruments)
+    journal, known = journal_of(state, known_orders(events), under.told), _known(events, inputs)
+    found = judged_beside(free, judge, under.shared, known, journal, inputs.instruments)
     return found._replace(refused=sorted([*found.refused, *stopped], key=lambda pair: pair[0].order_id))
 
 

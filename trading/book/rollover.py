@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trading.book import order_life
-from trading.book.beside_others import held_beside, judged_beside, on_record, with_held
+from trading.book.beside_others import Journal, held_beside, journal_of, judged_beside, with_held
 from trading.book.booking import Entered
 from trading.book.close import ENDED_KINDS, Circumstances, decided_in
 from trading.book.entries import Known, Step, entered, known_orders, known_parents
@@ -32,7 +32,6 @@ from trading.risk.decision import Decision
 from trading.risk.marked import marked
 from trading.risk.market import Market
 from trading.risk.pre_trade import Verdict, judged
-from trading.risk.reservations import OnRecord
 from trading.risk.roll_legs import REST, judged_roll
 from trading.risk.standing import book_after
 
@@ -98,7 +97,7 @@ class _Judging:
         if any(was.filled_contracts for was in before):
             self.before += [(was.order, was.refusal or "") for was in before if was.status == order_life.REFUSED]
             return [was.order for was in before if was.status != order_life.REFUSED]
-        others = held_beside(self.under.shared, self._record(), self.state, self.inputs.instruments)
+        others = held_beside(self.under.shared, self._journal(), self.inputs.instruments)
         book, market = self._book(held, legs, others), self._market(held, legs, others)
         found = judged_roll(pairs, book, market, self.desk, self.under.halts, self.under.timer, others.units)
         self.refused += found.refused
@@ -118,10 +117,10 @@ class _Judging:
             return judged(moved, book, market, self.desk, under.halts, under.timer, held=others, unknown=unknown)
 
         known = self.inputs.instruments
-        return judged_beside(moved, judge, under.shared, self.known, self._record(), self.state, known)
+        return judged_beside(moved, judge, under.shared, self.known, self._journal(), known)
 
-    def _record(self) -> OnRecord:
-        return on_record(self.state, self.session, self.under.told)
+    def _journal(self) -> Journal:
+        return journal_of(self.state, self.session, self.under.told)
 
     def _book(self, held: Mapping[Key, int], orders: Iterable[Order], others: Held) -> Book:
         """What is held, and orders at work as if they were filled, but those that move."""
