@@ -24,7 +24,8 @@ import httpx
 import pytest
 from redis import Redis
 
-from pipelines.wiring import utc_now
+from pipelines.settings import place
+from pipelines.wiring import ledger, utc_now
 
 TOKEN = "a-token-of-this-test"
 PATIENCE_S = 120.0
@@ -134,6 +135,34 @@ def test_a_limit_that_is_applied_is_in_force_for_the_next_check(home: Path, dayb
         assert process.wait(PATIENCE_S) == 0
     kept = daybook("risk", "decisions", "--home", home, "--json").document
     assert [row["decision"] for row in kept["rows"]] == ["refuse", "pass"]
+
+
+def test_the_service_counts_what_a_close_sends_before_it_reads_the_journal(
+    home: Path, tmp_path: Path, daybook: Callable[..., Any]
+) -> None:
+    """One contract more than what the close wants of corn is the limit: one is left to strategies, whose service reads
+    the journal again in a quarter of an hour."""
+    os.environ["SERVED_RISK_TOKEN"] = TOKEN
+    wanted = corn(Path(shutil.copytree(home, tmp_path / "other")), daybook)
+    with (home / "desk.toml").open("a") as file:
+        file.write(f'\n[[risk.limits]]\nrule = "contract_position"\ninstrument = "CORN"\nrefuse = {abs(wanted) + 1}\n')
+    two = ORDER | {"quantity_contracts": 2 if wanted > 0 else -2}
+    with served(home) as (client, _):
+        assert client.post("/v1/check", json=two).json()["decision"] == "pass"
+        assert corn(home, daybook) == wanted
+        refused = client.post("/v1/reserve", json=two | {"order_id": "two"}).json()
+        assert [each["code"] for each in refused["reasons"]] == ["contract_position"]
+        one = two | {"quantity_contracts": two["quantity_contracts"] // 2, "order_id": "one"}
+        assert client.post("/v1/reserve", json=one).json()["decision"] == "pass"
+
+
+def corn(home: Path, daybook: Callable[..., Any]) -> int:
+    """Contracts of corn that a close sends an order for."""
+    ended = daybook("close", "--home", home)
+    assert ended.code in (0, 1), ended.err  # a quarter is too short for some checks
+    rows = ledger(place(home)).rows("orders", {"level": "contract", "status": "sent", "instrument": "CORN"})
+    (found,) = [int(str(row["quantity_contracts"])) for row in rows]
+    return found
 
 
 def test_facts_that_are_too_old_are_no_readiness_and_pass_nothing(
