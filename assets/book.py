@@ -62,12 +62,11 @@ from trading.risk.announced import DeskOrders
 from trading.risk.book import Standing
 from trading.risk.decision import Decision
 from trading.risk.halts import Halt, halts_of, in_force
-from trading.risk.kept import About, Action, Wanted
+from trading.risk.kept import BY_DESK, About, Action, Wanted
 from trading.risk.pre_trade import unkept
 from trading.risk.standing import Curves, strategies_of
 
 ACTOR = "close"
-ACTORS = (ACTOR, "orders")  # who decides a session's orders: each may do again what the other did
 DATASETS: tuple[Dataset, ...] = (TARGETS, ORDERS, FILLS, POSITIONS, PNL, EQUITY)
 _NEEDS: dict[str, tuple[Dataset, ...]] = {
     "targets": (OPTIMAL_POSITIONS, DAILY_PRICES, FX_RATES),
@@ -205,7 +204,7 @@ def keep(found: Mapping[Action, Sequence[Decision]], entry: Entered, desk: Desk)
     decided before is not kept again."""
     if desk.decisions is None or not any(found.values()):
         return
-    earlier = list(desk.decisions.read(Wanted(sessions=(entry.session, entry.session), by=ACTORS)))
+    earlier = list(desk.decisions.read(Wanted(sessions=(entry.session, entry.session), by=BY_DESK)))
     for action, decisions in found.items():
         new = unkept(decisions, earlier)
         if new:

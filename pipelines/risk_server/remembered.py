@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from pipelines.risk_server.served import Decisions
 from trading.risk.decision import Asked
-from trading.risk.kept import Kept, Wanted
-from trading.risk.reservations import Reserved
+from trading.risk.kept import BY_DESK, Kept, Wanted
+from trading.risk.reservations import Reserved, desk_mark
 
 DAY_S = 86_400.0  # how long orders are held for whose end nobody wrote down
 
@@ -21,7 +21,8 @@ def remembered(
     kept: Decisions, longest_s: float, now: float, mark: Callable[[], str], working: Sequence[Asked] = ()
 ) -> Iterator[Reserved]:
     """Reservations of at most `longest_s` seconds that are not over, and orders `working` at the desk. Some of that was
-    filled or released meanwhile: it is held until its time is over."""
+    filled or released meanwhile: it is held until its time is over. Orders of a close are held as the desk's own, which
+    the next journal that knows what became of them takes back."""
     known = {order.order_id for order in working}
     if working:
         yield Reserved(mark(), tuple(working), False, now, now + DAY_S)
@@ -29,7 +30,8 @@ def remembered(
         if each.asked.order_id not in known:
             known.add(each.asked.order_id)
             order = each.asked._replace(quantity_contracts=each.granted_contracts)
-            yield Reserved(mark(), (order,), False, now, _ends(each, now))
+            own = desk_mark(mark()) if each.about.by in BY_DESK else mark()
+            yield Reserved(own, (order,), False, now, _ends(each, now))
 
 
 def _since(seconds: float) -> Wanted:

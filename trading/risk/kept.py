@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from trading.risk.decision import Asked, Judged, Outcome, Reason, Versions
 
+BY_DESK = ("close", "orders")  # who decides a session's orders: each may do again what the other did
 Action = Literal["check", "reserve", "roll_out", "roll_in"]
 
 
