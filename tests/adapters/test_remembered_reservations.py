@@ -1,5 +1,7 @@
-"""What a log of reservations that was lost is put together from: decisions that were kept. Does not belong here: the log,
-or following it (tests/contracts/test_desk_orders.py)."""
+"""What a log of reservations that was lost is put together from: decisions that were kept.
+
+Does not belong here: the log, or following it (tests/contracts/test_desk_orders.py).
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -65,7 +67,5 @@ def test_orders_of_a_close_are_the_desks_own_and_legs_of_rolls_none(kept: Memory
 
 def test_an_order_at_work_at_the_desk_is_held_once(kept: MemoryDecisionLog) -> None:
     keep(kept, decided("sent"), by="close", expires=None)
-    found = list(
-        remembered(kept, 90.0, NOW.timestamp(), lambda: "0" * 32, [Asked("trend", "GOLD", 202406, 2, None, "sent")])
-    )
-    assert [(order.order_id, order.quantity_contracts) for unit in found for order in unit.orders] == [("sent", 2)]
+    found = held(kept, Asked("trend", "GOLD", 202406, 2, None, "sent"))
+    assert {name: unit.orders[0].quantity_contracts for name, unit in found.items()} == {"sent": 2}
