@@ -25,7 +25,7 @@ from resources.risk_memory import MemoryDecisionLog, MemoryReservations
 from trading.backtest.engine import bench_of, evaluate
 from trading.book.booking import Entered
 from trading.book.journal import Event
-from trading.book.orders import Ended, Order
+from trading.book.orders import Ended, Fill, Order
 from trading.config.models import DeskSettings
 from trading.config.risk import DecisionSettings, RiskLimit, RiskSettings
 from trading.config.strategies import CostSettings, PortfolioSettings, RuleSettings, StrategySettings
@@ -853,6 +853,86 @@ def test_an_order_that_would_move_with_a_roll_is_judged_in_its_next_contract() -
     moved = orders.loc["2022-03-01:trend:GOLD:20220600:target"]
     assert (moved["status"], str(moved["refusal"])[:18]) == ("refused", "halt of trend/GOLD")
     assert gold(desk, ROLL_SESSION) == {20220600: held}
+
+
+class Slow:
+    """A broker that holds some fills back: those that `told` lets through are told."""
+
+    def __init__(self, inner: PaperBroker, told: Callable[[Fill], bool]) -> None:
+        self.inner, self.told, self.name = inner, told, inner.name
+
+    def fills(self, session: date) -> list[Fill]:
+        return [fill for fill in self.inner.fills(session) if self.told(fill)]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+
+def before_it_rolls(fill: Fill) -> bool:
+    return fill.session < ROLL_SESSION
+
+
+def statuses(desk: Desk, **wanted: str) -> dict[str, tuple[int, str]]:
+    """Contracts and status of orders of gold, by id."""
+    rows = desk.ledger.rows("orders", {"level": "contract", "instrument": "GOLD", **wanted})
+    return {row["order_id"]: (row["quantity_contracts"], row["status"]) for row in rows}
+
+
+def test_a_strategy_whose_fill_came_late_rolls_when_the_session_is_closed_again() -> None:
+    """Beside one that rolled when it was closed first, and stands."""
+    desk, day = Desk(), date(2022, 3, 1)
+    desk.run(FIRST, ROLL_SESSION)
+    rolled = traded(desk)
+    late = Fill("late", "by hand", "manual", "GOLD", 20220400, day, 7, 1800.0, 2.0)
+    desk.ledger.record([Entered(day, datetime(2022, 3, 3, 9, tzinfo=UTC), "anna").filled(late)])
+    desk.run(day)
+    desk.run(ROLL_SESSION)
+    own = {name.replace("manual", "trend"): count for name, count in traded(desk).items() if ":manual:" in name}
+    assert own == {LEGS[0]: -7, LEGS[1]: 7}
+    assert {name: count for name, count in traded(desk).items() if ":manual:" not in name} == rolled
+
+
+def test_a_leg_that_was_placed_anew_and_is_half_done_stands() -> None:
+    """Cut to 5, whole after the limit was raised, and the old contract sold: closed again, the rest is still at work."""
+    desk = Desk(rolling_limit(5))
+    desk.run(FIRST, date(2022, 3, 1))
+    (held,) = gold(desk, date(2022, 3, 1)).values()
+    desk.run(ROLL_SESSION, broker=Slow(desk.broker, before_it_rolls))
+    desk.settings = DESK
+    desk.run(ROLL_SESSION, broker=Slow(desk.broker, before_it_rolls))
+    half = Slow(desk.broker, lambda fill: before_it_rolls(fill) or fill.contract == 20220400)
+    desk.run(ROLL_SESSION, broker=half)
+    legs = {
+        LEGS[0]: (-held, "filled"), LEGS[1]: (5, "cancelled"), f"{LEGS[1]}:2": (held, "sent"),
+        f"{LEGS[1]}:rest": (held - 5, "refused"),
+    }  # fmt: skip
+    assert statuses(desk, reason="roll") == legs
+    before = desk.ledger.sequence(), decided(desk)
+    desk.run(ROLL_SESSION, broker=half)
+    assert (desk.ledger.sequence(), decided(desk), statuses(desk, reason="roll")) == (*before, legs)
+
+
+def test_what_rolled_is_not_told_to_stay_by_a_halt_that_came_later() -> None:
+    """Neither its legs nor an order that moved with it and was filled."""
+    desk = Desk()
+    desk.run(FIRST, ROLL_SESSION)
+    before, kept = statuses(desk, reason="roll"), decided(desk)
+    halt = new_halt("instrument", "GOLD", "nothing", "anna", "a drill", datetime(2022, 3, 3, 1, tzinfo=UTC))
+    desk.ledger.record([halt.set_event(ROLL_SESSION)])
+    desk.run(ROLL_SESSION)
+    assert statuses(desk, reason="roll") == before
+    new = [name for _, name, outcome, _ in decided(desk)[len(kept) :] if outcome == "refuse"]
+    assert [name for name in new if not name.startswith(f"{ROLL_SESSION}:trend:GOLD:20220600:target")] == []
+
+
+def test_legs_that_are_still_at_work_after_the_close_are_left_alone() -> None:
+    """A broker that takes longer than the session. What is left of the old contract is not sold a second time."""
+    desk = Desk()
+    desk.run(FIRST, date(2022, 3, 1))
+    desk.run(ROLL_SESSION, broker=Slow(desk.broker, before_it_rolls))
+    found = statuses(desk)
+    assert {found[name][1] for name in LEGS} == {"sent"}
+    assert f"{ROLL_SESSION}:trend:GOLD:20220400:target" not in found
 
 
 def test_decisions_of_sessions_long_past_are_forgotten() -> None:

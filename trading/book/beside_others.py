@@ -32,8 +32,8 @@ class Journal(NamedTuple):
 
 
 def judged_beside(
-    orders: Sequence[Order], judge: Judge, shared: DeskOrders | None, known: Mapping[str, Known], journal: Journal,
-    instruments: Collection[str],
+    orders: Sequence[Order], judge: Judge, shared: DeskOrders | None, known: Mapping[str, Known],
+    journal: Callable[[], Journal], instruments: Collection[str],
 ) -> Verdict:  # fmt: skip
     """What `judge` says of orders, which hold headroom in `shared` from before that until they are refused. `known`:
     orders of the session that the journal has; `journal`: what it says beside. What others hold of other `instruments`
@@ -44,7 +44,7 @@ def judged_beside(
         return judge(NOTHING_HELD, "")
     final = sent_as(orders, known)
     try:
-        held = shared.announce([asked_of(order) for order in final.values()], *journal)
+        held = shared.announce([asked_of(order) for order in final.values()], *journal())
     except StoreError as cause:
         return judge(NOTHING_HELD, _UNREACHABLE.format(session=orders[0].session, cause=cause))
     refused = list(final.values())
@@ -56,12 +56,12 @@ def judged_beside(
     return found
 
 
-def held_beside(shared: DeskOrders | None, journal: Journal, instruments: Collection[str]) -> Held:
+def held_beside(shared: DeskOrders | None, journal: Callable[[], Journal], instruments: Collection[str]) -> Held:
     """What others hold, for who trades whether that is known or not: nothing where nobody can say it."""
     if shared is None:
         return NOTHING_HELD
     try:
-        return shared.announce((), *journal).of(instruments)
+        return shared.announce((), *journal()).of(instruments)
     except StoreError:
         return NOTHING_HELD
 

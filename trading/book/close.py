@@ -20,7 +20,7 @@ from datetime import datetime
 
 from trading.book import order_life
 from trading.book.account import booked
-from trading.book.beside_others import journal_of, judged_beside, with_held
+from trading.book.beside_others import Journal, journal_of, judged_beside, with_held
 from trading.book.booking import Entered
 from trading.book.entries import Known, Step, entered, known_orders, known_parents, order_rows
 from trading.book.fills import MOVEMENT_KINDS
@@ -221,7 +221,11 @@ def checked(
         market = _market(proposal, whole, before, state, inputs, held.lines())
         return judged(free, whole, market, desk, under.halts, under.timer, _sending(sent, under), held, unknown)
 
-    journal, known = journal_of(state, known_orders(events), under.told), _known(events, inputs)
+    known = _known(events, inputs)
+
+    def journal() -> Journal:
+        return journal_of(state, known_orders(events), under.told)
+
     found = judged_beside(free, judge, under.shared, known, journal, inputs.instruments)
     return found._replace(refused=sorted([*found.refused, *stopped], key=lambda pair: pair[0].order_id))
 
@@ -320,7 +324,8 @@ def _stale(state: BookState, inputs: SessionInputs) -> list[Order]:
     return [
         order
         for order in _earlier(state, inputs)
-        if order.contract != (held := state.held_contracts.get(order.instrument))
+        if order.reason == TARGET  # a leg of a roll leaves the month that is not wanted any more
+        and order.contract != (held := state.held_contracts.get(order.instrument))
         and held is not None
         and inputs.quoted((order.instrument, held))
     ]

@@ -109,6 +109,23 @@ def entered(
     return Step(tuple(events), place, tuple(order.order_id for order in cancel))
 
 
+def entered_as(name: str, known: Mapping[str, Known]) -> list[Known]:
+    """Orders that were entered under an id, and in its place under the next ones (`:2`, `:3` ...), in their order."""
+    found, number, at = [], 1, name
+    while at in known:
+        found.append(known[at])
+        number += 1
+        at = f"{name}:{number}"
+    return found
+
+
+def standing(entered_so_far: Sequence[Known]) -> Known | None:
+    """Which of these is the order now: the one that traded, else the one at work, else the newest; None of none."""
+    traded = [was for was in entered_so_far if was.filled_contracts]
+    at_work = [was for was in entered_so_far if was.status in order_life.AT_WORK]
+    return next(iter(reversed([*entered_so_far, *at_work, *traded])), None)
+
+
 def sent_as(orders: Iterable[Order], known: Mapping[str, Known]) -> dict[str, Order]:
     """What would be at work of each order if it were let through, by the id that it is proposed under: itself under the
     id that `entered` gives it, or what is left of one that stands because it has fills. None of one that has all."""

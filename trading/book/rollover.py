@@ -17,7 +17,7 @@ from trading.book import order_life
 from trading.book.beside_others import Journal, held_beside, journal_of, judged_beside, with_held
 from trading.book.booking import Entered
 from trading.book.close import ENDED_KINDS, Circumstances, decided_in
-from trading.book.entries import Known, Step, entered, known_orders, known_parents
+from trading.book.entries import Known, Step, entered, entered_as, known_orders, known_parents, standing
 from trading.book.journal import Event
 from trading.book.marks import Contract, Mark
 from trading.book.orders import Order
@@ -59,9 +59,15 @@ def roll(
     """The session's rolls; the state takes the step's events in. `recorded` are the journal's events of the session,
     empty unless it was closed before: a roll that traded then stands as it is. `under`: as things stood before the
     session."""
-    uncancelled = known_orders(event for event in recorded if event.kind not in ENDED_KINDS)
-    known = {name: was for name, was in uncancelled.items() if not decided_in(was.order, inputs)}
-    judging = _Judging(state, inputs, desk, under, known, known_orders(recorded))
+    uncancelled, session = (
+        known_orders(event for event in recorded if event.kind not in ENDED_KINDS),
+        known_orders(recorded),
+    )
+    known = {
+        name: session[name] if _is_replaced(name, session) else was
+        for name, was in uncancelled.items() if not decided_in(was.order, inputs)
+    }  # fmt: skip
+    judging = _Judging(state, inputs, desk, under, known, session)
     rolled = roll_orders(inputs.session, inputs.rolls, state.positions, state.working.values(), judging.pairs)
     moved = judging.orders(rolled.moved, rolled.legs)
     refused = [*judging.refused, *moved.refused]
@@ -90,34 +96,51 @@ class _Judging:
     into: list[Decision] = field(default_factory=list)
 
     def pairs(self, pairs: Sequence[Pair], held: Mapping[Key, int]) -> Sequence[Order]:
-        """Legs of one roll that leave; those of one that traded before as they were."""
-        legs = [leg for pair in pairs for leg in pair]
-        names = [name for leg in legs for name in (leg.order_id, f"{leg.order_id}:{REST}")]
-        before = [self.known[name] for name in names if name in self.known]
-        if any(was.filled_contracts for was in before):
-            self.before += [(was.order, was.refusal or "") for was in before if was.status == order_life.REFUSED]
-            return [was.order for was in before if was.status != order_life.REFUSED]
-        others = held_beside(self.under.shared, self._journal(), self.inputs.instruments)
+        """Legs of one roll that leave; those of strategies that rolled before as they were."""
+        traded = [self._as_it_traded(pair) for pair in pairs]
+        done = [leg for legs in traded for leg in legs]
+        anew = [pair for pair, legs in zip(pairs, traded, strict=True) if not legs]
+        if not anew:
+            return done
+        held, legs = _after(held, done), [leg for pair in anew for leg in pair]
+        others = held_beside(self.under.shared, self._journal, self.inputs.instruments)
         book, market = self._book(held, legs, others), self._market(held, legs, others)
-        found = judged_roll(pairs, book, market, self.desk, self.under.halts, self.under.timer, others.units)
+        found = judged_roll(anew, book, market, self.desk, self.under.halts, self.under.timer, others.units)
         self.refused += found.refused
         self.out += found.out
         self.into += found.into
-        return found.approved
+        return [*done, *found.approved]
+
+    def _as_it_traded(self, pair: Pair) -> list[Order]:
+        """Legs of a pair that traded, as they were; none of one that did not."""
+        entered_so_far = [entered_as(leg.order_id, self.session) for leg in pair]
+        if not any(was.filled_contracts for found in entered_so_far for was in found):
+            return []
+        legs = [was for found in entered_so_far if (was := standing(found)) is not None]
+        gone = sum(was.order.quantity_contracts for was in legs if was.order.contract == pair.into.contract)
+        left = standing(entered_as(f"{pair.into.order_id}:{REST}", self.session))
+        if left is not None and left.order.quantity_contracts == pair.into.quantity_contracts - gone:
+            legs.append(left)
+        self.before += [(was.order, was.refusal or "") for was in legs if was.status == order_life.REFUSED]
+        return [was.order for was in legs if was.status != order_life.REFUSED]
 
     def orders(self, moved: Sequence[Order], legs: Sequence[Order]) -> Verdict:
-        """Orders that move with a roll, as any other order is judged, after its legs."""
-        held, under = dict(self.state.positions), self.under
-        for leg in legs:
-            key = (leg.strategy, leg.instrument, leg.contract)
-            held[key] = held.get(key, 0) + leg.quantity_contracts
+        """Orders that move with a roll, as any other order is judged, after its legs; those that traded before as they
+        were."""
+        traded = [standing(entered_as(order.order_id, self.session)) for order in moved]
+        done = [was.order for was in traded if was is not None and was.filled_contracts]
+        anew = [order for order, was in zip(moved, traded, strict=True) if was is None or not was.filled_contracts]
+        if not anew:
+            return Verdict(done, [], [])
+        held, under = _after(self.state.positions, (*legs, *done)), self.under
 
         def judge(others: Held, unknown: str) -> Verdict:
-            book, market = self._book(held, moved, others), self._market(held, moved, others)
-            return judged(moved, book, market, self.desk, under.halts, under.timer, held=others, unknown=unknown)
+            book, market = self._book(held, anew, others), self._market(held, anew, others)
+            return judged(anew, book, market, self.desk, under.halts, under.timer, held=others, unknown=unknown)
 
         known = self.inputs.instruments
-        return judged_beside(moved, judge, under.shared, self.known, self._journal(), known)
+        found = judged_beside(anew, judge, under.shared, self.known, self._journal, known)
+        return found._replace(approved=[*done, *found.approved])
 
     def _journal(self) -> Journal:
         return journal_of(self.state, self.session, self.under.told)
@@ -131,11 +154,12 @@ class _Judging:
         book = book_after(self.desk, held, account, under.standing, under.locks, filled=filled, also=names)
         return with_held(book, others)
 
-    def _market(self, held: Mapping[Key, int], orders: Iterable[Order], others: Held) -> Market:
+    def _market(self, held: Mapping[Key, int], orders: Sequence[Order], others: Held) -> Market:
         inputs, state = self.inputs, self.state
         contracts = {(code, contract) for _, code, contract in held} | others.lines()
         contracts |= {(order.instrument, order.contract) for order in (*orders, *state.working.values())}
-        marks, to_hold = state.marks | self._rolled_at(), state.held_contracts | dict(inputs.held_contracts)
+        marks = state.marks | self._rolled_at() | self._decided_at(orders)
+        to_hold = state.held_contracts | dict(inputs.held_contracts)
         return marked(
             inputs.session, contracts, marks, to_hold, inputs.instruments, inputs.rates, inputs.risk,
             inputs.roll_parameters,
@@ -150,3 +174,27 @@ class _Judging:
             day = self.state.marks[old].session if old in self.state.marks else self.inputs.session
             found |= {old: Mark(each.price_before, day), new: Mark(each.forward_before, day)}
         return found
+
+    def _decided_at(self, orders: Iterable[Order]) -> dict[Contract, Mark]:
+        """Contracts at the prices of the roll that is judged, of several of an instrument."""
+        found = {
+            (order.instrument, order.contract): order.reference_points
+            for order in orders if order.reference_points is not None
+        }  # fmt: skip
+        days = {key: mark.session for key, mark in self._rolled_at().items()}
+        return {key: Mark(points, days[key]) for key, points in found.items() if key in days}
+
+
+def _after(held: Mapping[Key, int], orders: Iterable[Order]) -> dict[Key, int]:
+    """What is held after orders are filled whole."""
+    found = dict(held)
+    for order in orders:
+        key = (order.strategy, order.instrument, order.contract)
+        found[key] = found.get(key, 0) + order.quantity_contracts
+    return found
+
+
+def _is_replaced(name: str, session: Mapping[str, Known]) -> bool:
+    """Whether another order was entered in an order's place."""
+    stem, _, number = name.rpartition(":")
+    return (f"{stem}:{int(number) + 1}" if number.isdigit() else f"{name}:2") in session

@@ -83,9 +83,8 @@ def levels_of(
     listed = list(decisions)
     market, strategies = _names(session, listed, instruments), sorted({each.asked.strategy for each in listed})
     axes = axes_of(market, strategies)
-    return Levels(
-        {action: _by_element(limits(desk, market, strategies, ""), axes) for action, limits in LIMITS.items()}
-    )
+    found = {limits: _by_element(limits(desk, market, strategies, ""), axes) for limits in set(LIMITS.values())}
+    return Levels({action: found[limits] for action, limits in LIMITS.items()})
 
 
 def _by_element(table: LimitTable, axes: Axes) -> dict[Place, Level]:

@@ -59,13 +59,13 @@ def out_limits(desk: DeskSettings, market: Market, strategies: Sequence[str], co
 
 def into_limits(desk: DeskSettings, market: Market, strategies: Sequence[str], configuration: str = "") -> LimitTable:
     """The limits of legs into the next contract: those that cut them, and those that only tell, which warn where they
-    refuse other orders. What cannot be measured warns."""
+    refuse other orders. What cannot be measured warns, and a leg that offsets what is held there is judged as any."""
     table = limit_table(desk, market, strategies, configuration)
     told, silent = _of(table, "warn"), _of(table, "skip") | _of(table, "stop")
     warn = np.where(told, np.minimum(table.refuse, table.warn), table.warn)
     return replace(
         table, refuse=_without(told | silent, table.refuse), warn=_without(silent, warn),
-        lenient=np.ones_like(table.lenient),
+        lenient=np.ones_like(table.lenient), judges=np.ones_like(table.judges),
     )  # fmt: skip
 
 

@@ -106,7 +106,8 @@ def sentence(rule: RiskRule, found: Judged, capital_base: float) -> str:
         why = f"facts for it ({rule.description}) are missing, or too old. Load them"
         if rule.form == "STANDING":
             why = "it is known of closed sessions only. Close the session"
-        return f"{rule.name} of {what} cannot be measured: {why}, or set missing = 'warn' for the limit."
+        or_else = "" if found.outcome == "warn" else ", or set missing = 'warn' for the limit"
+        return f"{rule.name} of {what} cannot be measured: {why}{or_else}."
     if found.limit == 0.0 and rule.limit == 0.0 and rule.form == "ORDER":  # a gate, not a number
         return f"{rule.name} of {what}: it does not let this order through. {rule.cure}"
     level = found.limit if found.value > found.limit else found.warn

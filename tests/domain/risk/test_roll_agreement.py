@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 from random_books import MONTHS, SETTINGS, Seeded, lax, pick, random_book, random_market, random_order
 from risk_reference import Leg, Reference
 
+from resources.risk_memory import MemoryDecisionLog
 from trading.book.orders import Order
 from trading.book.rolls import Pair, Roll, roll_orders
 from trading.config.models import DeskSettings
+from trading.market.instruments import Instrument
 from trading.risk.book import Book
 from trading.risk.decision import Asked
+from trading.risk.kept import About
 from trading.risk.limit_table import LimitTable, axes_of, limit_table, rules
 from trading.risk.market import Market
+from trading.risk.replay import Turned, levels_of, turned
 from trading.risk.reservations import Reserved
-from trading.risk.roll_legs import judged_roll
+from trading.risk.roll_legs import RollVerdict, judged_roll
 
 CASES = 500
 OLD, NEXT = MONTHS[:2]
@@ -152,6 +157,7 @@ def rolled_as_it_should(choices: Seeded, case: Case) -> str:
     held = [Reserved(order.order_id, (order,), False, 0.0, math.inf) for order in case.others]
     desk = DeskSettings.model_validate(document)
     found = judged_roll(case.pairs, case.book, case.market, desk, held=held)
+    assert turned_by(case, desk, found) == []
     into = {leg.strategy: leg.quantity_contracts for leg in found.approved if leg.contract == NEXT}
     assert {leg.strategy: leg.quantity_contracts for leg in found.approved if leg.contract == OLD} == {
         pair.out.strategy: pair.out.quantity_contracts for pair in case.pairs
@@ -170,6 +176,25 @@ def rolled_as_it_should(choices: Seeded, case: Case) -> str:
     low = max(part for part in range(parts) if share(whole, part, parts) == granted)
     assert may_pass(case, table, before, case.values(share(whole, low + 1, parts))) is not True
     return "part" if any(granted) else "nothing"
+
+
+def turned_by(case: Case, desk: DeskSettings, found: RollVerdict) -> list[Turned]:
+    """Decisions that the limits they were made by would turn, once they are kept: none."""
+    kept, instruments = MemoryDecisionLog(), {code: instrument(case.market, code) for code in case.market.instruments}
+    for action, decisions in (("roll_out", found.out), ("roll_in", found.into)):
+        if decisions:
+            kept.append(decisions, About(datetime(2024, 3, 15, tzinfo=UTC), case.market.session, action))  # type: ignore[arg-type]
+    listed = list(kept.read())
+    return list(turned(listed, lambda session: levels_of(desk, session, listed, instruments)))
+
+
+def instrument(market: Market, code: str) -> Instrument:
+    """Reference data of an instrument, which levels are looked up by."""
+    place = market.instruments.index(code)
+    of = {name: held.names[held.codes[place]] for name, held in market.groups.items()}
+    return Instrument(
+        code, code, of["exchange_group"], of["currency"], 1.0, 0.25, of["asset_class"], of["sector"], of["country"]
+    )
 
 
 def share(whole: Sequence[int], part: int, parts: int) -> list[int]:

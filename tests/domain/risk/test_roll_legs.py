@@ -36,8 +36,9 @@ def desk(limits: Sequence[Mapping[str, Any]] = (), gross: float = 20.0, **symbol
 def rolled(
     held: Held, settings: DeskSettings, september: float = 1_010.0, halt: tuple[str, str, HaltMode] | None = None,
     locks: Mapping[str, str] | None = None, standing: Standing = NOTHING_LOST, others: Sequence[Reserved] = (),
+    also: Mapping[tuple[str, str, int], int] | None = None,
 ) -> RollVerdict:  # fmt: skip
-    positions = {(name, "US10", JUN): count for name, count in held.items()}
+    positions = {(name, "US10", JUN): count for name, count in held.items()} | dict(also or {})
     pairs: list[Pair] = []
 
     def seen(found: Sequence[Pair], _: object) -> list[Order]:
@@ -206,6 +207,13 @@ def test_a_limit_says_whether_it_cuts_a_roll() -> None:
     assert into(rolled({"trend": 10}, desk([contract]))) == {"trend": 6}
     found = rolled({"trend": 10}, desk([contract | {"rolling": "warn"}]))
     assert (into(found), [reason.code for reason in found.into[0].reasons]) == ({"trend": 10}, ["contract_position"])
+
+
+def test_a_leg_that_offsets_what_is_held_of_the_next_contract_is_judged_as_any() -> None:
+    """18 are short in September: 5 bought there reduce, which an order's own limits would let pass unseen."""
+    notional = {"rule": "order_notional", "refuse": 0.2, "rolling": "cut"}  # 2,000: 1 contract of 1,010
+    found = rolled({"trend": 5}, desk([notional]), also={("trend", "US10", SEP): -18})
+    assert into(found) == {"trend": 1}
 
 
 def test_what_cannot_be_measured_is_told_and_sells_nothing() -> None:
