@@ -893,7 +893,7 @@ def test_a_strategy_whose_fill_came_late_rolls_when_the_session_is_closed_again(
 
 
 def test_a_leg_that_was_placed_anew_and_is_half_done_stands() -> None:
-    """Cut to 5, whole after the limit was raised, and the old contract sold: closed again, the rest is still at work."""
+    """Cut to 5, whole after the limit was raised, and the old contract sold: closed again, the rest stays at work."""
     desk = Desk(rolling_limit(5))
     desk.run(FIRST, date(2022, 3, 1))
     (held,) = gold(desk, date(2022, 3, 1)).values()
