@@ -111,8 +111,12 @@ def hold(address: str) -> None:
             number += 1
 
 
+ENOUGH, LONGEST_S = 40, 60.0
+
+
 def trade(address: str, seconds: str, name: str) -> None:
-    """Four threads that reserve, fill and cancel for so long; says what was filled, and what became of orders."""
+    """Four threads that reserve, fill and cancel for so long, and until enough was granted to say anything; says what
+    was filled, and what became of orders."""
     worker = shared(address)
     tally = {"granted": 0, "refused": 0, "unreachable": 0, "after": 0}
     filled: dict[str, int] = {}
@@ -120,7 +124,7 @@ def trade(address: str, seconds: str, name: str) -> None:
 
     def one(thread: int) -> None:
         drawn, number = random.Random(f"{name}{thread}"), 0
-        while time.time() < until:
+        while time.time() < until or (tally["granted"] < ENOUGH and time.time() < until + LONGEST_S):
             number += 1
             step(worker, drawn, f"{name}-{thread}-{number}", tally, filled, lock)
 
