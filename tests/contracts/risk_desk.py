@@ -114,17 +114,21 @@ def hold(address: str) -> None:
 ENOUGH, LONGEST_S = 40, 60.0
 
 
-def trade(address: str, seconds: str, name: str) -> None:
-    """Four threads that reserve, fill and cancel for so long, and until enough was granted to say anything; says what
-    was filled, and what became of orders."""
+def trade(address: str, seconds: str, name: str, lost: str = "") -> None:
+    """Four threads that reserve, fill and cancel for so long, and until enough was granted to say anything: if `lost`,
+    also after the log could not be reached. Says that they began, what was filled, and what became of orders."""
     worker = shared(address)
     tally = {"granted": 0, "refused": 0, "unreachable": 0, "after": 0}
     filled: dict[str, int] = {}
     lock, until = threading.Lock(), time.time() + float(seconds)
+    os.write(1, b"trading\n")
+
+    def is_enough() -> bool:
+        return tally["granted"] >= ENOUGH and (not lost or tally["after"] > 0)
 
     def one(thread: int) -> None:
         drawn, number = random.Random(f"{name}{thread}"), 0
-        while time.time() < until or (tally["granted"] < ENOUGH and time.time() < until + LONGEST_S):
+        while time.time() < until or (not is_enough() and time.time() < until + LONGEST_S):
             number += 1
             step(worker, drawn, f"{name}-{thread}-{number}", tally, filled, lock)
 

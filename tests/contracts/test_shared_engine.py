@@ -668,8 +668,8 @@ def test_a_log_that_grows_too_fast_is_made_shorter_at_once(log: MemoryReservatio
 
 
 # --- many processes ---------------------------------------------------------------------------------------------------
-def trading(address: str, seconds: float, name: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(HERE / "risk_desk.py"), "trade", address, str(seconds), name]
+def trading(address: str, seconds: float, name: str, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(HERE / "risk_desk.py"), "trade", address, str(seconds), name, *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -749,9 +749,12 @@ def test_a_redis_that_is_stopped_and_started_loses_nothing(own_redis) -> None:
     """Its memory is gone when it is back: the log is begun anew by who was there."""
     import threading
 
-    children = [trading(own_redis.url, 9.0, f"p{number}") for number in range(4)]
+    children = [trading(own_redis.url, 6.0, f"p{number}", "lost") for number in range(4)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "trading\n"
     pause = threading.Event()
-    pause.wait(5.0)
+    pause.wait(2.0)
     own_redis.stop()
     pause.wait(1.5)
     own_redis.start()

@@ -962,13 +962,13 @@ def test_watching_puts_saved_files_in_force_in_development(home: Path, root: Pat
     try:
         until(lambda: len(configuration.history(place(home))) == 1)
         loss(home, 0.02, "development")
-        until(lambda: len(configuration.history(place(home))) == 2)
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if f"{LOSS}: 0.05 -> 0.02" in line)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert (process.returncode, json.loads(out)["watched"]) == (0, str(home)), err
-    assert f"{LOSS}: 0.05 -> 0.02" in err
+    assert (process.returncode, json.loads(out)["watched"]) == (0, str(home)), said + err
     assert configuration.history(place(home))[1].author == getpass.getuser()
 
 
