@@ -15,10 +15,13 @@ from pipelines.deployments import ledger, snapshots, sole_run
 from pipelines.desk import Desk, records
 from pipelines.runs import Outcome, aside, finished, run
 from pipelines.settings import Place, read_settings, refuse_no_desk
+from pipelines.wiring import decision_log
 from trading.book.close_state import refusals
+from trading.book.entries import is_replaced
 from trading.continuity.progress import told
 from trading.errors import BackupError, UsageError
 from trading.frames import ORDERS, PNL, VIOLATIONS, to_pandas
+from trading.risk.kept import BY_DESK, Wanted
 
 
 def close(where: Place, session: date | None) -> dict[str, Any]:
@@ -136,24 +139,46 @@ def summary(desk: Desk, first: date, last: date) -> dict[str, Any]:
     parts = ["held_base", "traded_base", "commission_base", "total_base"]
     by_instrument = rows.groupby(["strategy", "instrument"], as_index=False)[parts].sum()
     positions = desk.positions(last).drop(columns=["marked_on"], errors="ignore")
+    refused = _refused(desk, first, last)
     return {
         "session": str(last),
         "sessions": len([day for day in desk.closed_sessions() if first <= day <= last]),
         "pnl_total": float(rows["total_base"].sum()),
         "base_currency": base,
         "breaks": len(desk.breaks(last)),
-        "refused_by_risk": _refused(desk, first, last),
+        "refused_by_risk": len(refused),
         "violations": _violations(desk, first, last),
         "report": str(report) if report.exists() else None,
+        "refused": refused,
+        "rolled_beyond_limits": _rolled_beyond(desk, first, last),
         "pnl": records(by_instrument),
         "positions": records(positions),
     }
 
 
-def _refused(desk: Desk, first: date, last: date) -> int:
-    """How many orders of the sessions risk refused."""
+def _refused(desk: Desk, first: date, last: date) -> list[dict[str, Any]]:
+    """Orders of the sessions that risk refused, with the reason; not those that were decided anew since."""
     rows = to_pandas(desk.adapters.frames.history(ORDERS, since=first, through=last))
-    return int(rows["refusal"].notna().sum())
+    refused, names = rows[rows["refusal"].notna()], set(rows["order_id"])
+    stands = [not is_replaced(name, names) for name in refused["order_id"]]
+    return records(refused.loc[stands, ["session", "order_id", "quantity_contracts", "refusal"]])
+
+
+def _rolled_beyond(desk: Desk, first: date, last: date) -> list[dict[str, Any]]:
+    """Legs of rolls of the sessions that went into the next contract beyond a limit that only warns of rolls."""
+    log = decision_log(desk.place)
+    try:
+        kept = list(log.read(Wanted(sessions=(first, last), outcomes=("warn",), action="roll_in", by=BY_DESK)))
+    finally:
+        log.close()
+    return [
+        {
+            "session": str(each.about.session), "order_id": each.asked.order_id,
+            "quantity_contracts": each.granted_contracts,
+            "reasons": [reason.message for reason in each.reasons],
+        }
+        for each in sorted(kept, key=lambda each: each.asked.order_id)
+    ]  # fmt: skip
 
 
 def _violations(desk: Desk, first: date, last: date) -> dict[str, int]:

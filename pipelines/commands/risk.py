@@ -290,7 +290,8 @@ def _show_replay(found: Mapping[str, Any]) -> None:
 
 
 def _turned(row: Mapping[str, Any]) -> str:
-    about = f"{row['session']}  {_order(row)} for {row['strategy']}: {row['was']} becomes {row['becomes']}"
+    rolls = f" ({row['action']})" if row["action"].startswith("roll") else ""
+    about = f"{row['session']}  {_order(row)} for {row['strategy']}{rolls}: {row['was']} becomes {row['becomes']}"
     about += "" if row["certain"] else ", which is not certain"
     return f"{about}. {'; '.join(row['because'])}"
 

@@ -153,7 +153,7 @@ def closed(
         whole = with_held(book(positions), held)
         return judged(orders, whole, market(), desk(), held=held, unknown=unknown)
 
-    return judged_beside(orders, judge, shared, {}, Journal(record), CODES)
+    return judged_beside(orders, judge, shared, {}, lambda: Journal(record), CODES)
 
 
 def codes(found: Verdict) -> dict[str, str]:
@@ -282,7 +282,7 @@ def one_round(make: Callable[[], ReservationLog], wanted: int, begins: bool) -> 
     """What the desk and the strategies were granted of one line; `begins`: workers begin while the desk judges."""
     clock, logs = (lambda: 1_000.0), [make() for _ in range(5)]
     workers = [worker(log, clock) for log in logs[:4]]
-    granted, lock, ready = {"desk": 0, "strategies": 0}, threading.Lock(), threading.Barrier(5)
+    granted, lock, ready = {"desk": 0, "strategies": 0}, threading.Lock(), threading.Barrier(5, timeout=60)
 
     def reserve(number: int) -> None:
         ready.wait()

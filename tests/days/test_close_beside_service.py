@@ -168,6 +168,7 @@ def test_what_a_strategy_holds_keeps_an_order_back_until_it_is_over(home: Home, 
     decide()
     assert home.orders() == {ID: "refused"}
     assert "41 contracts passes the limit of 40" in home.refusal()
+    assert " That counts what the risk service holds: " in home.refusal()
     assert home.held() == {}
     home.now += timedelta(seconds=61)
     decide()

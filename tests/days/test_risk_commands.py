@@ -6,12 +6,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.settings import place
+from pipelines.wiring import decision_log
 from resources.sqlite_ledger import SqliteLedger
+from trading.risk.decision import Asked, Decision, Reason, Versions
+from trading.risk.kept import About
 
 Run = Callable[..., Any]
 DAY = "2021-03-30"
@@ -280,13 +285,39 @@ def test_a_close_keeps_its_decisions_and_a_check_its_own(risk: Run, home: Path) 
     assert "Exchange the two" in risk("decisions", "--since", "2021-03-31", "--until", DAY).err
 
 
-def test_a_close_tells_how_many_orders_risk_refused(loaded_two: Path, tmp_path: Path, daybook: Run) -> None:
+def test_a_close_tells_which_orders_risk_refused_and_why(loaded_two: Path, tmp_path: Path, daybook: Run) -> None:
+    """Closed again without the limit, the order goes out, and what was refused before is not told any more."""
     home = tmp_path / "home"
     shutil.copytree(loaded_two, home)
+    before = (home / "desk.toml").read_text() if (home / "desk.toml").exists() else None
     limited(home, 'rule = "restricted"\nrefuse = 0.0\ninstrument = "CORN"')
-    ended = daybook("close", "--home", home, "--session", DAY, "--json")
+    ended = daybook("close", "--home", home, "--session", DAY, "--json").document
     refused = daybook("risk", "decisions", "--home", home, "--outcome", "refuse", "--json").document["rows"]
-    assert ([row["instrument"] for row in refused], ended.document["refused_by_risk"]) == (["CORN"], 1)
+    assert ([row["instrument"] for row in refused], ended["refused_by_risk"]) == (["CORN"], 1)
+    (told,) = ended["refused"]
+    assert (told["order_id"], told["session"]) == (refused[0]["order_id"], DAY)
+    assert str(told["refusal"]).startswith("restricted of trend/CORN")
+    assert ended["rolled_beyond_limits"] == []
+    assert "restricted of trend/CORN" in " ".join(daybook("close", "--home", home, "--session", DAY).out.split())
+    (home / "desk.toml").write_text(before) if before is not None else (home / "desk.toml").unlink()
+    again = daybook("close", "--home", home, "--session", DAY, "--json").document
+    assert (again["refused_by_risk"], again["refused"]) == (0, [])
+
+
+def test_a_close_tells_of_rolls_that_went_beyond_a_limit(loaded_two: Path, tmp_path: Path, daybook: Run) -> None:
+    """As their decisions are kept; not of those that passed, or that somebody asked about."""
+    home, leg = tmp_path / "home", Asked("trend", "CORN", 20221200, 7, None, "the leg")
+    shutil.copytree(loaded_two, home)
+    why = (Reason("order_size", "order_size of trend/CORN: 7 contracts passes the warning level of 5."),)
+    versions, log = Versions(1, "m", "c"), decision_log(place(home))
+    for action, outcome in (("roll_in", "warn"), ("roll_in", "pass"), ("check", "warn")):
+        kept = Decision(leg, outcome, 7, versions, 1.0, lambda: (why, ()))
+        log.append([kept], About(datetime(2021, 3, 30, 22, tzinfo=UTC), date.fromisoformat(DAY), action, by="close"))
+    log.close()
+    ended = daybook("close", "--home", home, "--session", DAY, "--json").document
+    assert ended["rolled_beyond_limits"] == [
+        {"session": DAY, "order_id": "the leg", "quantity_contracts": 7, "reasons": [why[0].message]}
+    ]
 
 
 def test_decisions_come_back_with_a_backup(risk: Run, home: Path, tmp_path: Path, daybook: Run) -> None:

@@ -6,7 +6,7 @@ Does not belong here: deciding orders, or recording them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
@@ -117,6 +117,12 @@ def entered_as(name: str, known: Mapping[str, Known]) -> list[Known]:
         number += 1
         at = f"{name}:{number}"
     return found
+
+
+def is_replaced(name: str, known: Container[str]) -> bool:
+    """Whether another order was entered in an order's place."""
+    stem, _, number = name.rpartition(":")
+    return (f"{stem}:{int(number) + 1}" if number.isdigit() else f"{name}:2") in known
 
 
 def standing(entered_so_far: Sequence[Known]) -> Known | None:

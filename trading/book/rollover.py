@@ -17,7 +17,16 @@ from trading.book import order_life
 from trading.book.beside_others import Journal, held_beside, journal_of, judged_beside, with_held
 from trading.book.booking import Entered
 from trading.book.close import ENDED_KINDS, Circumstances, decided_in
-from trading.book.entries import Known, Step, entered, entered_as, known_orders, known_parents, standing
+from trading.book.entries import (
+    Known,
+    Step,
+    entered,
+    entered_as,
+    is_replaced,
+    known_orders,
+    known_parents,
+    standing,
+)
 from trading.book.journal import Event
 from trading.book.marks import Contract, Mark
 from trading.book.orders import Order
@@ -64,7 +73,7 @@ def roll(
         known_orders(recorded),
     )
     known = {
-        name: session[name] if _is_replaced(name, session) else was
+        name: session[name] if is_replaced(name, session) else was
         for name, was in uncancelled.items() if not decided_in(was.order, inputs)
     }  # fmt: skip
     judging = _Judging(state, inputs, desk, under, known, session)
@@ -192,9 +201,3 @@ def _after(held: Mapping[Key, int], orders: Iterable[Order]) -> dict[Key, int]:
         key = (order.strategy, order.instrument, order.contract)
         found[key] = found.get(key, 0) + order.quantity_contracts
     return found
-
-
-def _is_replaced(name: str, session: Mapping[str, Known]) -> bool:
-    """Whether another order was entered in an order's place."""
-    stem, _, number = name.rpartition(":")
-    return (f"{stem}:{int(number) + 1}" if number.isdigit() else f"{name}:2") in session

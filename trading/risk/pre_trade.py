@@ -7,6 +7,7 @@ Belongs here: applying the engine to a session's orders one after another. Does 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading.book.orders import Order
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trading.risk.engine import RiskEngine
 
 Timer = Callable[[], float]
+_NAMED = 3  # orders of others that a refusal names
 MINUTE_S = 60.0  # what rates look back on
 LONG_AGO_S = 3600.0
 
@@ -77,7 +79,7 @@ def judged(
         for order, now in zip(_reducing_first(orders, adding), times, strict=True)
     ]  # fmt: skip
     approved = [order for order, decision in decided if decision.passed]
-    refused = [(order, breach_of(decision)) for order, decision in decided if not decision.passed]
+    refused = [(order, _beside(breach_of(decision), order, held)) for order, decision in decided if not decision.passed]
     return Verdict(
         sorted(approved, key=_id), sorted(refused, key=lambda pair: _id(pair[0])), [decision for _, decision in decided]
     )
@@ -122,6 +124,16 @@ def _decided(engine: RiskEngine, order: Order, now: float, unsure: bool = False)
     if decision.passed:
         engine.fill(asked, now - LONG_AGO_S)
     return decision
+
+
+def _beside(breach: Breach, order: Order, held: Held) -> Breach:
+    """A breach with what strategies hold of the order's instrument, which nobody sees in the book."""
+    names = [each.order_id for unit in held.units for each in unit.orders if each.instrument == order.instrument]
+    if not names:
+        return breach
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    said = f"{breach.message} That counts what the risk service holds: {', '.join(names[:_NAMED])}{more}."
+    return replace(breach, message=said)
 
 
 def _may_pass_a_limit(decision: Decision) -> bool:

@@ -207,7 +207,7 @@ def _rest(pair: Pair, contracts: int) -> Order:
 def _told(breach: Breach, left: Order, pair: Pair) -> Breach:
     said = (
         f"{breach.message} {abs(left.quantity_contracts)} contracts of {left.strategy} leave {left.instrument}/"
-        f"{pair.out.contract} and do not go into {left.contract}, until its target is decided again."
+        f"{pair.out.contract} and do not go into {left.contract}: only an order towards a target may trade them again."
     )
     return replace(breach, message=said)
 

@@ -82,7 +82,8 @@ def test_what_passes_a_limit_by_rolling_does_not_go_into_the_next_contract() -> 
     )  # fmt: skip
     assert (breach.rule, breach.item, breach.value, breach.limit) == ("gross_exposure", "book", pytest.approx(1.01), 1)
     assert breach.message.endswith(
-        "1 contracts of trend leave US10/20220600 and do not go into 20220900, until its target is decided again."
+        "1 contracts of trend leave US10/20220600 and do not go into 20220900: only an order towards a target may "
+        "trade them again."
     )
     whole, part = found.into
     assert (whole.outcome, whole.granted_contracts, whole.asked.quantity_contracts) == ("refuse", 0, 10)
